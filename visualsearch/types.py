@@ -1,0 +1,277 @@
+"""Values and protocols shared by every module. Imports numpy only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Float32 = NDArray[np.float32]
+Float16 = NDArray[np.float16]
+UInt8 = NDArray[np.uint8]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+Scalar = str | int | float | bool | None
+Attributes = Mapping[str, Any]
+"""Attribute name -> JSON value. Filters see strings, numbers, booleans and null."""
+
+
+class Box(NamedTuple):
+    """A rectangle as fractions (0..1) of the upright picture: left, top, right, bottom."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+
+
+class Resize(StrEnum):
+    """How a picture becomes the model's square."""
+
+    SHORTEST = "shortest"  # scale the shorter side to the size, cut the centre
+    LONGEST = "longest"  # scale the longer side to the size, pad the rest with `fill`
+    SQUASH = "squash"  # scale both sides to the size, whatever the aspect
+
+
+class Precision(StrEnum):
+    """Number format the encoder computes in."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From an upright RGB picture to the model's input.
+
+    `mean` and `std` are per channel (R, G, B) on the 0..1 scale; `fill` is the 0..255 grey used for padding.
+    """
+
+    size: int
+    resize: Resize = Resize.SHORTEST
+    interpolation: str = "bicubic"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    fill: int = 0
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What decides the numbers an encoder gives: two encoders with one `fingerprint` share an index.
+
+    `weights` is the sha256 (hex) of the weights. `precision` is what the encoder computes in; it is recorded but is not
+    part of the fingerprint, since bf16 and fp32 vectors of one model agree to cosine 0.999 and may be mixed.
+    """
+
+    name: str
+    dim: int
+    preprocessing: Preprocessing
+    weights: str
+    precision: Precision = Precision.FP32
+    text: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over name, dimension, preprocessing and weights."""
+        parts = {
+            "name": self.name,
+            "dim": self.dim,
+            "preprocessing": asdict(self.preprocessing),
+            "weights": self.weights,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """The spec as JSON text, read back by `from_json`."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> EncoderSpec:
+        """The spec that `to_json` wrote."""
+        values = json.loads(text)
+        pre = values.pop("preprocessing")
+        pre["resize"] = Resize(pre["resize"])
+        pre["mean"], pre["std"] = tuple(pre["mean"]), tuple(pre["std"])
+        values["precision"] = Precision(values["precision"])
+        return cls(preprocessing=Preprocessing(**pre), **values)
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Pictures and words in, unit vectors of one space out.
+
+    `preprocess` runs in worker threads, `encode_images` in one thread at a time.
+    """
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What decides the numbers this encoder gives."""
+        ...
+
+    def preprocess(self, picture: Image) -> UInt8:
+        """An upright RGB picture -> (3, s, s) uint8, resized to the model's square, not normalised."""
+        ...
+
+    def encode_images(self, pixels: NDArray[Any]) -> Float32:
+        """(b, 3, s, s) uint8 from `preprocess` -> (b, d) float32 of unit length."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Float32:
+        """b sentences -> (b, d) float32 of unit length. Raises EncoderError when the model has no text tower."""
+        ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture of a source.
+
+    `id` is the pin's name; `named` says that the user chose it (a manifest's id column) rather than that it was
+    derived from the place. `stamp` changes when the content may have changed (size and mtime, an ETag); None means
+    unknown. `read()` gives the file's bytes and raises PictureError. `vector`, (d,) float32, is set where the source
+    holds finished embeddings, and then nothing is read.
+    """
+
+    id: str
+    uri: str
+    read: Callable[[], bytes] = field(repr=False, compare=False)
+    attributes: Attributes = field(default_factory=dict)
+    named: bool = False
+    stamp: str | None = None
+    vector: Float32 | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that was not indexed: where, why, and what to do."""
+
+    uri: str
+    id: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One weighted part of a query; just one of `image`, `text`, `like` is set.
+
+    `image` is a path, URL, bytes, PIL picture or (h, w, 3) uint8 array; `crop` narrows it. `like` is the id of a stored pin.
+    Negative weights push away.
+    """
+
+    weight: float = 1.0
+    image: Any = None
+    crop: Box | None = None
+    text: str | None = None
+    like: str | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to look for: weighted parts summed into one unit vector, a filter, and how many results."""
+
+    parts: tuple[Part, ...]
+    k: int = 10
+    offset: int = 0
+    where: str | None = None
+    min_score: float | None = None
+    include_seeds: bool = False
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result: a pin, the cosine of its best matching row (higher is better) and the box that matched."""
+
+    id: str
+    uri: str
+    score: float
+    box: Box
+    attributes: Attributes
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: id, uri, score, box, attributes."""
+        return {
+            "id": self.id,
+            "uri": self.uri,
+            "score": self.score,
+            "box": list(self.box),
+            "attributes": dict(self.attributes),
+        }
+
+
+@dataclass(frozen=True)
+class Hits(Sequence[Hit]):
+    """Results, best first. Behaves as a sequence of Hit.
+
+    `plan` says how they were found ("exact", "filtered-exact", "ann+fresh" ...), `total` how many pins were candidates
+    (those the filter leaves).
+    """
+
+    items: tuple[Hit, ...]
+    total: int
+    plan: str
+    seconds: float = 0.0
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.items)
+
+    @property
+    def ids(self) -> list[str]:
+        """The pins' ids, best first."""
+        return [hit.id for hit in self.items]
+
+    @property
+    def scores(self) -> Float32:
+        """(k,) float32 cosines, best first."""
+        return np.array([hit.score for hit in self.items], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What one run of the indexer did.
+
+    Counts are pictures. `stages` maps a stage to its busy seconds divided by its workers; the largest is the `bottleneck`.
+    """
+
+    seen: int = 0
+    added: int = 0
+    updated: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    failures: tuple[Failure, ...] = ()
+    failed: int = 0
+    embedded: int = 0
+    seconds: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def bottleneck(self) -> str | None:
+        """The stage that kept the others waiting; None when nothing ran."""
+        return max(self.stages, key=self.stages.__getitem__) if self.stages else None
+
+    @property
+    def rate(self) -> float:
+        """Pictures seen per second."""
+        return self.seen / self.seconds if self.seconds else 0.0
