@@ -1,0 +1,507 @@
+"""The record of truth: one SQLite file (WAL) with pins, rows, segments and generations.
+
+Every commit of the index is one transaction here; a vector file or a generation exists for readers only once it is named
+here. Readers work inside a read transaction, so they see one state throughout. Boards, people and events can be added
+as tables of their own that refer to `pins.pin`; `PRAGMA user_version` numbers the layout.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import IndexStateError, NotAnIndexError, StorageError, VersionError
+from .filters import Filter
+from .types import Attributes, Box, EncoderSpec, Failure, Int64
+from .vectors import Segment
+
+FILE = "catalog.sqlite"
+LAYOUT = 1
+APPLICATION = 0x76697373  # "viss"
+_CHUNK = 500
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE sources (source INTEGER PRIMARY KEY, uri TEXT NOT NULL UNIQUE, kind TEXT NOT NULL);
+CREATE TABLE pins (
+  pin INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  uri TEXT NOT NULL,
+  source INTEGER REFERENCES sources,
+  hash BLOB,
+  stamp TEXT,
+  row INTEGER NOT NULL UNIQUE,
+  attributes TEXT NOT NULL DEFAULT '{}',
+  added REAL NOT NULL
+);
+CREATE INDEX pins_uri ON pins (uri);
+CREATE INDEX pins_hash ON pins (hash);
+CREATE INDEX pins_source ON pins (source);
+CREATE TABLE regions (row INTEGER PRIMARY KEY, pin INTEGER NOT NULL, x0 REAL, y0 REAL, x1 REAL, y1 REAL);
+CREATE INDEX regions_pin ON regions (pin);
+CREATE TABLE dead (row INTEGER PRIMARY KEY);
+CREATE TABLE segments (
+  segment INTEGER PRIMARY KEY, file TEXT NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL,
+  pins BLOB NOT NULL, rows BLOB
+);
+CREATE TABLE generations (
+  generation INTEGER PRIMARY KEY, file TEXT NOT NULL, preset TEXT NOT NULL, factory TEXT NOT NULL,
+  search TEXT NOT NULL, covers INTEGER NOT NULL, bytes INTEGER NOT NULL, recall REAL, created REAL NOT NULL
+);
+CREATE TABLE failures (uri TEXT PRIMARY KEY, id TEXT, source INTEGER, reason TEXT, remedy TEXT, at REAL) WITHOUT ROWID;
+CREATE TABLE names (name TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One stored picture. `row` is its whole picture's vector; `hash` the sha256 of its bytes (None for vectors only)."""
+
+    pin: int
+    id: str
+    uri: str
+    source: int | None
+    hash: bytes | None
+    stamp: str | None
+    row: int
+    attributes: Attributes
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An approximate index over the positions 0 .. covers-1. `search` holds its search parameters."""
+
+    number: int
+    file: str
+    preset: str
+    factory: str
+    search: dict[str, Any]
+    covers: int
+    bytes: int
+    recall: float | None = None
+
+
+class Catalog:
+    """Connections to one index's catalog: one per reading thread, one for the writer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / FILE
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+
+    # -- opening --------------------------------------------------------------------------------------------------
+    @classmethod
+    def create(cls, folder: Path, spec: EncoderSpec) -> Catalog:
+        """A new, empty catalog in an existing folder."""
+        catalog = cls(folder)
+        with _translate(catalog.path):
+            db = sqlite3.connect(catalog.path, isolation_level=None)
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {LAYOUT}; PRAGMA application_id = {APPLICATION};")
+                now = time.time()
+                start = {"encoder": spec.to_json(), "created": now, "state": 0, "next_row": 0, "next_file": 1}
+                db.executemany("INSERT INTO meta VALUES (?, ?)", start.items())
+                db.execute("COMMIT")
+            finally:
+                db.close()
+        return catalog
+
+    @classmethod
+    def open(cls, folder: Path) -> Catalog:
+        """The catalog of an existing index. Raises NotAnIndexError or VersionError."""
+        catalog = cls(folder)
+        if not folder.exists():
+            raise NotAnIndexError(
+                f"no index at {folder}", "the folder does not exist", f"Build one: visualsearch index PICTURES --to {folder}"
+            )
+        if not catalog.path.is_file():
+            raise NotAnIndexError(
+                f"{folder} is not an index",
+                f"it has no {FILE}",
+                f"Name an index folder, or build one: visualsearch index {folder} --to NEW.index",
+            )
+        with _translate(catalog.path):
+            db = catalog.connection()
+            application = db.execute("PRAGMA application_id").fetchone()[0]
+            layout = db.execute("PRAGMA user_version").fetchone()[0]
+        if application != APPLICATION:
+            catalog.close()
+            raise NotAnIndexError(
+                f"{folder} is not an index", f"its {FILE} was made by another program", "Name an index folder"
+            )
+        if layout > LAYOUT:
+            catalog.close()
+            raise VersionError(
+                f"cannot open {folder}",
+                f"it has on-disk layout {layout}, this release reads up to {LAYOUT}",
+                "Upgrade: pip install --upgrade visualsearch",
+            )
+        return catalog
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's read-only connection."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._connect()
+            self._local.db = db
+            with self._guard:
+                self._all.append(db)
+        return db
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = self.path.absolute().as_uri()
+        db = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None, timeout=30, check_same_thread=False)
+        try:
+            db.execute("SELECT value FROM meta LIMIT 1").fetchone()
+        except sqlite3.OperationalError:
+            # A WAL database in a folder that cannot be written has no shared memory file. It also has no writer, so it
+            # may be read as it is, but only when no log is left to replay.
+            log = self.path.with_name(f"{FILE}-wal")
+            if log.exists() and log.stat().st_size:
+                raise
+            db.close()
+            db = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA query_only = 1")
+        db.execute("PRAGMA mmap_size = 268435456")
+        return db
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._guard:
+            for db in self._all:
+                db.close()
+            self._all.clear()
+        self._local = threading.local()
+
+    # -- transactions ---------------------------------------------------------------------------------------------
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """One consistent view of the catalog; nested calls in a thread share it."""
+        with _translate(self.path):
+            db = self.connection()
+            if db.in_transaction:
+                yield Reader(db)
+                return
+            db.execute("BEGIN")
+            try:
+                yield Reader(db)
+            finally:
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+
+    def writer(self) -> Writer:
+        """The writing connection. The caller holds the writer lock and closes it."""
+        with _translate(self.path):
+            db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            return Writer(db, self.path)
+
+
+class Reader:
+    """Questions to the catalog within one transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+
+    def meta(self, key: str, default: Any = None) -> Any:
+        """A value of the `meta` table."""
+        found = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return found[0] if found else default
+
+    @property
+    def state(self) -> int:
+        """Grows by one with every commit."""
+        return int(self.meta("state", 0))
+
+    def spec(self) -> EncoderSpec:
+        """The encoder the index was built with."""
+        return EncoderSpec.from_json(self.meta("encoder"))
+
+    def count(self, table: str = "pins") -> int:
+        """Rows of one of the catalog's tables."""
+        return int(self.db.execute(f"SELECT count(*) FROM {_TABLES[table]}").fetchone()[0])
+
+    def segments(self) -> list[Segment]:
+        """All segments, in the order of their rows."""
+        found = self.db.execute("SELECT segment, file, first, count, pins, rows FROM segments ORDER BY first")
+        return [
+            Segment(number, file, first, count, _ints(pins), None if rows is None else _ints(rows))
+            for number, file, first, count, pins, rows in found
+        ]
+
+    def generation(self) -> Generation | None:
+        """The newest approximate index, if any."""
+        found = self.db.execute(
+            "SELECT generation, file, preset, factory, search, covers, bytes, recall FROM generations"
+            " ORDER BY generation DESC LIMIT 1"
+        ).fetchone()
+        if found is None:
+            return None
+        number, file, preset, factory, search, covers, size, recall = found
+        return Generation(number, file, preset, factory, json.loads(search), covers, size, recall)
+
+    def dead(self) -> Int64:
+        """Row numbers that were deleted or replaced and not yet compacted away."""
+        return np.array([r[0] for r in self.db.execute("SELECT row FROM dead ORDER BY row")], dtype=np.int64)
+
+    def files(self) -> set[str]:
+        """Names of all vector and generation files that this state uses."""
+        return {r[0] for r in self.db.execute("SELECT file FROM segments UNION SELECT file FROM generations")}
+
+    # -- pins -----------------------------------------------------------------------------------------------------
+    _PIN = "SELECT pin, id, uri, source, hash, stamp, row, attributes FROM pins p"
+
+    def pins(self, numbers: Iterable[int]) -> dict[int, Pin]:
+        """Pins by number; numbers that are gone are left out."""
+        return {pin.pin: pin for pin in self._chosen("pin", list(numbers))}
+
+    def by_id(self, name: str) -> Pin | None:
+        """The pin of that id."""
+        return next(self._chosen("id", [name]), None)
+
+    def by_uri(self, uri: str) -> Pin | None:
+        """The pin of that place."""
+        return next(self._chosen("uri", [uri]), None)
+
+    def by_hash(self, digest: bytes) -> list[Pin]:
+        """At most a few pins whose file had these bytes."""
+        return [_pin(r) for r in self.db.execute(f"{self._PIN} WHERE hash = ? LIMIT 16", (digest,))]
+
+    def each_pin(self) -> Iterator[Pin]:
+        """All pins, by number."""
+        for found in self.db.execute(f"{self._PIN} ORDER BY pin"):
+            yield _pin(found)
+
+    def _chosen(self, column: str, keys: Sequence[Any]) -> Iterator[Pin]:
+        for at in range(0, len(keys), _CHUNK):
+            part = keys[at : at + _CHUNK]
+            marks = ",".join("?" * len(part))
+            for found in self.db.execute(f"{self._PIN} WHERE {column} IN ({marks})", part):
+                yield _pin(found)
+
+    def matching(self, chosen: Filter) -> Int64:
+        """Numbers of the pins that a filter leaves, ascending."""
+        found = self.db.execute(f"SELECT p.pin FROM pins p WHERE {chosen.sql}", chosen.values)
+        numbers = np.fromiter((r[0] for r in found), dtype=np.int64)
+        numbers.sort()
+        return numbers
+
+    def boxes(self, rows: Iterable[int]) -> dict[int, Box]:
+        """Boxes of region rows; rows of whole pictures are left out."""
+        keys, boxes = list(rows), {}
+        for at in range(0, len(keys), _CHUNK):
+            part = keys[at : at + _CHUNK]
+            marks = ",".join("?" * len(part))
+            for row, *box in self.db.execute(f"SELECT row, x0, y0, x1, y1 FROM regions WHERE row IN ({marks})", part):
+                boxes[row] = Box(*box)
+        return boxes
+
+    def names(self) -> list[str]:
+        """Names of all attributes that some pin had."""
+        return [r[0] for r in self.db.execute("SELECT name FROM names ORDER BY name")]
+
+    def failures(self, limit: int | None = None) -> list[Failure]:
+        """Pictures that the last run over their source could not index."""
+        found = self.db.execute(
+            "SELECT uri, id, reason, remedy FROM failures ORDER BY uri LIMIT ?", (-1 if limit is None else limit,)
+        )
+        return [Failure(*r) for r in found]
+
+
+_TABLES = {t: t for t in ("pins", "regions", "dead", "segments", "generations", "failures", "sources")}
+
+
+class Writer(Reader):
+    """The one writing connection; every change happens inside `commit()`."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        super().__init__(db)
+        self.path = path
+
+    @contextmanager
+    def commit(self) -> Iterator[None]:
+        """One transaction: all of it is kept, or none. The state number grows by one."""
+        with _translate(self.path):
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.db.execute("UPDATE meta SET value = value + 1 WHERE key = 'state'")
+                self.db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self.db.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Fold the log into the database where no reader holds it, and close."""
+        with suppress(sqlite3.Error):
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.db.close()
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Keep a value in the `meta` table."""
+        self.db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value))
+
+    def take(self, counter: str, count: int = 1) -> int:
+        """Reserve `count` numbers of a counter that never goes back; the first of them."""
+        first = int(self.meta(counter))
+        self.set_meta(counter, first + count)
+        return first
+
+    def source(self, uri: str, kind: str) -> int:
+        """The number of a source, made when it is new."""
+        self.db.execute("INSERT INTO sources (uri, kind) VALUES (?, ?) ON CONFLICT (uri) DO NOTHING", (uri, kind))
+        return int(self.db.execute("SELECT source FROM sources WHERE uri = ?", (uri,)).fetchone()[0])
+
+    def add_segment(self, segment: Segment) -> None:
+        """Name a vector file that is already complete on disk."""
+        rows = None if segment.rows is None else segment.rows.astype("<i8").tobytes()
+        self.db.execute(
+            "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
+            (segment.number, segment.file, segment.first, segment.count, segment.pins.astype("<i8").tobytes(), rows),
+        )
+
+    def drop_segments(self, numbers: Iterable[int]) -> None:
+        """Forget segments; their files are deleted by the caller after the commit."""
+        self.db.executemany("DELETE FROM segments WHERE segment = ?", [(n,) for n in numbers])
+
+    def add_generation(self, generation: Generation) -> None:
+        """Name a complete generation; older ones are forgotten."""
+        self.db.execute("DELETE FROM generations")
+        self.db.execute(
+            "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                generation.number,
+                generation.file,
+                generation.preset,
+                generation.factory,
+                json.dumps(generation.search),
+                generation.covers,
+                generation.bytes,
+                generation.recall,
+                time.time(),
+            ),
+        )
+
+    def put_pin(
+        self,
+        name: str,
+        uri: str,
+        source: int | None,
+        digest: bytes | None,
+        stamp: str | None,
+        row: int,
+        attributes: Attributes,
+        pin: int | None = None,
+    ) -> int:
+        """Add a pin, or give an existing one new content: its old rows become dead. Returns its number."""
+        text = self._attributes(attributes)
+        if pin is None:
+            cursor = self.db.execute(
+                "INSERT INTO pins (id, uri, source, hash, stamp, row, attributes, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, uri, source, digest, stamp, row, text, time.time()),
+            )
+            return int(cursor.lastrowid or 0)
+        self._bury(pin)
+        self.db.execute(
+            "UPDATE pins SET id = ?, uri = ?, source = ?, hash = ?, stamp = ?, row = ?, attributes = ? WHERE pin = ?",
+            (name, uri, source, digest, stamp, row, text, pin),
+        )
+        return pin
+
+    def touch_pin(
+        self, pin: int, name: str, uri: str, source: int | None, stamp: str | None, attributes: Attributes
+    ) -> None:
+        """Change what is known of a pin whose content stays."""
+        self.db.execute(
+            "UPDATE pins SET id = ?, uri = ?, source = ?, stamp = ?, attributes = ? WHERE pin = ?",
+            (name, uri, source, stamp, self._attributes(attributes), pin),
+        )
+
+    def add_region(self, row: int, pin: int, box: Box) -> None:
+        """Say that a row is a part of a pin's picture."""
+        self.db.execute("INSERT INTO regions VALUES (?, ?, ?, ?, ?, ?)", (row, pin, *box))
+
+    def delete_pins(self, numbers: Iterable[int]) -> int:
+        """Remove pins; their rows become dead until `compact`. Returns how many there were."""
+        gone = 0
+        for number in numbers:
+            self._bury(number)
+            gone += self.db.execute("DELETE FROM pins WHERE pin = ?", (number,)).rowcount
+        return gone
+
+    def _bury(self, pin: int) -> None:
+        self.db.execute("INSERT OR IGNORE INTO dead SELECT row FROM pins WHERE pin = ?", (pin,))
+        self.db.execute("INSERT OR IGNORE INTO dead SELECT row FROM regions WHERE pin = ?", (pin,))
+        self.db.execute("DELETE FROM regions WHERE pin = ?", (pin,))
+
+    def _attributes(self, attributes: Attributes) -> str:
+        self.db.executemany("INSERT OR IGNORE INTO names VALUES (?)", [(n,) for n in attributes])
+        # JSON has no NaN: a number that is none is a missing value.
+        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in attributes.items()}
+        return json.dumps(clean, ensure_ascii=False, default=str)
+
+    def fail(self, failure: Failure, source: int | None) -> None:
+        """Record why a picture was not indexed."""
+        self.db.execute(
+            "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)",
+            (failure.uri, failure.id, source, failure.reason, failure.remedy, time.time()),
+        )
+
+    def forget_failures(self, source: int) -> None:
+        """Clear a source's failures before it is read again."""
+        self.db.execute("DELETE FROM failures WHERE source = ?", (source,))
+
+
+def _pin(found: Sequence[Any]) -> Pin:
+    pin, name, uri, source, digest, stamp, row, attributes = found
+    return Pin(pin, name, uri, source, digest, stamp, row, json.loads(attributes))
+
+
+def _ints(blob: bytes) -> Int64:
+    return np.frombuffer(blob, dtype="<i8").astype(np.int64, copy=False)
+
+
+_NOT_A_DATABASE = ("file is not a database", "malformed", "no such table", "no such column", "unsupported file format")
+_CANNOT_WRITE = ("readonly", "unable to open", "disk is full", "disk I/O error")
+
+
+@contextmanager
+def _translate(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        if any(mark in text for mark in _NOT_A_DATABASE):
+            raise NotAnIndexError(
+                f"cannot read {path}",
+                f"it is damaged or not a catalog ({text})",
+                "Restore it from a copy, or build the index again from its pictures",
+            ) from error
+        if any(mark in text for mark in _CANNOT_WRITE):
+            remedy = (
+                "Free some space and run the same command again; all that was committed is kept"
+                if "full" in text
+                else "Check that you may read and write the folder and that the disk is healthy"
+            )
+            raise StorageError(f"cannot use {path}", text, remedy) from error
+        raise IndexStateError(f"cannot use {path}", text, "Run `visualsearch verify DIR`") from error
+
+
+

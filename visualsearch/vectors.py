@@ -1,0 +1,232 @@
+"""Append-only float16 segments: written aside, flushed, renamed, and memory-mapped by readers.
+
+A *row* is a vector's lasting number; a *position* is its place in the concatenation of the segments a reader has open.
+Rows grow with positions, and both are the same until a compaction drops dead rows.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import NotAnIndexError, StorageError
+from .types import Bool, Float16, Float32, Int64
+
+FOLDER = "vectors"
+BLOCK = 8192
+CACHE_BYTES = 256 << 20
+"""A matrix up to this size is kept as float32 once it has been scanned; larger ones are converted block by block."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One file of vectors as the catalog names it.
+
+    `pins`: (count,) int64, the pin of each row. `rows`: (count,) int64 ascending, or None when the rows are
+    first .. first+count-1.
+    """
+
+    number: int
+    file: str
+    first: int
+    count: int
+    pins: Int64
+    rows: Int64 | None = None
+
+
+def write_segment(folder: Path, number: int, vectors: NDArray[np.floating]) -> str:
+    """Write (n, d) vectors as float16 and return the file's name relative to the index folder.
+
+    The file appears whole or not at all. Raises StorageError when the disk is full or the folder cannot be written.
+    """
+    name = f"{FOLDER}/{number:06d}.npy"
+    return write_whole(folder, name, np.ascontiguousarray(vectors, dtype=np.float16))
+
+
+def write_whole(folder: Path, name: str, array: NDArray[np.generic]) -> str:
+    """Save an array so that `name` appears complete and flushed to the disk, or not at all."""
+    final = folder / name
+    aside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        final.parent.mkdir(exist_ok=True)
+        with aside.open("wb") as file:
+            np.save(file, array)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(final)
+        flush_folder(final.parent)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        raise storage_error(final, error) from error
+    return name
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename in `folder` last through a power cut, where the system can."""
+    with suppress(PermissionError):  # Windows cannot open folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """An OSError from writing, as a message with its remedy."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(
+            f"cannot write {path}",
+            "the disk is full",
+            "Free some space and run the same command again; all that was committed is kept",
+        )
+    return StorageError(
+        f"cannot write {path}",
+        error.strerror or str(error),
+        "Make the folder writable, or choose another one",
+    )
+
+
+class Vectors:
+    """Read-only view over the vectors of a list of segments, addressed by position 0 .. len-1."""
+
+    def __init__(self, folder: Path, segments: Sequence[Segment], dim: int, reuse: Vectors | None = None) -> None:
+        self.dim = dim
+        self.segments = tuple(segments)
+        known = reuse.maps if reuse else {}
+        self.maps: dict[str, Float16] = {
+            s.file: known[s.file] if s.file in known else _map(folder, s, dim) for s in segments
+        }
+        self.starts: Int64 = np.cumsum([0, *(s.count for s in segments)], dtype=np.int64)
+        self.pins: Int64 = np.concatenate([s.pins for s in segments]) if segments else np.empty(0, np.int64)
+        dense = all(s.rows is None and s.first == start for s, start in zip(segments, self.starts, strict=False))
+        self._rows: Int64 | None = None if dense else np.concatenate([_rows(s) for s in segments])
+        self._float32: Float32 | None = None
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the vectors on disk."""
+        return len(self) * self.dim * 2
+
+    def rows(self, positions: Int64) -> Int64:
+        """Positions -> row numbers."""
+        return positions if self._rows is None else self._rows[positions]
+
+    def positions(self, rows: Int64) -> Int64:
+        """Row numbers -> positions; rows that this view does not hold are left out."""
+        rows = np.asarray(rows, dtype=np.int64)
+        if self._rows is None:
+            return rows[(rows >= 0) & (rows < len(self))]
+        found = np.searchsorted(self._rows, rows)
+        found[found == len(self)] = 0
+        return found[self._rows[found] == rows] if len(self) else found[:0]
+
+    def gather(self, positions: Int64) -> Float32:
+        """(m,) positions in any order -> (m, d) float32."""
+        out = np.empty((len(positions), self.dim), np.float32)
+        owner = np.searchsorted(self.starts, positions, side="right") - 1
+        for number in np.unique(owner):
+            chosen = owner == number
+            inside = positions[chosen] - self.starts[number]
+            out[chosen] = self.maps[self.segments[number].file][inside]
+        return out
+
+    def blocks(self, start: int = 0, stop: int | None = None, size: int = BLOCK) -> Iterator[tuple[int, Float32]]:
+        """Yield (first position, (<= size, d) float32) over positions start .. stop-1, never across segments."""
+        stop = len(self) if stop is None else stop
+        for number, segment in enumerate(self.segments):
+            base = int(self.starts[number])
+            low, high = max(start, base), min(stop, base + segment.count)
+            data = self.maps[segment.file]
+            for at in range(low, high, size):
+                yield at, data[at - base : min(at + size, high) - base].astype(np.float32)
+
+    def scan(
+        self, query: Float32, k: int, start: int = 0, stop: int | None = None, allowed: Bool | None = None
+    ) -> tuple[Float32, Int64]:
+        """Exact top k of positions start .. stop-1 by inner product: ((<= k,) scores, (<= k,) positions), best first.
+
+        `allowed`, (len,) bool over all positions, leaves out the rest.
+        """
+        stop = len(self) if stop is None else stop
+        if k <= 0 or stop <= start:
+            return np.empty(0, np.float32), np.empty(0, np.int64)
+        scores = self._scores(query, start, stop)
+        if allowed is not None:
+            scores = np.where(allowed[start:stop], scores, -np.inf)
+        best = top(scores, k)
+        best = best[scores[best] > -np.inf]
+        return scores[best], best + start
+
+    def scan_positions(self, query: Float32, k: int, positions: Int64) -> tuple[Float32, Int64]:
+        """Exact top k among the given positions only."""
+        scores = np.empty(len(positions), np.float32)
+        for at in range(0, len(positions), BLOCK):
+            part = positions[at : at + BLOCK]
+            scores[at : at + BLOCK] = self.gather(part) @ query
+        best = top(scores, k)
+        return scores[best], positions[best]
+
+    def _scores(self, query: Float32, start: int, stop: int) -> Float32:
+        if self._float32 is None and len(self) * self.dim * 4 <= CACHE_BYTES and (start, stop) == (0, len(self)):
+            whole = np.empty((len(self), self.dim), np.float32)
+            for at, block in self.blocks():
+                whole[at : at + len(block)] = block
+            self._float32 = whole
+        if self._float32 is not None:
+            scores: Float32 = self._float32[start:stop] @ query
+            return scores
+        scores = np.empty(stop - start, np.float32)
+        for at, block in self.blocks(start, stop):
+            scores[at - start : at - start + len(block)] = block @ query
+        return scores
+
+
+def top(scores: Float32, k: int) -> Int64:
+    """Indices of the k largest scores, best first, ties by index."""
+    k = min(k, len(scores))
+    if k < len(scores):
+        # Among equals at the edge the smallest index must win, so that pages of results do not overlap.
+        edge = np.partition(scores, len(scores) - k)[len(scores) - k]
+        above = np.flatnonzero(scores > edge)
+        best = np.concatenate([above, np.flatnonzero(scores == edge)[: k - len(above)]])
+    else:
+        best = np.arange(len(scores))
+    return best[np.lexsort((best, -scores[best]))].astype(np.int64)
+
+
+def _rows(segment: Segment) -> Int64:
+    if segment.rows is not None:
+        return segment.rows
+    return np.arange(segment.first, segment.first + segment.count, dtype=np.int64)
+
+
+def _map(folder: Path, segment: Segment, dim: int) -> Float16:
+    path = folder / segment.file
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError) as error:
+        raise NotAnIndexError(
+            f"cannot read {path}",
+            f"the vector file is damaged ({error})",
+            "Run `visualsearch verify DIR`, and build the index again from its pictures if it cannot be repaired",
+        ) from error
+    if data.shape != (segment.count, dim) or data.dtype != np.float16:
+        raise NotAnIndexError(
+            f"cannot read {path}",
+            f"it holds {data.dtype} {data.shape}, the catalog says float16 {(segment.count, dim)}",
+            "Run `visualsearch verify DIR`, and build the index again from its pictures if it cannot be repaired",
+        )
+    return data
