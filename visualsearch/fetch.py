@@ -1,0 +1,155 @@
+"""Bytes from an http(s) address, with limits."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from visualsearch.errors import PictureError
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_BYTES = 50_000_000
+"""Most bytes taken from one address."""
+
+TIMEOUT = 20.0
+"""Seconds for one address, redirects included."""
+
+MAX_REDIRECTS = 5
+_CONNECTIONS = 32
+_NOT_PICTURES = ("text/", "application/json", "application/xml", "application/xhtml")
+
+_STATUS = {
+    401: ("the server wants a login", "Use an address that is open, or download the picture first"),
+    403: ("the server forbids it", "Use an address that is open, or download the picture first"),
+    404: ("the server has no such page", "Check the address"),
+    410: ("the picture is gone for good", "Drop the address"),
+    429: ("the server gets too many requests from here", "Wait, or use fewer workers"),
+}
+
+
+def fetch(url: str, *, max_bytes: int = MAX_BYTES, timeout: float = TIMEOUT) -> bytes:
+    """The body at `url` (http or https; redirects followed), at most `max_bytes` bytes within `timeout`
+    seconds.
+
+    Connections are kept and shared by all threads of the process. Raises PictureError, naming the address,
+    for a bad address, an unknown host, a refused or lost connection, a timeout, an error status, a body too
+    large, or an answer that is a page of text.
+    """
+    import httpx
+
+    _check(url)
+    deadline = time.monotonic() + timeout
+    try:
+        with _client(os.getpid()).stream("GET", url, timeout=timeout) as answer:
+            _check_status(url, answer)
+            body = _body(url, answer, max_bytes, deadline, timeout)
+            _check_type(url, answer, body)
+            return body
+    except httpx.TimeoutException as error:
+        raise _late(url, timeout) from error
+    except httpx.TooManyRedirects as error:
+        raise PictureError(
+            url, f"it redirects more than {MAX_REDIRECTS} times", "Use the address it should lead to"
+        ) from error
+    except httpx.UnsupportedProtocol as error:
+        raise PictureError(
+            url, "it redirects to something that is not http", "Use another address"
+        ) from error
+    except httpx.ConnectError as error:
+        raise _unreachable(url, error) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise PictureError(
+            url, f"the connection failed ({error or type(error).__name__})", "Try again"
+        ) from error
+
+
+_lock = threading.Lock()
+
+
+def _client(process: int) -> httpx.Client:
+    with _lock:  # lru_cache alone may build two clients when two threads come first
+        return _new_client(process)
+
+
+@lru_cache(maxsize=1)
+def _new_client(process: int) -> httpx.Client:
+    """One client a process: sockets must not be shared with a fork."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
+    return httpx.Client(
+        follow_redirects=True,
+        max_redirects=MAX_REDIRECTS,
+        limits=limits,
+        headers={"User-Agent": "visualsearch", "Accept": "image/*,*/*;q=0.5"},
+    )
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+        _ = parts.port  # raises when it is no number
+    except ValueError:
+        good = False
+    if not good:
+        raise PictureError(url, "it is not a web address", "Write it as https://host/picture.jpg")
+
+
+def _check_status(url: str, answer: Any) -> None:
+    code = answer.status_code
+    if code == 200:
+        return
+    why, remedy = _STATUS.get(code, ("the server failed", "Try again later"))
+    if 300 <= code < 500 and code not in _STATUS:
+        why, remedy = "the server did not give the picture", "Check the address"
+    raise PictureError(url, f"{why} (status {code} {answer.reason_phrase})".replace(" )", ")"), remedy)
+
+
+def _body(url: str, answer: Any, max_bytes: int, deadline: float, timeout: float) -> bytes:
+    size = answer.headers.get("content-length", "")
+    if size.isdigit() and int(size) > max_bytes:
+        raise _too_large(url, f"{int(size):,} bytes", max_bytes)
+    body = bytearray()
+    for chunk in answer.iter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise _too_large(url, "the body", max_bytes)
+        if time.monotonic() > deadline:  # a server that drips never trips the timeout of a single read
+            raise _late(url, timeout)
+    return bytes(body)
+
+
+def _check_type(url: str, answer: Any, body: bytes) -> None:
+    kind = answer.headers.get("content-type", "").lower()
+    # servers mislabel pictures as text now and then; what begins like text is text
+    if kind.startswith(_NOT_PICTURES) and body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{", b"["):
+        raise PictureError(
+            url,
+            f"the answer is a page ({kind.split(';')[0]}), not a picture",
+            "Use the address of the picture itself",
+        )
+
+
+def _late(url: str, timeout: float) -> PictureError:
+    return PictureError(url, f"no answer within {timeout:g} seconds", "Try again, or allow more time")
+
+
+def _too_large(url: str, size: str, limit: int) -> PictureError:
+    return PictureError(
+        url, f"{size} is over the limit of {limit:,} bytes", "Download it yourself and shrink it"
+    )
+
+
+def _unreachable(url: str, error: Exception) -> PictureError:
+    host = urlsplit(url).hostname
+    text = str(error)
+    if any(sign in text for sign in ("Name or service", "getaddrinfo", "nodename", "name resolution")):
+        return PictureError(url, f"the host {host!r} is not known", "Check the spelling and the network")
+    return PictureError(url, f"cannot connect to {host!r} ({text})", "Check the address and the network")

@@ -1,0 +1,34 @@
+"""Pictures in: any picture file, from anywhere, as upright RGB.
+
+`decode` turns bytes into pixels, `load` takes whatever a caller holds (path, URL, bytes, Pillow picture,
+array), `crop` and `thumbnail` cut and shrink. Every unreadable picture gives one `PictureError` with its
+reason; nothing is written to stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+from visualsearch.images._boxes import check_box, crop, parse_crop
+from visualsearch.images._decode import MAX_PIXELS, decode
+from visualsearch.images._load import Picture, load, thumbnail
+from visualsearch.images._sniff import PICTURE_SUFFIXES
+
+__all__ = [
+    "MAX_PIXELS",
+    "PICTURE_SUFFIXES",
+    "Picture",
+    "check_box",
+    "crop",
+    "decode",
+    "load",
+    "parse_crop",
+    "thumbnail",
+]
+
+# Pillow tells of odd metadata through warnings and its logger; both would reach the terminal in the middle
+# of a progress bar. `warnings.catch_warnings` is not safe across threads, so its own warnings are silenced
+# once. Deprecations are attributed to the caller's module, not to PIL, and stay visible.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())

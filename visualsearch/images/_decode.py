@@ -1,0 +1,89 @@
+"""Bytes -> upright RGB pixels, or one PictureError."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from visualsearch.errors import PictureError
+from visualsearch.images._pixels import to_rgb
+from visualsearch.images._sniff import Format, explain_foreign, sniff
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PIXELS = 100_000_000
+"""Pictures of more pixels than this are refused before they are decoded, unless the caller says otherwise."""
+
+DRAFT_MARGIN = 1
+"""How many times `target` the shorter side stays after a JPEG was decoded scaled."""
+
+_EXPANDS = ("Decompressed data too large", "Too much memory used in text chunks")
+
+
+def decode(
+    data: bytes, *, name: str = "picture", max_pixels: int = MAX_PIXELS, target: int | None = None
+) -> Image:
+    """The picture in `data`, upright, in RGB (8 bits a channel, sRGB), alpha laid on white; of animations
+    the first frame.
+
+    `name` is what an error calls the picture. `target`, in pixels, says that the caller is going to shrink
+    the picture to that shorter side: a JPEG may then be decoded at 1/2, 1/4 or 1/8 scale, its shorter side
+    staying at least `target`. Safe to call from many threads at once. Raises PictureError, and nothing
+    else, for anything that is not a whole picture of at most `max_pixels` pixels.
+    """
+    form = sniff(data)
+    if form is None:
+        raise PictureError(name, *explain_foreign(data))
+    try:
+        check_pixels(form.canvas(data), max_pixels, name)
+        with form.open(BytesIO(data)) as image:
+            check_pixels(image.size, max_pixels, name)
+            if target and form.name == "JPEG":
+                image.draft(None, (target * DRAFT_MARGIN, target * DRAFT_MARGIN))
+            image.load()
+            return to_rgb(image)
+    except PictureError:
+        raise
+    except Exception as error:  # Pillow's plugins raise what their parsers stumble over: any type
+        raise PictureError(name, *_explain(form, data, error)) from error
+
+
+def check_pixels(size: tuple[int, int] | None, max_pixels: int, name: str) -> None:
+    """Raise PictureError when `size`, (width, height), is empty or holds more than `max_pixels` pixels."""
+    if size is None:
+        return
+    width, height = size
+    if width < 1 or height < 1:
+        raise PictureError(
+            name, f"its header says {width}x{height} pixels, which is no picture", "Export it again"
+        )
+    if width * height > max_pixels:
+        raise PictureError(
+            name,
+            f"{width}x{height} is {width * height:,} pixels, over the limit of {max_pixels:,}",
+            "Shrink it, or raise the limit (max_pixels) if you trust where it comes from",
+        )
+
+
+def _explain(form: Format, data: bytes, error: Exception) -> tuple[str, str]:
+    """(why, remedy) for a picture whose format is known but which did not decode."""
+    text = str(error)
+    if isinstance(error, NotImplementedError) and len(error.args) == 2:
+        return error.args[0], error.args[1]
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to decode it", "Shrink it, or use fewer workers"
+    if text.startswith(_EXPANDS):
+        return (
+            f"the compressed text or colour profile inside the {form.name} expands without end",
+            "Leave it out: it may be a decompression bomb. Saving it without metadata helps, too",
+        )
+    if not form.whole(data):
+        return (
+            f"the {form.name} is truncated: it ends after {len(data)} bytes, in the middle of the picture",
+            "Copy or download it again",
+        )
+    if text.startswith(("unknown pixel mode", "unknown raw mode", "Unsupported BMP", "unsupported")):
+        return f"this variant of {form.name} is not supported ({text})", "Save it as 8-bit PNG or JPEG"
+    detail = text.strip().splitlines()[0][:120] if text.strip() else type(error).__name__
+    return f"the {form.name} data is corrupt ({detail})", "Restore it from a good copy, or leave it out"

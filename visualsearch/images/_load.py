@@ -1,0 +1,143 @@
+"""Whatever a caller holds -> upright RGB."""
+
+from __future__ import annotations
+
+import os
+import stat
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL.Image import Image
+
+from visualsearch.errors import PictureError, UsageError
+from visualsearch.images._decode import MAX_PIXELS, check_pixels, decode
+from visualsearch.images._pixels import to_rgb
+
+Picture: TypeAlias = str | Path | bytes | Image | NDArray[np.uint8]
+"""A path or http(s) address, a path, a file's bytes, a Pillow picture, or an array (h, w), (h, w, 3) or (h,
+w, 4) of uint8.
+"""
+
+MAX_FILE_BYTES = 1 << 30
+"""Files larger than this are not read: no picture under the pixel limit needs a gigabyte."""
+
+_ARRAY_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def load(picture: Picture, *, max_pixels: int = MAX_PIXELS, target: int | None = None) -> Image:
+    """Any `Picture` -> upright RGB; `max_pixels` and `target` as for `decode`.
+
+    A str that begins with http:// or https:// is fetched, one that begins with file:// is a local path.
+    Raises PictureError when it cannot be read or decoded, UsageError for a value that is no picture at all.
+    """
+    if isinstance(picture, (str, Path)):
+        return decode(_read(picture), name=str(picture), max_pixels=max_pixels, target=target)
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return decode(bytes(picture), max_pixels=max_pixels, target=target)
+    if isinstance(picture, Pillow.Image):
+        return _from_pillow(picture, max_pixels)
+    if isinstance(picture, np.ndarray):
+        return _from_array(picture, max_pixels)
+    raise UsageError(
+        f"a {type(picture).__name__} is not a picture",
+        "expected a path, an address, bytes, a Pillow picture or a uint8 array",
+        "Convert it first",
+    )
+
+
+def thumbnail(picture: Picture, size: int, format: str = "JPEG", quality: int = 85) -> bytes:
+    """`picture` scaled down so that its longer side is at most `size` pixels, as the bytes of a JPEG or
+    WEBP file.
+
+    `quality` is 1..100. Metadata is left out. Raises UsageError for another format or an impossible size.
+    """
+    if format.upper() not in ("JPEG", "WEBP"):
+        raise UsageError(
+            f"thumbnails cannot be {format!r}", "only JPEG and WEBP are written", "Use 'JPEG' or 'WEBP'"
+        )
+    if size < 1:
+        raise UsageError(
+            f"a thumbnail of {size} pixels cannot be made", "it needs at least 1", "Use 256, for example"
+        )
+    small = load(picture, target=size)
+    small.thumbnail((size, size), Pillow.Resampling.LANCZOS)
+    out = BytesIO()
+    small.save(out, format.upper(), quality=quality)
+    return out.getvalue()
+
+
+def _read(place: str | Path) -> bytes:
+    text = os.fspath(place)
+    scheme = urlsplit(text).scheme.lower() if isinstance(place, str) and "://" in text else ""
+    if scheme in ("http", "https"):
+        from visualsearch.fetch import fetch
+
+        return fetch(text)
+    if scheme == "file":
+        return read_file(os.fsdecode(unquote_to_bytes(urlsplit(text).path)), name=text)
+    return read_file(text)
+
+
+def read_file(path: str, *, name: str | None = None) -> bytes:
+    """The bytes of the local file `path`, called `name` in errors. Raises PictureError for what is not a
+    readable file.
+    """
+    name = name or path
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            info = os.fstat(file.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                raise PictureError(name, "it is not a regular file", "Give the path of a picture file")
+            if info.st_size > MAX_FILE_BYTES:
+                raise PictureError(
+                    name, f"it has {info.st_size:,} bytes, more than any picture here needs", "Leave it out"
+                )
+            return file.read()
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        for kind, why, remedy in _READ_ERRORS:
+            if isinstance(error, kind):
+                raise PictureError(name, why, remedy) from error
+        raise PictureError(name, f"it cannot be read ({error})", "Check the disk and the path") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # a named pipe would otherwise block for ever, waiting for someone to write
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+_READ_ERRORS: tuple[tuple[type[Exception], str, str], ...] = (
+    (FileNotFoundError, "there is no such file", "Check the path"),
+    (NotADirectoryError, "there is no such file", "Check the path"),
+    (IsADirectoryError, "it is a folder, not a picture", "Give the path of one picture, or index the folder"),
+    (PermissionError, "you have no permission to read it", "Change its permissions, or run as its owner"),
+    (ValueError, "it is not a valid path", "Check the path"),
+)
+
+
+def _from_pillow(picture: Image, max_pixels: int) -> Image:
+    name = str(getattr(picture, "filename", "") or "picture")
+    check_pixels(picture.size, max_pixels, name)
+    try:
+        picture.load()
+        return to_rgb(picture)
+    except Exception as error:  # a lazy picture decodes here, and raises what its plugin stumbles over
+        raise PictureError(name, f"it cannot be decoded ({error})", "Restore it from a good copy") from error
+
+
+def _from_array(array: NDArray[Any], max_pixels: int) -> Image:
+    shape = array.shape
+    channels = 1 if array.ndim == 2 else shape[2] if array.ndim == 3 else 0
+    if array.dtype != np.uint8 or channels not in _ARRAY_MODES or 0 in shape:
+        raise UsageError(
+            f"an array of shape {shape} and type {array.dtype} is not a picture",
+            "expected (h, w), (h, w, 3) or (h, w, 4) of uint8, none of them 0",
+            "Convert it: for values 0..1, (array * 255).round().astype('uint8')",
+        )
+    check_pixels((shape[1], shape[0]), max_pixels, "picture")
+    flat = array[..., 0] if array.ndim == 3 and channels == 1 else array
+    return to_rgb(Pillow.fromarray(np.ascontiguousarray(flat)))
