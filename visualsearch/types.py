@@ -74,8 +74,10 @@ class Preprocessing:
 class EncoderSpec:
     """What decides the numbers an encoder gives: two encoders with one `fingerprint` share an index.
 
-    `weights` is the sha256 (hex) of the weights. `precision` is what the encoder computes in; it is recorded but is not
-    part of the fingerprint, since bf16 and fp32 vectors of one model agree to cosine 0.999 and may be mixed.
+    `weights` is the sha256 (hex) of the weights. `precision` is what the encoder computes in; it is
+    recorded but is not part of the fingerprint, since bf16 and fp32 vectors of one model agree to cosine
+    0.999 and may be mixed. `name` is what `load_encoder` takes to load the encoder again; where it holds a
+    path, `identity` stands for it in the fingerprint, so that a checkpoint may be moved.
     """
 
     name: str
@@ -84,12 +86,13 @@ class EncoderSpec:
     weights: str
     precision: Precision = Precision.FP32
     text: bool = True
+    identity: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over name, dimension, preprocessing and weights."""
+        """16 hex digits over name (or identity), dimension, preprocessing and weights."""
         parts = {
-            "name": self.name,
+            "name": self.identity or self.name,
             "dim": self.dim,
             "preprocessing": asdict(self.preprocessing),
             "weights": self.weights,
@@ -132,7 +135,7 @@ class Encoder(Protocol):
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
-        """b sentences -> (b, d) float32 of unit length. Raises EncoderError when the model has no text tower."""
+        """b sentences -> (b, d) float32 of unit length. Raises EncoderError where there is no text tower."""
         ...
 
 
@@ -140,10 +143,10 @@ class Encoder(Protocol):
 class Record:
     """One picture of a source.
 
-    `id` is the pin's name; `named` says that the user chose it (a manifest's id column) rather than that it was
-    derived from the place. `stamp` changes when the content may have changed (size and mtime, an ETag); None means
-    unknown. `read()` gives the file's bytes and raises PictureError. `vector`, (d,) float32, is set where the source
-    holds finished embeddings, and then nothing is read.
+    `id` is the pin's name; `named` says that the user chose it (a manifest's id column) rather than that it
+    was derived from the place. `stamp` changes when the content may have changed (size and mtime, an ETag);
+    None means unknown. `read()` gives the file's bytes and raises PictureError. `vector`, (d,) float32, is
+    set where the source holds finished embeddings, and then nothing is read.
     """
 
     id: str
@@ -169,8 +172,8 @@ class Failure:
 class Part:
     """One weighted part of a query; just one of `image`, `text`, `like` is set.
 
-    `image` is a path, URL, bytes, PIL picture or (h, w, 3) uint8 array; `crop` narrows it. `like` is the id of a stored pin.
-    Negative weights push away.
+    `image` is a path, URL, bytes, PIL picture or (h, w, 3) uint8 array; `crop` narrows it. `like` is the id
+    of a stored pin. Negative weights push away.
     """
 
     weight: float = 1.0
@@ -218,8 +221,8 @@ class Hit:
 class Hits(Sequence[Hit]):
     """Results, best first. Behaves as a sequence of Hit.
 
-    `plan` says how they were found ("exact", "filtered-exact", "ann+fresh" ...), `total` how many pins were candidates
-    (those the filter leaves).
+    `plan` says how they were found ("exact", "filtered-exact", "ann+fresh" ...), `total` how many pins were
+    candidates (those the filter leaves).
     """
 
     items: tuple[Hit, ...]
@@ -251,7 +254,8 @@ class Hits(Sequence[Hit]):
 class IndexReport:
     """What one run of the indexer did.
 
-    Counts are pictures. `stages` maps a stage to its busy seconds divided by its workers; the largest is the `bottleneck`.
+    Counts are pictures. `stages` maps a stage to its busy seconds divided by its workers; the largest is
+    the `bottleneck`.
     """
 
     seen: int = 0

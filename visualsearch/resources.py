@@ -1,0 +1,34 @@
+"""Where the data that comes with the package is: bundled models and index presets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visualsearch.errors import VisualSearchError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def models_dir() -> Path:
+    """The folder of bundled models, with registry.toml. Raises VisualSearchError when it is missing."""
+    return _find("models", "registry.toml")
+
+
+def indexes_dir() -> Path:
+    """The folder of index presets, one TOML each. Raises VisualSearchError when it is missing."""
+    return _find("indexes", "*.toml")
+
+
+def _find(name: str, marker: str) -> Path:
+    """The first place that holds a file matching `marker`: in a wheel, then in a checkout."""
+    # A wheel never has the second place and a checkout never has the first; the marker keeps an unrelated
+    # site-packages/models of another distribution from being taken for ours.
+    places = (_PACKAGE / "_data" / name, _PACKAGE.parent / name)
+    for place in places:
+        if next(place.glob(marker), None) is not None:
+            return place
+    raise VisualSearchError(
+        f"the data folder {name!r} is missing",
+        f"neither {places[0]} nor {places[1]} has {marker}",
+        "The installation is incomplete; run: pip install --force-reinstall visualsearch",
+    )
