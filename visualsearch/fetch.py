@@ -1,13 +1,14 @@
-"""Bytes from an http(s) address, with limits."""
+"""The bytes at one place: an http(s) address or a local file, with limits."""
 
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from visualsearch.errors import PictureError
 
@@ -153,3 +154,50 @@ def _unreachable(url: str, error: Exception) -> PictureError:
     if any(sign in text for sign in ("Name or service", "getaddrinfo", "nodename", "name resolution")):
         return PictureError(url, f"the host {host!r} is not known", "Check the spelling and the network")
     return PictureError(url, f"cannot connect to {host!r} ({text})", "Check the address and the network")
+
+
+# --- local files
+
+MAX_FILE_BYTES = 1 << 30
+"""Files larger than this are not read: no picture under the pixel limit needs a gigabyte."""
+
+
+def local_path(uri: str) -> str:
+    """The path that a file:// address names; bytes that are no UTF-8 come back as os.fsencode wants them."""
+    return os.fsdecode(unquote_to_bytes(urlsplit(uri).path))
+
+
+def read_file(path: str, *, name: str | None = None) -> bytes:
+    """The bytes of the local file `path`, called `name` in errors. Raises PictureError for what is not a
+    readable file.
+    """
+    name = name or path
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            info = os.fstat(file.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                raise PictureError(name, "it is not a regular file", "Give the path of a picture file")
+            if info.st_size > MAX_FILE_BYTES:
+                raise PictureError(
+                    name, f"it has {info.st_size:,} bytes, more than any picture here needs", "Leave it out"
+                )
+            return file.read()
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        for kind, why, remedy in _READ_ERRORS:
+            if isinstance(error, kind):
+                raise PictureError(name, why, remedy) from error
+        raise PictureError(name, f"it cannot be read ({error})", "Check the disk and the path") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # a named pipe would otherwise block for ever, waiting for someone to write
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+_READ_ERRORS: tuple[tuple[type[Exception], str, str], ...] = (
+    (FileNotFoundError, "there is no such file", "Check the path"),
+    (NotADirectoryError, "there is no such file", "Check the path"),
+    (IsADirectoryError, "it is a folder, not a picture", "Give the path of one picture, or index the folder"),
+    (PermissionError, "you have no permission to read it", "Change its permissions, or run as its owner"),
+    (ValueError, "it is not a valid path", "Check the path"),
+)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 """Pictures of more pixels than this are refused before they are decoded, unless the caller says otherwise."""
 
-DRAFT_MARGIN = 1
+DRAFT_MARGIN = 2
 """How many times `target` the shorter side stays after a JPEG was decoded scaled."""
 
 _EXPANDS = ("Decompressed data too large", "Too much memory used in text chunks")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from PIL import Image as Pillow
 from PIL.Image import Image
 
 from visualsearch.errors import PictureError, UsageError
+from visualsearch.fetch import fetch, local_path, read_file
 from visualsearch.images._decode import MAX_PIXELS, check_pixels, decode
 from visualsearch.images._pixels import to_rgb
 
@@ -22,9 +22,6 @@ Picture: TypeAlias = str | Path | bytes | Image | NDArray[np.uint8]
 """A path or http(s) address, a path, a file's bytes, a Pillow picture, or an array (h, w), (h, w, 3) or (h,
 w, 4) of uint8.
 """
-
-MAX_FILE_BYTES = 1 << 30
-"""Files larger than this are not read: no picture under the pixel limit needs a gigabyte."""
 
 _ARRAY_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -75,48 +72,10 @@ def _read(place: str | Path) -> bytes:
     text = os.fspath(place)
     scheme = urlsplit(text).scheme.lower() if isinstance(place, str) and "://" in text else ""
     if scheme in ("http", "https"):
-        from visualsearch.fetch import fetch
-
         return fetch(text)
     if scheme == "file":
-        return read_file(os.fsdecode(unquote_to_bytes(urlsplit(text).path)), name=text)
+        return read_file(local_path(text), name=text)
     return read_file(text)
-
-
-def read_file(path: str, *, name: str | None = None) -> bytes:
-    """The bytes of the local file `path`, called `name` in errors. Raises PictureError for what is not a
-    readable file.
-    """
-    name = name or path
-    try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            info = os.fstat(file.fileno())
-            if not stat.S_ISREG(info.st_mode):
-                raise PictureError(name, "it is not a regular file", "Give the path of a picture file")
-            if info.st_size > MAX_FILE_BYTES:
-                raise PictureError(
-                    name, f"it has {info.st_size:,} bytes, more than any picture here needs", "Leave it out"
-                )
-            return file.read()
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-        for kind, why, remedy in _READ_ERRORS:
-            if isinstance(error, kind):
-                raise PictureError(name, why, remedy) from error
-        raise PictureError(name, f"it cannot be read ({error})", "Check the disk and the path") from error
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    # a named pipe would otherwise block for ever, waiting for someone to write
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-_READ_ERRORS: tuple[tuple[type[Exception], str, str], ...] = (
-    (FileNotFoundError, "there is no such file", "Check the path"),
-    (NotADirectoryError, "there is no such file", "Check the path"),
-    (IsADirectoryError, "it is a folder, not a picture", "Give the path of one picture, or index the folder"),
-    (PermissionError, "you have no permission to read it", "Change its permissions, or run as its owner"),
-    (ValueError, "it is not a valid path", "Check the path"),
-)
 
 
 def _from_pillow(picture: Image, max_pixels: int) -> Image:

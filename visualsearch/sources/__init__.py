@@ -1,0 +1,235 @@
+"""Sources of pictures: `open_source` turns a path, a pattern, a manifest, shards or addresses into Records.
+
+Everything is lazy: pictures are named as iteration reaches them and read when `Record.read` is called, from
+any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from visualsearch.errors import PictureError, SourceError, VisualSearchError
+from visualsearch.fetch import fetch
+from visualsearch.sources._base import Item, Source
+from visualsearch.sources._lists import is_web, open_list, open_picture, open_url, open_url_list
+from visualsearch.sources._manifest import LAYOUTS, open_manifest
+from visualsearch.sources._places import Entry, Place, locate, scheme_of, short
+from visualsearch.sources._tar import SUFFIXES as TAR_SUFFIXES
+from visualsearch.sources._tar import is_tar, open_tars, read_member
+from visualsearch.sources._walk import expand_files, is_pattern, is_picture, open_folder, open_glob
+
+__all__ = ["KINDS", "Item", "Source", "open_source", "read"]
+
+KINDS = {
+    "folder": "a folder, with its sub-folders",
+    "glob": 'a pattern, such as "photos/**/*.jpg"',
+    "picture": "a picture file",
+    "csv": "a manifest .csv with the columns id and image",
+    "tsv": "the same as .tsv",
+    "jsonl": "the same as .jsonl or .ndjson",
+    "parquet": "the same as .parquet",
+    "tar": 'webdataset shards .tar, .tar.gz or .tgz, also as a pattern: "shards/{000..012}.tar"',
+    "urls": "a .txt file of addresses, one a line",
+    "url": "an http(s) address of a picture",
+    "list": "a list of any of these",
+}
+"""Every kind of source, and what it looks like. All but url may also lie on s3://, gs:// or another fsspec
+protocol.
+"""
+
+
+def open_source(
+    source: str | Path | Sequence[str | Path], *, id_column: str = "id", image_column: str = "image"
+) -> Source:
+    """The pictures of `source`, which is of one of the `KINDS`.
+
+    `id_column` and `image_column` are the names of those columns in manifests. Raises SourceError when
+    nothing can be read from it (missing, empty, unreadable, of an unknown kind, columns missing) and
+    MissingExtraError when its protocol needs an extra; what is wrong with single entries comes as Failures
+    while iterating.
+    """
+    columns = _Columns(id_column, image_column)
+    if isinstance(source, str | Path):
+        return _open(os.fspath(source), columns)
+    given: object = source
+    if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
+        raise SourceError(
+            f"a {type(source).__name__} is not a source of pictures",
+            "expected a path or a list of paths",
+            _known(),
+        )
+    return open_list([os.fspath(item) for item in source], _is_single, partial(_open, columns=columns))
+
+
+def read(uri: str) -> bytes:
+    """The bytes of a picture by the uri of its Record: a path, file://, http(s)://, an fsspec address, or
+    "shard.tar::member".
+
+    A tar member is found by reading through its shard from the start; while indexing, use `Record.read`,
+    which goes straight to it. Pictures that were held inside a manifest cannot be read this way. Raises
+    PictureError.
+    """
+    if is_web(uri):
+        return fetch(uri)
+    shard, separator, member = uri.rpartition("::")
+    try:
+        if separator and is_tar(shard):
+            return read_member(*locate(shard), member)
+        place, path = locate(uri)
+    except PictureError:
+        raise
+    except VisualSearchError as error:
+        raise PictureError(uri, error.why, error.remedy) from error
+    return place.read(path)
+
+
+class _Columns(NamedTuple):
+    id: str
+    image: str
+
+
+class _Target(NamedTuple):
+    """An existing file that waits for its opener."""
+
+    place: Place
+    path: str
+    entry: Entry
+    text: str
+    columns: _Columns
+
+
+def _open(text: str, columns: _Columns) -> Source:
+    if "\0" in text or not text:
+        raise SourceError(f"cannot read {text!r}", "it is not a path", _known())
+    if is_web(text):
+        return _open_web(text)
+    place, path = locate(text)
+    try:
+        entry = place.look(path)
+    except Exception as error:  # OSError, or what a remote service raises
+        raise SourceError(
+            f"cannot read {text!r}", short(error), "Check the path and the permissions"
+        ) from error
+    if entry is None:
+        return _open_pattern(text, place, path, columns)
+    if entry.folder:
+        return open_folder(place, path, text)
+    return _opener(path, text)(_Target(place, path, entry, text, columns))
+
+
+def _open_web(text: str) -> Source:
+    name = text.partition("?")[0].lower()
+    if name.endswith((*LAYOUTS, *TAR_SUFFIXES, ".txt")):
+        raise SourceError(
+            f"cannot read {text!r}",
+            "over http(s) only single pictures are read",
+            "Download the file first, and name that",
+        )
+    return open_url(text)
+
+
+def _open_pattern(text: str, place: Place, path: str, columns: _Columns) -> Source:
+    """What does not exist as it is written: braces, then wildcards, then an error."""
+    expanded = expand_braces(path)
+    if len(expanded) > 1 or is_pattern(path):
+        if is_tar(path) or _layout_suffix(path):
+            return _open_shards(text, place, path, expanded, columns)
+        if len(expanded) > 1:
+            return open_list(
+                [place.uri(one) for one in expanded],
+                _is_single,
+                partial(_open, columns=columns),
+                place.uri(path),
+            )
+        return open_glob(place, path, text)
+    if scheme_of(text):
+        raise SourceError(
+            f"cannot read {text!r}", "there is nothing at this address", "Check it, and the credentials"
+        )
+    raise SourceError(f"cannot read {text!r}", "there is no such file or folder", "Check the path")
+
+
+def _open_shards(text: str, place: Place, path: str, expanded: list[str], columns: _Columns) -> Source:
+    paths = [file for one in expanded for file in (expand_files(place, one) if is_pattern(one) else [one])]
+    if not paths:
+        raise SourceError(f"no file fits {text!r}", "the pattern matches nothing", "Check it with ls")
+    if is_tar(path):
+        return open_tars(place, paths, place.uri(path), text)
+    missing = [one for one in paths if place.look(one) is None]
+    if missing:
+        raise SourceError(f"cannot read {missing[0]!r}", "there is no such file", "Check the pattern")
+    return _manifest(place, paths, place.uri(path), text, columns)
+
+
+def _manifest(place: Place, paths: list[str], uri: str, text: str, columns: _Columns) -> Source:
+    return open_manifest(place, paths, uri, text, id_column=columns.id, image_column=columns.image)
+
+
+_OPENERS: tuple[tuple[Callable[[str], bool], Callable[[_Target], Source]], ...] = (
+    (is_picture, lambda at: open_picture(at.place, at.path, at.entry.stamp)),
+    (is_tar, lambda at: open_tars(at.place, [at.path], at.place.uri(at.path), at.text)),
+    (
+        lambda path: bool(_layout_suffix(path)),
+        lambda at: _manifest(at.place, [at.path], at.place.uri(at.path), at.text, at.columns),
+    ),
+    (lambda path: path.lower().endswith(".txt"), lambda at: open_url_list(at.place, at.path, at.text)),
+)
+"""Which file -> how it is opened."""
+
+
+def _opener(path: str, text: str) -> Callable[[_Target], Source]:
+    for fits, opener in _OPENERS:
+        if fits(path):
+            return opener
+    suffix = Path(path).suffix or "no suffix"
+    raise SourceError(f"cannot read {text!r}", f"a file with {suffix} is no known kind of source", _known())
+
+
+def _layout_suffix(path: str) -> str:
+    return next((suffix for suffix in LAYOUTS if path.lower().endswith(suffix)), "")
+
+
+def _is_single(text: str) -> bool:
+    """Whether an entry of a list is one picture, to be looked at only when its turn comes."""
+    return is_web(text) or (
+        is_picture(text) and not is_pattern(text) and not Path(text).is_dir() and "{" not in text
+    )
+
+
+def _known() -> str:
+    return "Known kinds: " + "; ".join(KINDS.values())
+
+
+_RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
+_MOST_BRACES = 100_000
+
+
+def expand_braces(text: str) -> list[str]:
+    """The texts that braces stand for: "{000..012}" counts, with leading zeros kept, "{a,b}" lists; the
+    text itself without.
+    """
+    found = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", text)
+    if found is None:
+        return [text]
+    counted = _RANGE.fullmatch(found[1])
+    if counted:
+        first, last = int(counted[1]), int(counted[2])
+        if abs(last - first) >= _MOST_BRACES:
+            raise SourceError(
+                f"cannot read {text!r}", f"the braces name over {_MOST_BRACES:,} files", "Use a wildcard"
+            )
+        step = 1 if last >= first else -1
+        width = max(len(counted[1]), len(counted[2])) if counted[1][0] == "0" or counted[2][0] == "0" else 0
+        choices = [f"{number:0{width}d}" for number in range(first, last + step, step)]
+    else:
+        choices = found[1].split(",")
+    return [
+        one
+        for choice in choices
+        for one in expand_braces(text[: found.start()] + choice + text[found.end() :])
+    ]

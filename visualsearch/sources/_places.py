@@ -1,0 +1,295 @@
+"""Where files are: the local disk, or anything fsspec reaches. Two places, one set of methods.
+
+File names that are not UTF-8. Python shows their stray bytes as lone surrogates, which neither SQLite nor
+JSON nor a terminal takes. An id writes such a byte as %XX ("caf%E9.jpg"); a uri becomes
+file:///folder/caf%E9.jpg, percent-encoded throughout, which `visualsearch.sources.read` and
+`visualsearch.images.load` turn back into the exact name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol, cast
+from urllib.parse import quote, urlsplit
+
+from visualsearch.errors import MissingExtraError, PictureError, SourceError
+from visualsearch.fetch import MAX_FILE_BYTES, fetch, local_path, read_file
+
+WEB = ("http", "https")
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+"""Protocol -> the extra that brings it."""
+
+_SURROGATE = re.compile("[\udc80-\udcff]")
+
+
+class Entry(NamedTuple):
+    """One file or folder of a listing. `stamp` changes with the content; None when the listing does not
+    tell.
+    """
+
+    name: str
+    path: str
+    folder: bool
+    stamp: str | None
+
+
+class Place(Protocol):
+    """A file system. Paths are its own; `uri` gives the name by which others know them."""
+
+    def uri(self, path: str) -> str:
+        """The name of `path` that is kept with the picture."""
+        ...
+
+    def look(self, path: str) -> Entry | None:
+        """What is at `path`, or None."""
+        ...
+
+    def scan(self, folder: str, wanted: Callable[[str], bool]) -> list[Entry]:
+        """The sub-folders of `folder`, and its files whose name is `wanted`, sorted by name, hidden ones
+        left out.
+        """
+        ...
+
+    def stamp(self, entry: Entry) -> str | None:
+        """The stamp of a listed file; raises OSError when it is gone."""
+        ...
+
+    def identity(self, folder: str) -> Hashable:
+        """What tells two folders apart even when links lead to them; None where there are no links."""
+        ...
+
+    def open(self, path: str) -> IO[bytes]:
+        """The file, for reading."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The file's bytes; raises PictureError."""
+        ...
+
+    def resolve(self, folder: str, reference: str) -> str:
+        """`reference`, absolute or relative to `folder`, as a path."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalPlace:
+    """The local disk. Paths are absolute, links in them are kept."""
+
+    def uri(self, path: str) -> str:
+        """The absolute path; file://... with percent signs when the name is not UTF-8."""
+        return f"file://{quote(os.fsencode(path))}" if _SURROGATE.search(path) else path
+
+    def look(self, path: str) -> Entry | None:
+        """What is at `path`, links followed, or None."""
+        try:
+            info = Path(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Entry(Path(path).name, path, Path(path).is_dir(), _stat_stamp(info))
+
+    def scan(self, folder: str, wanted: Callable[[str], bool]) -> list[Entry]:
+        """One folder; sockets, pipes and devices are left out. Stamps are read later, one by one."""
+        found = []
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    found.append(Entry(entry.name, entry.path, True, None))
+                elif wanted(entry.name) and (entry.is_file() or entry.is_symlink()):
+                    found.append(Entry(entry.name, entry.path, False, None))
+        return sorted(found)
+
+    def stamp(self, entry: Entry) -> str | None:
+        """Size and mtime."""
+        return _stat_stamp(Path(entry.path).stat())
+
+    def identity(self, folder: str) -> Hashable:
+        """Device and inode."""
+        info = Path(folder).stat()
+        return info.st_dev, info.st_ino
+
+    def open(self, path: str) -> IO[bytes]:
+        """The file, for reading."""
+        return Path(path).open("rb")
+
+    def read(self, path: str) -> bytes:
+        """The file's bytes."""
+        return read_file(path, name=self.uri(path))
+
+    def resolve(self, folder: str, reference: str) -> str:
+        """`reference` as an absolute path."""
+        return os.path.abspath(os.path.join(folder, reference))  # noqa: PTH100, PTH118 (links stay)
+
+
+LOCAL = LocalPlace()
+
+
+def _stat_stamp(info: os.stat_result) -> str:
+    return f"{info.st_size}-{info.st_mtime_ns}"
+
+
+@dataclass(frozen=True)
+class RemotePlace:
+    """A file system of fsspec. `prefix` is what stands before its paths in a uri, such as "s3://"."""
+
+    prefix: str
+    system: Any = field(compare=False)
+
+    def uri(self, path: str) -> str:
+        """The path behind its protocol."""
+        return self.prefix + path.lstrip("/")
+
+    def look(self, path: str) -> Entry | None:
+        """What is at `path`, or None."""
+        try:
+            return self._entry(self.system.info(path))
+        except FileNotFoundError:
+            return None
+
+    def scan(self, folder: str, wanted: Callable[[str], bool]) -> list[Entry]:
+        """One folder, as the service lists it."""
+        entries = (self._entry(info) for info in self.system.ls(folder, detail=True))
+        return sorted(
+            entry
+            for entry in entries
+            if entry.name
+            and not entry.name.startswith(".")
+            and entry.path.rstrip("/") != folder.rstrip("/")  # some services list the folder itself
+            and (entry.folder or wanted(entry.name))
+        )
+
+    def stamp(self, entry: Entry) -> str | None:
+        """What the listing told."""
+        return entry.stamp
+
+    def identity(self, folder: str) -> Hashable:
+        """Object stores have no links."""
+        return None
+
+    def open(self, path: str) -> IO[bytes]:
+        """The file, for reading."""
+        return cast("IO[bytes]", self.system.open(path, "rb"))
+
+    def read(self, path: str) -> bytes:
+        """The object's bytes."""
+        name = self.uri(path)
+        try:
+            size = self.system.size(path)
+            if size is not None and size > MAX_FILE_BYTES:
+                raise PictureError(
+                    name, f"it has {size:,} bytes, more than any picture here needs", "Leave it out"
+                )
+            return bytes(self.system.cat_file(path))
+        except PictureError:
+            raise
+        except FileNotFoundError as error:
+            raise PictureError(name, "there is no such object", "Check the address") from error
+        except Exception as error:  # each service has errors of its own
+            raise PictureError(
+                name, f"it cannot be read ({short(error)})", "Check the address and the permissions"
+            ) from error
+
+    def resolve(self, folder: str, reference: str) -> str:
+        """`reference` as a path of this file system."""
+        return os.path.normpath(f"{folder}/{reference}")
+
+    def _entry(self, info: dict[str, Any]) -> Entry:
+        path = str(info["name"])
+        return Entry(path.rstrip("/").rpartition("/")[2], path, info["type"] == "directory", _listed(info))
+
+
+_VERSIONS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "generation",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "modified",
+    "created",
+)
+
+
+def _listed(info: dict[str, Any]) -> str | None:
+    version = next((info[key] for key in _VERSIONS if info.get(key)), None)
+    return None if version is None else f"{info.get('size')}-{version}".replace('"', "")
+
+
+def scheme_of(text: str) -> str:
+    """The protocol in front of "://", in lower case; "" for a path."""
+    return urlsplit(text).scheme.lower() if re.match(r"[A-Za-z][\w+.-]*://", text) else ""
+
+
+def locate(text: str) -> tuple[Place, str]:
+    """The place that `text` (path, file:// or fsspec uri) names, and the path there. Raises SourceError,
+    MissingExtraError.
+    """
+    scheme = scheme_of(text)
+    if scheme == "file":
+        return LOCAL, os.path.abspath(local_path(text))  # noqa: PTH100 (links stay)
+    if not scheme:
+        return LOCAL, os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 (links stay)
+    import fsspec
+
+    try:
+        # listings are used once; keeping them would grow with the number of files
+        system, path = fsspec.core.url_to_fs(text, use_listings_cache=False)
+    except ImportError as error:
+        if scheme in EXTRAS:
+            raise MissingExtraError(f"{scheme}:// addresses cannot be read", EXTRAS[scheme]) from error
+        raise SourceError(
+            f"cannot read {text!r}", f"{scheme}:// needs a package that is not installed", short(error)
+        ) from error
+    except ValueError as error:
+        raise SourceError(
+            f"cannot read {text!r}",
+            f"the protocol {scheme!r} is not known",
+            "Known: a path, file://, http(s):// for one picture, s3://, gs:// and others of fsspec",
+        ) from error
+    except Exception as error:  # each service has errors of its own: no credentials, no network ...
+        raise SourceError(
+            f"cannot read {text!r}", short(error), "Check the address and the credentials"
+        ) from error
+    path, plain = str(path).rstrip("/"), text.rstrip("/")
+    tail = path.lstrip("/")
+    return RemotePlace(
+        plain[: len(plain) - len(tail)] if plain.endswith(tail) else f"{scheme}://", system
+    ), path
+
+
+def reader(place: Place, folder: str, reference: str) -> tuple[str, Callable[[], bytes], str | None]:
+    """(uri, read, stamp) of the picture that a manifest in `folder` of `place` calls `reference`."""
+    scheme = scheme_of(reference)
+    if scheme in WEB:
+        return reference, partial(fetch, reference), None
+    if scheme:
+        place, path = locate(reference)
+    else:
+        path = place.resolve(folder, reference)
+    stamp = None
+    if isinstance(place, LocalPlace):
+        try:
+            stamp = _stat_stamp(Path(path).stat())
+        except OSError:
+            stamp = None  # reading it will say what is wrong
+    return place.uri(path), partial(place.read, path), stamp
+
+
+def printable(name: str) -> str:
+    """`name` as valid text: a byte that is not UTF-8 becomes %XX."""
+    return _SURROGATE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
+
+
+def short(error: BaseException) -> str:
+    """The first line of an error's text, or its type."""
+    text = str(error).strip()
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return text.splitlines()[0][:200] if text else type(error).__name__

@@ -1,0 +1,248 @@
+"""Webdataset shards: tar files in which the members of one sample share a key
+(github.com/webdataset/webdataset).
+
+"0001.jpg", "0001.json", "0001.txt" make the sample "0001": the picture, its attributes, its caption. Plain
+tars of pictures work too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from visualsearch.errors import PictureError, SourceError
+from visualsearch.sources._base import Item
+from visualsearch.sources._manifest import json_value
+from visualsearch.sources._places import LocalPlace, Place, printable, short
+from visualsearch.sources._walk import is_picture
+from visualsearch.types import Failure, Record
+
+SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
+MAX_MEMBER_BYTES = 1 << 28
+"""Largest picture held in memory while a compressed or remote shard streams by."""
+
+MAX_SIDECAR_BYTES = 1 << 24
+"""Largest .json or .txt of a sample."""
+
+SAMPLE_MEMBERS = 256
+"""Members looked at to estimate how many pictures a shard holds."""
+
+_BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
+_SIDECARS = (".json", ".txt")
+_BLOCK = 512
+
+
+class Member(NamedTuple):
+    """One file of a shard. `read` gives its bytes; `offset` is where they begin in the (uncompressed) tar."""
+
+    name: str
+    offset: int
+    size: int
+    read: Callable[[], bytes]
+
+    @property
+    def key(self) -> str:
+        """The name up to the first dot after the last slash."""
+        folder, slash, base = self.name.rpartition("/")
+        return folder + slash + base.partition(".")[0]
+
+    @property
+    def extension(self) -> str:
+        """What follows the key, in lower case, with its dot."""
+        return self.name[len(self.key) :].lower()
+
+
+def is_tar(path: str) -> bool:
+    """Whether a path's suffix is that of a tar file."""
+    return path.lower().endswith(SUFFIXES)
+
+
+@dataclass(frozen=True)
+class TarSource:
+    """The samples of one or more shards, in order."""
+
+    kind: str
+    uri: str
+    place: Place = field(repr=False)
+    shards: tuple[str, ...]
+
+    def count(self) -> int | None:
+        """An estimate from the first members of the first shard and the sizes of all; None for compressed
+        and remote ones.
+        """
+        if not isinstance(self.place, LocalPlace) or not all(
+            path.lower().endswith(".tar") for path in self.shards
+        ):
+            return None
+        try:
+            members = list(itertools.islice(_members(self.place, self.shards[0]), SAMPLE_MEMBERS))
+            total = sum(Path(path).stat().st_size for path in self.shards)
+        except _BROKEN:
+            return None
+        pictures = sum(is_picture(member.name) for member in members)
+        if not pictures:
+            return None
+        last = members[-1]
+        covered = last.offset + -(-last.size // _BLOCK) * _BLOCK
+        if len(members) < SAMPLE_MEMBERS:  # the whole first shard was seen, and its padding counts as well
+            covered = Path(self.shards[0]).stat().st_size
+        return max(round(pictures * total / covered), 1)
+
+    def __iter__(self) -> Iterator[Item]:
+        for shard in self.shards:
+            yield from self._shard(shard)
+
+    def _shard(self, shard: str) -> Iterator[Item]:
+        uri = self.place.uri(shard)
+        last = ""
+        try:
+            found = self.place.look(shard)
+            if found is None:
+                yield Failure(uri, uri, "there is no such shard", "Check the path")
+                return
+            for _key, group in itertools.groupby(_members(self.place, shard), key=lambda member: member.key):
+                members = list(group)
+                last = members[-1].name
+                yield from _sample(members, uri, found.stamp)
+        except _BROKEN as error:
+            after = f" after {printable(last)!r}" if last else ""
+            why = f"the shard is damaged or cut{after} ({short(error)}); what follows is lost"
+            yield Failure(uri, uri, why, "Copy or write the shard again")
+
+
+def _members(place: Place, shard: str) -> Iterator[Member]:
+    """The regular files of a shard, hidden ones left out."""
+    seekable = isinstance(place, LocalPlace) and shard.lower().endswith(".tar")
+    with place.open(shard) as file, tarfile.open(fileobj=file, mode="r:" if seekable else "r|*") as tar:
+        while (info := tar.next()) is not None:
+            cast("Any", tar).members.clear()  # it would otherwise keep every header
+            base = info.name.rpartition("/")[2]
+            if not info.isreg() or not base or base.startswith("."):
+                continue
+            wanted = is_picture(base) or base.lower().endswith(_SIDECARS)
+            if not wanted or (seekable and is_picture(base)):
+                read: Callable[[], bytes] = partial(_cut, shard, info.offset_data, info.size, info.name)
+            else:
+                read = partial(_held, _content(tar, info), info)
+            yield Member(info.name, info.offset_data, info.size, read)
+        if seekable:  # the reader takes a damaged header for the end
+            file.seek(tar.offset)
+            if file.read(_BLOCK).strip(b"\0"):
+                raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
+
+
+def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
+    """A member's bytes; None when it is too large to hold."""
+    if info.size > (MAX_MEMBER_BYTES if is_picture(info.name) else MAX_SIDECAR_BYTES):
+        return None
+    member = tar.extractfile(info)
+    data = member.read() if member is not None else b""
+    if len(data) < info.size:
+        raise tarfile.ReadError("unexpected end of data")
+    return data
+
+
+def _held(data: bytes | None, info: tarfile.TarInfo) -> bytes:
+    if data is None:
+        raise PictureError(
+            printable(info.name), f"it has {info.size:,} bytes, too many to hold", "Unpack the shard"
+        )
+    return data
+
+
+def _cut(shard: str, offset: int, size: int, name: str) -> bytes:
+    """`size` bytes of an uncompressed local shard from `offset`; any number of threads may do so at once."""
+    where = f"{printable(shard)}::{printable(name)}"
+    try:
+        with open(shard, "rb", buffering=0) as file:  # noqa: PTH123 (the path may not be UTF-8)
+            file.seek(offset)
+            data = bytearray()
+            while len(data) < size and (chunk := file.read(size - len(data))):
+                data += chunk
+    except OSError as error:
+        raise PictureError(
+            where, f"the shard cannot be read ({short(error)})", "Check that it is still there"
+        ) from error
+    if len(data) < size:
+        raise PictureError(where, "the shard ends in the middle of it", "Copy or write the shard again")
+    return bytes(data)
+
+
+def _sample(members: list[Member], shard: str, stamp: str | None) -> Iterator[Item]:
+    pictures = [member for member in members if is_picture(member.name)]
+    exact = [
+        member
+        for member in pictures
+        if is_picture("key" + member.extension) and member.extension.count(".") == 1
+    ]
+    sidecars = {member.extension: member for member in members if member.extension in _SIDECARS}
+    if not pictures:
+        if ".json" in sidecars:
+            key = printable(members[0].key)
+            found = ", ".join(sorted(member.extension for member in members))
+            yield Failure(
+                f"{shard}::{key}", key, f"the sample has no picture, only {found}", "Write the shard again"
+            )
+        return
+    try:
+        attributes = _attributes(sidecars)
+    except (ValueError, RecursionError, PictureError) as error:
+        key = printable(members[0].key)
+        uri = f"{shard}::{printable(pictures[0].name)}"
+        yield Failure(uri, key, f"its .json is not usable ({short(error)})", "Write the sample again")
+        return
+    # "a.jpg" is the picture of "a", whatever masks such as "a.seg.png" come along; where there is no such
+    # member, the tar is a plain one whose names hold dots, and each picture stands for itself
+    for member in exact[:1] or pictures:
+        name = member.key if exact else member.name[: member.name.rfind(".")]
+        yield Record(
+            printable(name),
+            f"{shard}::{printable(member.name)}",
+            member.read,
+            attributes,
+            stamp=None if stamp is None else f"{stamp}+{member.offset}",
+        )
+
+
+def _attributes(sidecars: dict[str, Member]) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    if ".json" in sidecars:
+        values = json_value(json.loads(sidecars[".json"].read(), parse_constant=lambda _name: None))
+        attributes = values if isinstance(values, dict) else {"json": values}
+    if ".txt" in sidecars:
+        attributes.setdefault("caption", sidecars[".txt"].read().decode("utf-8", "replace").strip())
+    return attributes
+
+
+def open_tars(place: Place, shards: list[str], uri: str, text: str) -> TarSource:
+    """The pictures of tar shards. Raises SourceError when there is not one picture in any of them."""
+    source = TarSource("tar", uri, place, tuple(shards))
+    failure: Failure | None = None
+    for item in source:
+        if isinstance(item, Record):
+            return source
+        failure = failure or item
+    if failure is not None:
+        raise SourceError(f"cannot use {text!r}", f"{failure.uri}: {failure.reason}", failure.remedy)
+    raise SourceError(f"no pictures in {text!r}", "the tar holds no picture files", "Check what wrote it")
+
+
+def read_member(place: Place, shard: str, name: str) -> bytes:
+    """One member's bytes, found by reading the headers before it. Raises PictureError."""
+    where = f"{place.uri(shard)}::{name}"
+    try:
+        for member in _members(place, shard):
+            if printable(member.name) == name:
+                return member.read()
+    except _BROKEN as error:
+        raise PictureError(where, f"the shard cannot be read ({short(error)})", "Check the path") from error
+    raise PictureError(where, "the shard has no such member", "Index it again")
