@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 import threading
 import time
@@ -23,7 +24,7 @@ import numpy as np
 from .errors import IndexStateError, NotAnIndexError, StorageError, VersionError
 from .filters import Filter
 from .types import Attributes, Box, EncoderSpec, Failure, Int64
-from .vectors import Segment
+from .vectors import Segment, flush_folder, storage_error
 
 FILE = "catalog.sqlite"
 LAYOUT = 1
@@ -41,6 +42,7 @@ CREATE TABLE pins (
   hash BLOB,
   stamp TEXT,
   row INTEGER NOT NULL UNIQUE,
+  named INTEGER NOT NULL,
   attributes TEXT NOT NULL DEFAULT '{}',
   added REAL NOT NULL
 );
@@ -65,7 +67,10 @@ CREATE TABLE names (name TEXT PRIMARY KEY) WITHOUT ROWID;
 
 @dataclass(frozen=True)
 class Pin:
-    """One stored picture. `row` is its whole picture's vector; `hash` the sha256 of its bytes (None for vectors only)."""
+    """One stored picture. `row` is its whole picture's vector; `hash` the sha256 of its bytes (None for vectors only).
+
+    `named` says that the user chose the id.
+    """
 
     pin: int
     id: str
@@ -74,7 +79,8 @@ class Pin:
     hash: bytes | None
     stamp: str | None
     row: int
-    attributes: Attributes
+    named: bool
+    attributes: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -103,21 +109,34 @@ class Catalog:
 
     # -- opening --------------------------------------------------------------------------------------------------
     @classmethod
-    def create(cls, folder: Path, spec: EncoderSpec) -> Catalog:
-        """A new, empty catalog in an existing folder."""
-        catalog = cls(folder)
-        with _translate(catalog.path):
-            db = sqlite3.connect(catalog.path, isolation_level=None)
+    def create(cls, folder: Path, spec: EncoderSpec, preset: str = "auto") -> None:
+        """Write a new, empty catalog into an existing folder; it appears complete or not at all."""
+        path = folder / FILE
+        aside = folder / f".{FILE}.{os.getpid()}.tmp"
+        with _translate(path):
+            aside.unlink(missing_ok=True)
+            db = sqlite3.connect(aside, isolation_level=None)
             try:
                 db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
                 db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {LAYOUT}; PRAGMA application_id = {APPLICATION};")
-                now = time.time()
-                start = {"encoder": spec.to_json(), "created": now, "state": 0, "next_row": 0, "next_file": 1}
+                start = {
+                    "encoder": spec.to_json(),
+                    "preset": preset,
+                    "created": time.time(),
+                    "state": 0,
+                    "next_row": 0,
+                    "next_file": 1,
+                }
                 db.executemany("INSERT INTO meta VALUES (?, ?)", start.items())
                 db.execute("COMMIT")
             finally:
                 db.close()
-        return catalog
+            try:
+                aside.replace(path)
+                flush_folder(folder)
+            except OSError as error:
+                raise storage_error(path, error) from error
 
     @classmethod
     def open(cls, folder: Path) -> Catalog:
@@ -264,7 +283,7 @@ class Reader:
         return {r[0] for r in self.db.execute("SELECT file FROM segments UNION SELECT file FROM generations")}
 
     # -- pins -----------------------------------------------------------------------------------------------------
-    _PIN = "SELECT pin, id, uri, source, hash, stamp, row, attributes FROM pins p"
+    _PIN = "SELECT pin, id, uri, source, hash, stamp, row, named, attributes FROM pins p"
 
     def pins(self, numbers: Iterable[int]) -> dict[int, Pin]:
         """Pins by number; numbers that are gone are left out."""
@@ -293,6 +312,11 @@ class Reader:
             marks = ",".join("?" * len(part))
             for found in self.db.execute(f"{self._PIN} WHERE {column} IN ({marks})", part):
                 yield _pin(found)
+
+    def rows_of(self, pin: Pin) -> tuple[tuple[int, Box | None], ...]:
+        """A pin's rows: the whole picture's first with None, then its regions' with their boxes."""
+        found = self.db.execute("SELECT row, x0, y0, x1, y1 FROM regions WHERE pin = ? ORDER BY row", (pin.pin,))
+        return ((pin.row, None), *((row, Box(*box)) for row, *box in found))
 
     def matching(self, chosen: Filter) -> Int64:
         """Numbers of the pins that a filter leaves, ascending."""
@@ -407,30 +431,40 @@ class Writer(Reader):
         stamp: str | None,
         row: int,
         attributes: Attributes,
+        named: bool = False,
         pin: int | None = None,
     ) -> int:
         """Add a pin, or give an existing one new content: its old rows become dead. Returns its number."""
         text = self._attributes(attributes)
         if pin is None:
             cursor = self.db.execute(
-                "INSERT INTO pins (id, uri, source, hash, stamp, row, attributes, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, uri, source, digest, stamp, row, text, time.time()),
+                "INSERT INTO pins (id, uri, source, hash, stamp, row, named, attributes, added)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, uri, source, digest, stamp, row, named, text, time.time()),
             )
             return int(cursor.lastrowid or 0)
         self._bury(pin)
         self.db.execute(
-            "UPDATE pins SET id = ?, uri = ?, source = ?, hash = ?, stamp = ?, row = ?, attributes = ? WHERE pin = ?",
-            (name, uri, source, digest, stamp, row, text, pin),
+            "UPDATE pins SET id = ?, uri = ?, source = ?, hash = ?, stamp = ?, row = ?, named = ?, attributes = ?"
+            " WHERE pin = ?",
+            (name, uri, source, digest, stamp, row, named, text, pin),
         )
         return pin
 
     def touch_pin(
-        self, pin: int, name: str, uri: str, source: int | None, stamp: str | None, attributes: Attributes
+        self,
+        pin: int,
+        name: str,
+        uri: str,
+        source: int | None,
+        stamp: str | None,
+        attributes: Attributes,
+        named: bool,
     ) -> None:
         """Change what is known of a pin whose content stays."""
         self.db.execute(
-            "UPDATE pins SET id = ?, uri = ?, source = ?, stamp = ?, attributes = ? WHERE pin = ?",
-            (name, uri, source, stamp, self._attributes(attributes), pin),
+            "UPDATE pins SET id = ?, uri = ?, source = ?, stamp = ?, named = ?, attributes = ? WHERE pin = ?",
+            (name, uri, source, stamp, named, self._attributes(attributes), pin),
         )
 
     def add_region(self, row: int, pin: int, box: Box) -> None:
@@ -469,8 +503,8 @@ class Writer(Reader):
 
 
 def _pin(found: Sequence[Any]) -> Pin:
-    pin, name, uri, source, digest, stamp, row, attributes = found
-    return Pin(pin, name, uri, source, digest, stamp, row, json.loads(attributes))
+    pin, name, uri, source, digest, stamp, row, named, attributes = found
+    return Pin(pin, name, uri, source, digest, stamp, row, bool(named), json.loads(attributes))
 
 
 def _ints(blob: bytes) -> Int64:

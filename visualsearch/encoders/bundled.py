@@ -138,9 +138,14 @@ class BundledEncoder(BaseEncoder):
             encoded = tokenizer.encode_batch(clean)
             ids = np.array([one.ids for one in encoded], dtype=np.int64)
             mask = np.array([one.attention_mask for one in encoded], dtype=np.int64)
-            if ids.shape[1] == 0:  # a tokenizer without special tokens has nothing for an empty text
-                ids = np.full((len(clean), 1), self._text_tower.pad_id, np.int64)
-                mask = np.ones_like(ids)
+            if ids.shape[1] == 0:
+                ids, mask = (
+                    np.full((len(clean), 1), self._text_tower.pad_id, np.int64),
+                    np.zeros((len(clean), 1), np.int64),
+                )
+            # A tokenizer without special tokens finds nothing in an empty text; one padding token stands for it,
+            # since the mean over no tokens has no value.
+            mask[mask.sum(1) == 0, 0] = 1
             done.append(_run(self._text_session, {"input_ids": ids, "attention_mask": mask}))
         return np.concatenate(done)
 

@@ -1,0 +1,1 @@
+"""Bridges to the formats and engines of others."""

@@ -1,0 +1,139 @@
+"""What several commands share: options, output, progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..engine import Index
+    from ..types import Failure, Hits, IndexReport
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The index folder.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="Encoder: `bundled`, a name that `visualsearch models` lists, any open_clip name, or a checkpoint."),
+]
+Device = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:1, mps.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="Number format of the model: auto, fp32, bf16, fp16.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Threads that read and decode pictures (default: one a processor).", min=1)
+]
+MaxPixels = Annotated[int, typer.Option("--max-pixels", help="Pictures with more pixels fail (guards against bombs).", min=1)]
+
+SHOWN_FAILURES = 20
+
+
+def note(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def emit(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False))
+
+
+def open_index(folder: Path, model: str | None = None, **options: Any) -> Index:
+    """The index of a command's DIR argument."""
+    from ..engine import Index
+
+    return Index.open(folder, model, **options)
+
+
+def show_hits(hits: Hits) -> None:
+    """Results as a table for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if not hits:
+        note("nothing found: no pin fits the filter and the minimum score")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name, side in (("score", "right"), ("id", "left"), ("what", "left"), ("picture", "left")):
+        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for hit in hits:
+        what = next((str(hit.attributes[c]) for c in ("title", "name", "caption") if hit.attributes.get(c)), "")
+        table.add_row(f"{hit.score:.3f}", _plain(hit.id), _plain(what), _plain(hit.uri))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def _plain(text: str) -> str:
+    """Text with nothing left for rich to interpret, and no control characters for the terminal."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "�" for c in text))
+
+
+def show_failures(failures: Sequence[Failure], total: int, folder: Path | None = None) -> None:
+    """The pictures that failed, with reasons, on stderr."""
+    for failure in failures[:SHOWN_FAILURES]:
+        remedy = f" {failure.remedy}" if failure.remedy else ""
+        note(f"  failed: {failure.uri}: {failure.reason}.{remedy}".replace("..", "."))
+    if total > SHOWN_FAILURES:
+        more = f"; all of them: visualsearch info {folder} --failures" if folder else ""
+        note(f"  ... and {total - SHOWN_FAILURES:,} more{more}")
+
+
+def report_values(report: IndexReport) -> dict[str, Any]:
+    """A run's report as plain values."""
+    return {
+        "seen": report.seen,
+        "added": report.added,
+        "updated": report.updated,
+        "moved": report.moved,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "failed": report.failed,
+        "embedded": report.embedded,
+        "seconds": round(report.seconds, 3),
+        "per_second": round(report.rate, 1),
+        "stages": {k: round(v, 3) for k, v in report.stages.items()},
+        "bottleneck": report.bottleneck,
+        "failures": [{"uri": f.uri, "id": f.id, "reason": f.reason, "remedy": f.remedy} for f in report.failures],
+    }
+
+
+class Bar:
+    """A progress bar on stderr: pictures, pictures/s, time left, and the stage that the others wait for."""
+
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar, self._task = bar, task
+
+    def update(self, seen: int, failed: int, total: int | None, stages: dict[str, float]) -> None:
+        """Show a moment of a run."""
+        slowest = max(stages, key=lambda k: stages[k]) if stages else "-"
+        self._bar.update(self._task, completed=seen, total=total, failed=failed, slowest=slowest)
+
+
+@contextmanager
+def progress(title: str, quiet: bool) -> Iterator[Bar | None]:
+    """A progress bar while the block runs; None when `quiet` or when stderr is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Speed(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]slowest: {task.fields[slowest]}, failed: {task.fields[failed]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield Bar(bar, bar.add_task(title, total=None, slowest="-", failed=0))

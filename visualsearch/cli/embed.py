@@ -1,0 +1,81 @@
+"""`visualsearch embed`: embeddings only, for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import (
+    AsJson,
+    Device,
+    MaxPixels,
+    Model,
+    PrecisionOption,
+    Workers,
+    emit,
+    note,
+    progress,
+    report_values,
+    show_failures,
+)
+
+
+def embed(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Folder, glob, manifest, tar, URL list, s3:// or gs://.", show_default=False)
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for img_emb/*.npy and metadata/*.parquet.")],
+    model: Model = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    workers: Workers = None,
+    batch: Annotated[int, typer.Option(help="Pictures embedded at once.", min=1)] = 32,
+    shard_rows: Annotated[int, typer.Option(help="Pictures in one pair of files.", min=1)] = 100_000,
+    max_pixels: MaxPixels = 100_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Embed pictures without an index, in the npy + parquet layout that clip-retrieval and autofaiss read.
+
+    `visualsearch index` reads the folder too. Run again after an interruption, it goes on where a file pair was complete.
+
+    Example: `visualsearch embed photos/ --to embeddings/ --model ViT-B-32-SigLIP2-256`
+    """
+    from ..adapters.clip_retrieval import write_embeddings
+    from ..encoders import load_encoder
+    from ..sources import open_source
+
+    opened = open_source(source)
+    encoder = load_encoder(model or "bundled", device=device, precision=precision)
+    total = opened.count()
+    with progress(f"embed {source}", as_json) as bar:
+
+        def tell(seen: int, failed: int) -> None:
+            if bar is not None:
+                bar.update(seen, failed, total, {})
+
+        report = write_embeddings(
+            opened,
+            to,
+            encoder,
+            batch=batch,
+            workers=workers,
+            shard_rows=shard_rows,
+            max_pixels=max_pixels,
+            progress=tell,
+        )
+    note(
+        f"{to}: {report.added:,} embedded, {report.unchanged:,} there already, {report.failed:,} failed"
+        f" in {report.seconds:.1f} s ({report.rate:,.0f}/s)"
+    )
+    show_failures(report.failures, report.failed)
+    if as_json:
+        emit(report_values(report))
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(embed)

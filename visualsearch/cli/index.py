@@ -1,0 +1,91 @@
+"""`visualsearch index`: build or update an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import (
+    AsJson,
+    Device,
+    MaxPixels,
+    Model,
+    PrecisionOption,
+    Workers,
+    emit,
+    note,
+    progress,
+    report_values,
+    show_failures,
+)
+
+STOPPED = 130
+
+
+def index(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Folders, globs, manifests (CSV, JSONL, Parquet), webdataset tars, URL lists, s3:// or gs:// places, or embeddings.",
+            show_default=False,
+        ),
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The index folder; made when it does not exist.")],
+    model: Model = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    preset: Annotated[str | None, typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-pq.")] = None,
+    workers: Workers = None,
+    batch: Annotated[int, typer.Option(help="Pictures embedded at once.", min=1)] = 32,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove pins of these sources whose pictures are gone.")] = False,
+    check_content: Annotated[
+        bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
+    ] = False,
+    max_pixels: MaxPixels = 100_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Build or update an index from pictures. What is indexed already and unchanged is not read again.
+
+    Example: `visualsearch index photos/ catalogue.csv --to pins.index --prune`
+    """
+    from ..engine import Index
+    from ..indexer import Progress, Settings
+
+    settings = Settings(batch=batch, workers=workers, prune=prune, check_content=check_content, max_pixels=max_pixels)
+    reports, failed = [], 0
+    with Index.open_or_create(to, model, preset=preset or "auto", device=device, precision=precision) as opened:
+        for source in sources:
+            with progress(f"index {source}", as_json) as bar:
+
+                def tell(p: Progress, bar: object = bar) -> None:
+                    if bar is not None:
+                        bar.update(p.seen, p.failed, p.total, p.stages)  # type: ignore[attr-defined]
+
+                try:
+                    report = opened.add(source, settings=settings, progress=tell, preset=preset)
+                except KeyboardInterrupt:
+                    note(f"stopped; the {len(opened):,} pins committed to {to} are kept. Run the same command again to go on.")
+                    raise typer.Exit(STOPPED) from None
+            reports.append(report)
+            failed += report.failed
+            slowest = f", slowest stage: {report.bottleneck}" if report.bottleneck else ""
+            note(
+                f"{source}: {report.seen:,} pictures in {report.seconds:.1f} s ({report.rate:,.0f}/s{slowest}):"
+                f" {report.added:,} added, {report.updated:,} updated, {report.moved:,} moved,"
+                f" {report.unchanged:,} unchanged, {report.removed:,} removed, {report.failed:,} failed"
+            )
+            show_failures(report.failures, report.failed, to)
+        pins = len(opened)
+    note(f"{to}: {pins:,} pins")
+    if as_json:
+        emit({"pins": pins, "failed": failed, "sources": [report_values(r) for r in reports]})
+    if failed:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(index)

@@ -1,0 +1,43 @@
+"""`visualsearch info`: what an index holds."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from .common import AsJson, Folder, emit, note, open_index
+
+
+def info(
+    folder: Folder,
+    failures: Annotated[bool, typer.Option("--failures", help="List the pictures that could not be indexed, with reasons.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an index holds, and its recall measured now against exact search.
+
+    Example: `visualsearch info pins.index --failures`
+    """
+    with open_index(folder) as opened:
+        values = opened.info()
+        failed = opened.failures() if failures else []
+    if as_json:
+        if failures:
+            values["failed"] = [{"uri": f.uri, "id": f.id, "reason": f.reason, "remedy": f.remedy} for f in failed]
+        emit(values)
+        return
+    if failures:
+        for failure in failed:
+            print(f"{failure.uri}\t{failure.reason}\t{failure.remedy}")
+        note(f"{len(failed):,} pictures could not be indexed")
+        return
+    values["created"] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(values["created"]))
+    for name, value in values.items():
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+        print(f"{name.replace('_', ' '):<14} {', '.join(shown) if isinstance(shown, list) else shown}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(info)

@@ -1,0 +1,121 @@
+"""`visualsearch search`: find pins."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import AsJson, Device, Folder, Model, PrecisionOption, emit, note, open_index, show_hits
+
+if TYPE_CHECKING:
+    from ..types import Hits, Query
+
+
+def search(
+    folder: Folder,
+    image: Annotated[
+        str | None, typer.Argument(metavar="[IMAGE]", help="Query picture: a file, a URL, or - for stdin.", show_default=False)
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Search this part of the picture: fractions, or pixels when any is above 1.")
+    ] = None,
+    text: Annotated[list[str] | None, typer.Option(help="Words to look for; may be repeated.")] = None,
+    not_text: Annotated[list[str] | None, typer.Option(help="Words to keep away from; may be repeated.")] = None,
+    like: Annotated[list[str] | None, typer.Option(metavar="ID", help="A stored pin to look like; may be repeated.")] = None,
+    unlike: Annotated[list[str] | None, typer.Option(metavar="ID", help="A stored pin to keep away from; may be repeated.")] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option(metavar="PART=W", help="Weight of image, text, not_text, like or unlike; may be repeated.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="EXPR", help="Only pins whose attributes fit, e.g. \"price < 50 and color in ('red', 'blue')\".")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", "--k", help="How many results.", min=1)] = 10,
+    offset: Annotated[int, typer.Option(help="Skip this many results (for pages).", min=0)] = 0,
+    min_score: Annotated[float | None, typer.Option(help="Leave out results below this cosine (-1 to 1).")] = None,
+    model: Model = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: AsJson = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results as a web page.")] = None,
+) -> None:
+    """Find pins by a picture, a part of it, words, stored pins, or a weighted mix of them.
+
+    Example: `visualsearch search pins.index shoe.jpg --crop 0.1,0.2,0.6,0.9 --text "in red" --where "price < 50" -k 5`
+    """
+    from ..types import Query
+
+    parts = _parts(image, crop, text, not_text, like, unlike, _weights(weight))
+    query = Query(tuple(parts), k, offset, where, min_score)
+    with open_index(folder, model, device=device, precision=precision) as opened:
+        hits = opened.run(query)
+    if html is not None:
+        _page(html, query, hits)
+        note(f"results: {html.resolve()}")
+    if as_json:
+        emit({"hits": [h.to_dict() for h in hits], "total": hits.total, "plan": hits.plan, "seconds": round(hits.seconds, 4)})
+    elif html is None:
+        show_hits(hits)
+
+
+def _parts(
+    image: str | None,
+    crop: str | None,
+    text: list[str] | None,
+    not_text: list[str] | None,
+    like: list[str] | None,
+    unlike: list[str] | None,
+    weights: dict[str, float],
+) -> list[object]:
+    from .. import images
+    from ..errors import UsageError
+    from ..types import Part
+
+    parts: list[object] = []
+    if image is not None:
+        picture = images.load(sys.stdin.buffer.read() if image == "-" else image)
+        box = images.parse_crop(crop, picture.size) if crop else None
+        parts.append(Part(weights["image"], image=picture if image == "-" else image, crop=box))
+    elif crop is not None:
+        raise UsageError("--crop without a picture", "there is nothing to cut from", "Name the query picture after DIR")
+    parts += [Part(weights["text"], text=t) for t in text or ()]
+    parts += [Part(-weights["not_text"], text=t) for t in not_text or ()]
+    parts += [Part(weights["like"], like=i) for i in like or ()]
+    parts += [Part(-weights["unlike"], like=i) for i in unlike or ()]
+    if not parts:
+        raise UsageError(
+            "nothing to search for", "no picture, words or pin was given", "Example: visualsearch search pins.index shoe.jpg"
+        )
+    return parts
+
+
+def _weights(given: list[str] | None) -> dict[str, float]:
+    from ..engine import DEFAULT_WEIGHTS
+    from ..errors import UnknownNameError, UsageError
+
+    weights = dict(DEFAULT_WEIGHTS)
+    for item in given or ():
+        name, _, value = item.partition("=")
+        if name not in weights:
+            raise UnknownNameError("weight", name, weights)
+        try:
+            weights[name] = float(value)
+        except ValueError:
+            raise UsageError(f"cannot read the weight {item!r}", "it is no number", "Example: --weight text=0.5") from None
+    return weights
+
+
+def _page(path: Path, query: Query, hits: Hits) -> None:
+    from ..report import Section, write_page
+
+    command = "visualsearch " + shlex.join(sys.argv[1:])
+    section = Section("Results", f"{len(hits)} of {hits.total:,} pins", command, query.parts, query.where, hits)
+    write_page(path, [section], title="visualsearch")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(search)

@@ -1,0 +1,807 @@
+"""Index: the facade over catalog, vectors, approximate index and encoder.
+
+A search runs inside one read transaction: parts -> one unit vector -> filter to a bitmap -> exact scan or approximate
+search -> rescore from the stored vectors -> best row of each pin -> attributes of the pins returned only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import ann, images
+from .catalog import Catalog, Generation, Reader, Writer
+from .errors import (
+    EncoderMismatch,
+    IndexStateError,
+    NotAnIndexError,
+    UnknownNameError,
+    UsageError,
+)
+from .filters import parse
+from .lock import writing
+from .types import (
+    WHOLE,
+    Bool,
+    Box,
+    Encoder,
+    EncoderSpec,
+    Failure,
+    Float32,
+    Hit,
+    Hits,
+    IndexReport,
+    Int64,
+    Part,
+    Precision,
+    Query,
+)
+from .vectors import Segment, Vectors, storage_error, write_segment
+
+if TYPE_CHECKING:
+    from .indexer import Progress, Settings
+
+EXACT_ROWS = 20_000
+"""A filter that leaves at most this many rows is answered by an exact scan over them."""
+MERGE_SEGMENTS = 16
+MERGE_ROWS = 262_144
+DEFAULT_WEIGHTS: Mapping[str, float] = {"image": 1.0, "text": 1.0, "like": 1.0, "unlike": 0.5, "not_text": 0.5}
+"""Weights of a query's parts. Those of `unlike` and `not_text` are subtracted: half keeps the wish in the lead (Rocchio)."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a reader has open: one state of the index."""
+
+    state: int
+    vectors: Vectors
+    alive: Bool
+    generation: Generation | None
+    ann: Any
+    candidates: int
+    live: int
+
+    @property
+    def covers(self) -> int:
+        """Positions 0 .. covers-1 are in the approximate index; the others are fresh."""
+        return self.generation.covers if self.generation else 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that `verify` found wrong, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+class Index:
+    """An index of pictures on disk. Make one with `create`, `open` or `open_or_create`.
+
+    Safe to share between threads for searching; one thread or process at a time may change it.
+    """
+
+    def __init__(self, folder: Path, catalog: Catalog, encoder: Encoder | str | None, **options: Any) -> None:
+        self.folder = folder
+        self.catalog = catalog
+        self._wanted = encoder
+        self._options = options
+        self._encoder: Encoder | None = None
+        self._snapshot: Snapshot | None = None
+        self._guard = threading.RLock()
+        with catalog.read() as reader:
+            self.spec = reader.spec()
+        if encoder is not None and not isinstance(encoder, str):
+            self._encoder = self._checked(encoder)
+
+    # -- opening --------------------------------------------------------------------------------------------------
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        encoder: Encoder | str = "bundled",
+        *,
+        preset: str = "auto",
+        device: str = "auto",
+        precision: str | Precision = "auto",
+    ) -> Index:
+        """A new, empty index.
+
+        `encoder` is the bundled one, an open_clip name, or an object; `preset` a recipe of `indexes/` or `auto` (by size).
+        Raises UsageError when the folder holds something, EncoderError, UnknownNameError, StorageError.
+        """
+        folder = Path(path)
+        if (folder / "catalog.sqlite").exists():
+            raise UsageError(f"cannot create {folder}", "it is an index already", "Open it, or choose another folder")
+        if folder.exists() and (not folder.is_dir() or any(f for f in folder.iterdir() if not _ours(f))):
+            raise UsageError(f"cannot create {folder}", "it exists and is not empty", "Choose a new or empty folder")
+        if preset != "auto":
+            ann.preset(preset)
+        loaded = _load(encoder, device=device, precision=precision)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        with writing(folder):
+            Catalog.create(folder, loaded.spec, preset)
+        return cls(folder, Catalog.open(folder), loaded)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        encoder: Encoder | str | None = None,
+        *,
+        device: str = "auto",
+        precision: str | Precision = "auto",
+    ) -> Index:
+        """An existing index. Its encoder is loaded at the first query that needs one.
+
+        `encoder` overrides the name that the index recorded (a moved checkpoint, say); its fingerprint must be the same.
+        Raises NotAnIndexError, VersionError, EncoderMismatch.
+        """
+        folder = Path(path)
+        return cls(folder, Catalog.open(folder), encoder, device=device, precision=precision)
+
+    @classmethod
+    def open_or_create(cls, path: str | os.PathLike[str], encoder: Encoder | str | None = None, **options: Any) -> Index:
+        """`open` what exists, else `create`. `preset` counts for a new index only."""
+        if (Path(path) / "catalog.sqlite").exists():
+            options.pop("preset", None)
+            return cls.open(path, encoder, **options)
+        return cls.create(path, encoder or "bundled", **options)
+
+    def close(self) -> None:
+        """Close files and connections; the object cannot be used afterwards."""
+        with self._guard:
+            self._snapshot = None
+            self.catalog.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        with self.catalog.read() as reader:
+            return reader.count()
+
+    def __contains__(self, pin: str) -> bool:
+        with self.catalog.read() as reader:
+            return reader.by_id(pin) is not None
+
+    def __repr__(self) -> str:
+        return f"Index({str(self.folder)!r}, {len(self):,} pins, encoder {self.spec.name!r})"
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded at first use. Raises EncoderMismatch when it is not the one the index was built with."""
+        with self._guard:
+            if self._encoder is None:
+                name = self._wanted if isinstance(self._wanted, str) else self.spec.name
+                try:
+                    self._encoder = self._checked(_load(name, **self._options))
+                except UnknownNameError as error:
+                    raise UnknownNameError(
+                        "encoder", name, [], f"The index was built with it. {error.remedy}"
+                    ) from error
+            return self._encoder
+
+    def _checked(self, encoder: Encoder) -> Encoder:
+        if encoder.spec.fingerprint != self.spec.fingerprint:
+            ours, theirs = self.spec, encoder.spec
+            why = f"it was built with {ours.name!r} ({ours.fingerprint}), not {theirs.name!r} ({theirs.fingerprint})"
+            raise EncoderMismatch(
+                f"cannot use {self.folder}",
+                why,
+                f"Leave the model out to use {ours.name!r}, or build another index:"
+                f" visualsearch index PICTURES --to NEW.index --model {theirs.name}",
+            )
+        return encoder
+
+    # -- changing -------------------------------------------------------------------------------------------------
+    def add(
+        self,
+        source: Any,
+        *,
+        settings: Settings | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        preset: str | None = None,
+        **changes: Any,
+    ) -> IndexReport:
+        """Index a source: a folder, glob, manifest, tar, URL list, list of paths, or folder of embeddings.
+
+        Incremental: what did not change costs a look-up. `settings` or its fields as keywords (`prune=True`, `workers=4`,
+        `batch=64` ...). A picture that fails is in the report and never stops the run. Raises SourceError, LockedError,
+        StorageError; what was committed before is kept.
+        """
+        from .adapters.clip_retrieval import open_embeddings
+        from .indexer import Indexer, Settings
+        from .sources import open_source
+
+        chosen = replace(settings or Settings(), **changes)
+        opened = open_embeddings(source, self.spec) or open_source(source)
+        if preset is not None and preset != "auto":
+            ann.preset(preset)
+        with self._writing() as writer:
+            if preset is not None:
+                with writer.commit():
+                    writer.set_meta("preset", preset)
+            encoder = self.encoder if opened.kind != "embeddings" else _Finished(self.spec)
+            run = Indexer(self.folder, self.catalog, writer, encoder, chosen, progress)
+            report = run.run(opened, opened.uri, opened.kind, opened.count())
+            self._maintain(writer)
+        return report
+
+    def remove(self, ids: Iterable[str]) -> list[str]:
+        """Remove pins by id; the ids that were not in the index are returned. Space is freed by `compact`."""
+        missing, numbers = [], []
+        with self._writing() as writer:
+            for name in dict.fromkeys(ids):
+                pin = writer.by_id(name)
+                if pin is None:
+                    missing.append(name)
+                else:
+                    numbers.append(pin.pin)
+            with writer.commit():
+                writer.delete_pins(numbers)
+        return missing
+
+    def compact(self) -> None:
+        """Drop dead rows, merge segments and build the approximate index anew, all in one commit.
+
+        Readers go on with the state they have. Needs free space for a second copy of the vectors.
+        """
+        with self._writing() as writer:
+            old = writer.segments()
+            vectors = Vectors(self.folder, old, self.spec.dim)
+            alive = _alive(vectors, writer.dead())
+            keep = np.flatnonzero(alive)
+            segments = []
+            number = int(writer.meta("next_file"))
+            for at in range(0, len(keep), MERGE_ROWS):
+                part = keep[at : at + MERGE_ROWS]
+                segments.append(_copied(self.folder, number, vectors, part))
+                number += 1
+            compacted = Vectors(self.folder, segments, self.spec.dim)
+            generation = self._built(compacted, number, self._recipe(writer, len(compacted)))
+            with writer.commit():
+                writer.set_meta("next_file", number + 1)
+                writer.drop_segments(s.number for s in old)
+                for segment in segments:
+                    writer.add_segment(segment)
+                writer.db.execute("DELETE FROM dead")
+                writer.db.execute("DELETE FROM generations")
+                if generation is not None:
+                    writer.add_generation(generation)
+            self._sweep(writer)
+            with suppress(Exception):
+                writer.db.execute("VACUUM")
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writer]:
+        with ExitStack() as stack:
+            stack.enter_context(writing(self.folder))
+            writer = self.catalog.writer()
+            stack.callback(writer.close)
+            self._sweep(writer)
+            yield writer
+
+    def _sweep(self, writer: Writer) -> None:
+        """Delete files that no state names: leftovers of a killed writer, and what a commit replaced."""
+        used = writer.files()
+        for folder in ("vectors", ann.FOLDER):
+            for path in (self.folder / folder).glob("*"):
+                if f"{folder}/{path.name}" not in used:
+                    with suppress(OSError):
+                        path.unlink()
+
+    def _recipe(self, reader: Reader, rows: int) -> ann.Preset:
+        chosen = reader.meta("preset", "auto")
+        return ann.choose(rows) if chosen == "auto" else ann.preset(chosen)
+
+    def _maintain(self, writer: Writer) -> None:
+        """After a run: merge small segments, and bring the approximate index up to date when enough rows are fresh."""
+        self._merge(writer)
+        vectors = Vectors(self.folder, writer.segments(), self.spec.dim)
+        recipe = self._recipe(writer, len(vectors))
+        now = writer.generation()
+        if recipe.exact:
+            if now is not None:
+                with writer.commit():
+                    writer.db.execute("DELETE FROM generations")
+                self._sweep(writer)
+            return
+        fresh = len(vectors) - (now.covers if now else 0)
+        same = now is not None and now.preset == recipe.name
+        if same and fresh < max(EXACT_ROWS, len(vectors) // 10):
+            return
+        number = int(writer.meta("next_file"))
+        # A trained index takes more rows well until the collection has grown several times over.
+        grown = now if same and now is not None and 3 * now.covers >= len(vectors) else None
+        generation = self._built(vectors, number, recipe, grown)
+        if generation is not None:
+            with writer.commit():
+                writer.set_meta("next_file", number + 1)
+                writer.add_generation(generation)
+            self._sweep(writer)
+
+    def _built(
+        self, vectors: Vectors, number: int, recipe: ann.Preset, grown: Generation | None = None
+    ) -> Generation | None:
+        if recipe.exact or not len(vectors):
+            return None
+        if grown is not None:
+            index, factory = ann.load(self.folder / grown.file), grown.factory
+            for _, block in vectors.blocks(start=grown.covers, size=65_536):
+                index.add(block)
+        else:
+            index, factory = ann.build(recipe, vectors)
+        file, size = ann.save(index, self.folder, number)
+        search = dict(recipe.search)
+        made = Generation(number, file, recipe.name, factory, search, len(vectors), size)
+        snapshot = Snapshot(-1, vectors, np.ones(len(vectors), bool), made, index, recipe.candidates, len(vectors))
+        return replace(made, recall=_recall(snapshot))
+
+    def _merge(self, writer: Writer) -> None:
+        """Fold runs of small segments into larger ones, so that their number stays small as an index grows."""
+        segments = writer.segments()
+        small = [s for s in segments if s.count < MERGE_ROWS]
+        tail = segments[len(segments) - len(small) :]
+        if len(tail) < MERGE_SEGMENTS or tail != small:
+            return
+        vectors = Vectors(self.folder, segments, self.spec.dim)
+        start = int(vectors.starts[len(segments) - len(tail)])
+        positions = np.arange(start, len(vectors), dtype=np.int64)
+        number = int(writer.meta("next_file"))
+        merged = []
+        for at in range(0, len(positions), MERGE_ROWS):
+            merged.append(_copied(self.folder, number, vectors, positions[at : at + MERGE_ROWS]))
+            number += 1
+        with writer.commit():
+            writer.set_meta("next_file", number)
+            writer.drop_segments(s.number for s in tail)
+            for segment in merged:
+                writer.add_segment(segment)
+        self._sweep(writer)
+
+    # -- searching ------------------------------------------------------------------------------------------------
+    def search(
+        self,
+        *,
+        image: Any = None,
+        crop: Box | Sequence[float] | None = None,
+        text: str | Sequence[str] | None = None,
+        not_text: str | Sequence[str] | None = None,
+        like: str | Sequence[str] | None = None,
+        unlike: str | Sequence[str] | None = None,
+        parts: Sequence[Part] = (),
+        weights: Mapping[str, float] | None = None,
+        where: str | None = None,
+        k: int = 10,
+        offset: int = 0,
+        min_score: float | None = None,
+        include_seeds: bool = False,
+    ) -> Hits:
+        """Find pins by a picture, a part of it, words, stored pins, or a weighted mix.
+
+        `image`: path, URL, bytes, PIL picture or (h, w, 3) uint8 array; `crop`: x0, y0, x1, y1 as fractions, or pixels when any
+        is above 1. `text`, `not_text`: words wanted and not wanted; `like`, `unlike`: ids of stored pins. `weights` changes
+        DEFAULT_WEIGHTS; `parts` adds finished parts. `where`: see visualsearch.filters. With a filter that leaves at least
+        offset + k pins, k come back. Stored pins of the query are left out of the results unless `include_seeds`.
+        Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
+        """
+        weight = {**DEFAULT_WEIGHTS, **(weights or {})}
+        if unknown := set(weight) - set(DEFAULT_WEIGHTS):
+            raise UnknownNameError("weight", min(unknown), DEFAULT_WEIGHTS)
+        all_parts = list(parts)
+        if image is not None:
+            all_parts.append(Part(weight["image"], image=image, crop=None if crop is None else Box(*crop)))
+        elif crop is not None:
+            raise UsageError("a crop without a picture", "there is nothing to cut from", "Give the query picture too")
+        all_parts += [Part(weight["text"], text=t) for t in _listed(text)]
+        all_parts += [Part(-weight["not_text"], text=t) for t in _listed(not_text)]
+        all_parts += [Part(weight["like"], like=i) for i in _listed(like)]
+        all_parts += [Part(-weight["unlike"], like=i) for i in _listed(unlike)]
+        return self.run(Query(tuple(all_parts), k, offset, where, min_score, include_seeds))
+
+    def run(self, query: Query) -> Hits:
+        """Answer a Query; `search` is the friendly form."""
+        started = time.perf_counter()
+        if query.k < 1 or query.offset < 0:
+            raise UsageError(
+                "cannot search", f"k is {query.k} and offset {query.offset}", "k is at least 1, offset at least 0"
+            )
+        encoded = self._encode(query)
+        with self._open() as (reader, snapshot):
+            vector, seeds = self._vector(query, encoded, reader, snapshot)
+            hits = _find(reader, snapshot, vector, query, set() if query.include_seeds else seeds)
+        return replace(hits, seconds=time.perf_counter() - started)
+
+    def vector(self, query: Query) -> Float32:
+        """The (d,) float32 unit vector that a query stands for."""
+        encoded = self._encode(query)
+        with self._open() as (reader, snapshot):
+            return self._vector(query, encoded, reader, snapshot)[0]
+
+    def vectors(self, ids: Sequence[str]) -> Float32:
+        """Stored vectors of whole pictures, (n, d) float32, in the order of `ids`. Raises UnknownNameError."""
+        with self._open() as (reader, snapshot):
+            rows = [_pin(reader, name).row for name in ids]
+            return snapshot.vectors.gather(snapshot.vectors.positions(np.array(rows, dtype=np.int64)))
+
+    def _encode(self, query: Query) -> dict[int, Float32]:
+        """Vectors of the parts that need the encoder, by part number; done before any transaction is open."""
+        encoded: dict[int, Float32] = {}
+        pictures = {i: _picture(p, self.spec) for i, p in enumerate(query.parts) if p.image is not None}
+        if pictures:
+            pixels = np.stack([self.encoder.preprocess(p) for p in pictures.values()])
+            encoded.update(zip(pictures, self.encoder.encode_images(pixels), strict=True))
+        texts = {i: p.text for i, p in enumerate(query.parts) if p.text is not None}
+        if texts:
+            encoded.update(zip(texts, self.encoder.encode_texts(list(texts.values())), strict=True))
+        return encoded
+
+    def _vector(
+        self, query: Query, encoded: Mapping[int, Float32], reader: Reader, snapshot: Snapshot
+    ) -> tuple[Float32, set[int]]:
+        """The query's unit vector, and the stored pins it is made of."""
+        if not query.parts:
+            raise UsageError("nothing to search for", "the query is empty", "Give a picture, words, or the id of a stored pin")
+        total = np.zeros(self.spec.dim, np.float32)
+        seeds = set()
+        for number, part in enumerate(query.parts):
+            if part.like is not None:
+                pin = _pin(reader, part.like)
+                seeds.add(pin.pin)
+                position = snapshot.vectors.positions(np.array([pin.row], dtype=np.int64))
+                total += part.weight * snapshot.vectors.gather(position)[0]
+            else:
+                total += part.weight * encoded[number]
+        length = float(np.linalg.norm(total))
+        if length < 1e-4:
+            raise UsageError(
+                "the query's parts cancel out", "their weighted sum is zero", "Change a weight, or leave a part out"
+            )
+        return total / np.float32(length), seeds
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple[Reader, Snapshot]]:
+        """A read transaction and the snapshot that belongs to it."""
+        for attempt in range(5):
+            with ExitStack() as stack:
+                reader = stack.enter_context(self.catalog.read())
+                try:
+                    snapshot = self._current(reader)
+                except FileNotFoundError as error:
+                    # A compaction ended between the transaction and the opening of its files: look again.
+                    if attempt == 4:
+                        raise NotAnIndexError(
+                            f"cannot read {self.folder}", f"{error.filename or error} is missing", "Run: visualsearch verify DIR"
+                        ) from error
+                    continue
+                yield reader, snapshot
+                return
+
+    def _current(self, reader: Reader) -> Snapshot:
+        state = reader.state
+        with self._guard:
+            now = self._snapshot
+            if now is not None and now.state == state:
+                return now
+            segments = reader.segments()
+            vectors = Vectors(self.folder, segments, self.spec.dim, now.vectors if now else None)
+            alive = _alive(vectors, reader.dead())
+            generation = reader.generation()
+            loaded, candidates = None, 1
+            if generation is not None:
+                same = now is not None and now.generation is not None and now.generation.file == generation.file
+                loaded = now.ann if same and now is not None else ann.load(self.folder / generation.file)
+                recipes = ann.presets()
+                candidates = recipes[generation.preset].candidates if generation.preset in recipes else 10
+            snapshot = Snapshot(state, vectors, alive, generation, loaded, candidates, int(alive.sum()))
+            # A reader that lags behind must not take the newer snapshot away from the others.
+            if now is None or state > now.state:
+                self._snapshot = snapshot
+            return snapshot
+
+    # -- looking after --------------------------------------------------------------------------------------------
+    def failures(self) -> list[Failure]:
+        """Pictures that the last run over their source could not index, with reasons."""
+        with self.catalog.read() as reader:
+            return reader.failures()
+
+    def recall(self, k: int = 10, samples: int = 64) -> float:
+        """recall@k of the index as it is searched now, against exact search, on stored vectors as queries."""
+        with self._open() as (_, snapshot):
+            return _recall(snapshot, k, samples)
+
+    def info(self) -> dict[str, Any]:
+        """Figures of the index as plain values: pins, rows, encoder, recall (recall@10, None when empty), bytes ..."""
+        with self._open() as (reader, snapshot):
+            generation = snapshot.generation
+            return {
+                "path": str(self.folder),
+                "pins": reader.count(),
+                "rows": snapshot.live,
+                "regions": reader.count("regions"),
+                "dead_rows": reader.count("dead"),
+                "fresh_rows": len(snapshot.vectors) - snapshot.covers if generation else 0,
+                "failures": reader.count("failures"),
+                "encoder": self.spec.name,
+                "fingerprint": self.spec.fingerprint,
+                "dim": self.spec.dim,
+                "precision": self.spec.precision.value,
+                "text": self.spec.text,
+                "preset": generation.preset if generation else "exact",
+                "preset_wanted": reader.meta("preset", "auto"),
+                "factory": generation.factory if generation else None,
+                "recall": _recall(snapshot) if snapshot.live else None,
+                "vector_bytes": snapshot.vectors.bytes,
+                "ann_bytes": generation.bytes if generation else 0,
+                "disk_bytes": sum(f.stat().st_size for f in self.folder.rglob("*") if f.is_file()),
+                "segments": len(snapshot.vectors.segments),
+                "attributes": reader.names(),
+                "sources": [r[0] for r in reader.db.execute("SELECT uri FROM sources ORDER BY uri")],
+                "created": reader.meta("created"),
+            }
+
+    def verify(self) -> list[Problem]:
+        """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
+        again = "Build the index again from its pictures"
+        with self.catalog.read() as reader:
+            found = [Problem(f"the catalog is damaged: {r[0]}", again) for r in _integrity(reader) if r[0] != "ok"]
+            try:
+                segments = reader.segments()
+                vectors = Vectors(self.folder, segments, self.spec.dim)
+            except FileNotFoundError as error:
+                return [*found, Problem(f"{error.filename} is missing", again)]
+            except IndexStateError as error:
+                return [*found, Problem(str(error), again)]
+            alive = _alive(vectors, reader.dead())
+            found += _check_vectors(vectors, alive)
+            found += _check_pins(reader, vectors, alive)
+            if (generation := reader.generation()) is not None:
+                found += self._check_generation(generation, vectors)
+        return found
+
+    def _check_generation(self, generation: Generation, vectors: Vectors) -> list[Problem]:
+        remedy = f"Run: visualsearch compact {self.folder}"
+        try:
+            loaded = ann.load(self.folder / generation.file)
+        except FileNotFoundError:
+            return [Problem(f"{generation.file} is missing", remedy)]
+        except IndexStateError as error:
+            return [Problem(str(error), remedy)]
+        if loaded.ntotal != generation.covers or generation.covers > len(vectors):
+            what = f"{generation.file} holds {loaded.ntotal} rows, the catalog says {generation.covers}"
+            return [Problem(what, remedy)]
+        return []
+
+
+# -- the query path -----------------------------------------------------------------------------------------------
+def _find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:
+    """The hits of a unit query vector in one snapshot."""
+    vectors, alive = snapshot.vectors, snapshot.alive
+    allowed: Bool | None = None
+    total = reader.count() - len(seeds)
+    if wanted.where is not None:
+        numbers = reader.matching(parse(wanted.where, reader.names()))
+        numbers = numbers[~np.isin(numbers, list(seeds))]
+        total = len(numbers)
+        allowed = _members(vectors.pins, numbers) & alive
+    elif seeds:
+        allowed = alive & ~_members(vectors.pins, np.array(sorted(seeds), dtype=np.int64))
+    elif snapshot.live < len(vectors):
+        allowed = alive
+    need = min(wanted.offset + wanted.k, total)
+    if need <= 0:
+        return Hits((), max(total, 0), "empty")
+    left = len(vectors) if allowed is None else int(allowed.sum())
+    few = snapshot.ann is None or left <= EXACT_ROWS
+    plan = ("filtered-exact" if wanted.where else "exact") if few else ("filtered-ann" if wanted.where else "ann")
+    fetch = need
+    while True:
+        positions = (
+            _exact(vectors, query, fetch, allowed, left) if few else _approximate(snapshot, query, fetch, allowed)
+        )
+        scores, positions, pins = _rescored(vectors, query, positions)
+        if len(pins) >= need or fetch >= left:
+            break
+        if not few and fetch >= 4 * need:  # the approximate index cannot reach enough of what the filter leaves
+            few, plan = True, "filtered-exact"
+        fetch = min(left, 4 * fetch)
+    if wanted.min_score is not None:
+        kept = int(np.searchsorted(-scores, -wanted.min_score, side="right"))
+        scores, positions, pins = scores[:kept], positions[:kept], pins[:kept]
+    page = slice(wanted.offset, wanted.offset + wanted.k)
+    return Hits(_described(reader, vectors, scores[page], positions[page], pins[page]), total, plan)
+
+
+def _exact(vectors: Vectors, query: Float32, fetch: int, allowed: Bool | None, left: int) -> Int64:
+    if allowed is not None and left < len(vectors) // 4:
+        return vectors.scan_positions(query, fetch, np.flatnonzero(allowed))[1]
+    return vectors.scan(query, fetch, allowed=allowed)[1]
+
+
+def _approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None) -> Int64:
+    """Candidates of the approximate index and of the fresh rows, which are searched exactly."""
+    covers = snapshot.covers
+    old = None if allowed is None else allowed[:covers]
+    generation = snapshot.generation
+    params = generation.search if generation else {}
+    found = ann.search(snapshot.ann, query, min(fetch * snapshot.candidates, covers), params, old)
+    fresh = snapshot.vectors.scan(query, fetch, covers, None, allowed)[1]
+    return np.concatenate([found, fresh])
+
+
+def _rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float32, Int64, Int64]:
+    """True cosines of the candidates, best first, and only the best row of each pin."""
+    stored = vectors.gather(positions)
+    scores = (stored @ query) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
+    order = np.lexsort((positions, -scores))
+    scores, positions = scores[order], positions[order]
+    pins = vectors.pins[positions]
+    _, first = np.unique(pins, return_index=True)
+    first.sort()
+    return scores[first], positions[first], pins[first]
+
+
+def _described(reader: Reader, vectors: Vectors, scores: Float32, positions: Int64, pins: Int64) -> tuple[Hit, ...]:
+    known = reader.pins(int(p) for p in pins)
+    rows = [int(r) for r in vectors.rows(positions)]
+    boxes = reader.boxes(rows)
+    return tuple(
+        Hit(
+            known[pin].id,
+            known[pin].uri,
+            float(min(1.0, max(-1.0, score))),
+            boxes.get(row, WHOLE),
+            known[pin].attributes,
+            {"visual": float(score)},
+        )
+        for pin, row, score in zip((int(p) for p in pins), rows, scores, strict=True)
+    )
+
+
+def _members(values: Int64, chosen: Int64) -> Bool:
+    """(n,) bool: which of the values are among the chosen; a table look-up, since pin numbers are dense."""
+    size = int(max(values.max(initial=-1), chosen.max(initial=-1))) + 1
+    table = np.zeros(size, dtype=bool)
+    table[chosen] = True
+    return table[values]
+
+
+def _alive(vectors: Vectors, dead: Int64) -> Bool:
+    alive = np.ones(len(vectors), dtype=bool)
+    alive[vectors.positions(dead)] = False
+    return alive
+
+
+def _recall(snapshot: Snapshot, k: int = 10, samples: int = 64) -> float:
+    """Share of the exact top k that the search finds, over stored vectors as queries (each leaves itself out)."""
+    if snapshot.ann is None:
+        return 1.0  # the search is the exact scan itself
+    live = np.flatnonzero(snapshot.alive)
+    chosen = np.random.default_rng(0).choice(live, min(samples, len(live)), replace=False)
+    k = min(k, len(live) - 1)
+    if k < 1:
+        return 1.0
+    found = 0
+    for position in chosen:
+        query = snapshot.vectors.gather(np.array([position]))[0]
+        allowed = None if len(live) == len(snapshot.vectors) else snapshot.alive
+        best = snapshot.vectors.scan(query, k + 1, allowed=allowed)[1]
+        candidates = _approximate(snapshot, query, k + 1, allowed)
+        scores = snapshot.vectors.gather(candidates) @ query
+        got = candidates[np.argsort(-scores, kind="stable")][: k + 1]
+        found += len(set(best[best != position][:k]) & set(got[got != position][:k]))
+    return found / (k * len(chosen))
+
+
+# -- helpers ------------------------------------------------------------------------------------------------------
+class _Finished:
+    """Stands for the encoder where a source brings finished vectors: nothing is left to encode."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        self.spec = spec
+
+    def preprocess(self, picture: Any) -> Any:
+        raise UsageError("this source holds embeddings only", "it has no pictures to encode")
+
+    def encode_images(self, pixels: Any) -> Any:
+        raise UsageError("this source holds embeddings only", "it has no pictures to encode")
+
+    def encode_texts(self, texts: Sequence[str]) -> Any:
+        raise UsageError("this source holds embeddings only", "it has no text to encode")
+
+
+def _load(encoder: Encoder | str, **options: Any) -> Encoder:
+    if not isinstance(encoder, str):
+        return encoder
+    from .encoders import load_encoder
+
+    return load_encoder(encoder, **options)
+
+
+def _picture(part: Part, spec: EncoderSpec) -> Any:
+    """The upright RGB picture of a part, cut to its crop."""
+    # A crop is cut from the full picture: scaled decoding would leave it too few pixels.
+    picture = images.load(part.image, target=None if part.crop else spec.preprocessing.size)
+    if part.crop is None:
+        return picture
+    return images.crop(picture, images.check_box(part.crop, picture.size))
+
+
+def _pin(reader: Reader, name: str) -> Any:
+    pin = reader.by_id(name)
+    if pin is None:
+        some = reader.db.execute("SELECT id FROM pins LIMIT 20000")
+        raise UnknownNameError("pin", name, (r[0] for r in some), "Search first to learn the ids")
+    return pin
+
+
+def _listed(value: str | Sequence[str] | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _copied(folder: Path, number: int, vectors: Vectors, positions: Int64) -> Segment:
+    """A new segment file with the vectors of ascending positions."""
+    rows = vectors.rows(positions)
+    matrix = np.empty((len(positions), vectors.dim), np.float16)
+    for at in range(0, len(positions), 8192):
+        matrix[at : at + 8192] = vectors.gather(positions[at : at + 8192])
+    file = write_segment(folder, number, matrix)
+    dense = int(rows[-1]) - int(rows[0]) + 1 == len(rows)
+    return Segment(number, file, int(rows[0]), len(rows), vectors.pins[positions], None if dense else rows)
+
+
+def _ours(path: Path) -> bool:
+    """True for what a killed `create` may have left."""
+    return path.name.startswith((".catalog", "writer."))
+
+
+def _integrity(reader: Reader) -> list[tuple[str]]:
+    return reader.db.execute("PRAGMA integrity_check(10)").fetchall()
+
+
+def _check_vectors(vectors: Vectors, alive: Bool) -> list[Problem]:
+    bad = 0
+    for at, block in vectors.blocks():
+        length = np.linalg.norm(block, axis=1)
+        bad += int((~(np.abs(length - 1) < 0.01) & alive[at : at + len(block)]).sum())
+    if not bad:
+        return []
+    return [Problem(f"{bad} stored vectors are not of unit length", "Build the index again from its pictures")]
+
+
+def _check_pins(reader: Reader, vectors: Vectors, alive: Bool) -> list[Problem]:
+    """Every row that the catalog names is in a file, belongs to that pin and is alive, and no other row is."""
+    named = reader.db.execute("SELECT row, pin FROM pins UNION ALL SELECT row, pin FROM regions ORDER BY row")
+    pairs = np.array(named.fetchall(), dtype=np.int64).reshape(-1, 2)
+    positions = vectors.positions(pairs[:, 0])
+    live = np.flatnonzero(alive)
+    remedy = "Build the index again from its pictures"
+    if len(positions) != len(pairs):
+        return [Problem(f"{len(pairs) - len(positions)} pins have no vector", remedy)]
+    if not np.array_equal(positions, live):
+        return [Problem("the catalog and the vector files name different rows", remedy)]
+    if not np.array_equal(vectors.pins[positions], pairs[:, 1]):
+        return [Problem("some rows belong to another pin than the catalog says", remedy)]
+    return []
+
+
+create = Index.create
+open = Index.open  # noqa: A001 - the public name is visualsearch.open
+open_or_create = Index.open_or_create
