@@ -143,8 +143,8 @@ class BundledEncoder(BaseEncoder):
                     np.full((len(clean), 1), self._text_tower.pad_id, np.int64),
                     np.zeros((len(clean), 1), np.int64),
                 )
-            # A tokenizer without special tokens finds nothing in an empty text; one padding token stands for it,
-            # since the mean over no tokens has no value.
+            # A tokenizer without special tokens finds nothing in an empty text; one padding token stands
+            # for it, since the mean over no tokens has no value.
             mask[mask.sum(1) == 0, 0] = 1
             done.append(_run(self._text_session, {"input_ids": ids, "attention_mask": mask}))
         return np.concatenate(done)
