@@ -210,7 +210,9 @@ class ManifestSource:
                     rows = part.layout.rows(file)
                     for row in itertools.islice(rows, 1, None) if part.layout.declares else rows:
                         yield self._item(part, row, seen, number)
-            except (SourceError, OSError) as error:  # a part that was fine when it was opened
+            except (
+                Exception
+            ) as error:  # the file was fine when it was opened; a remote service raises anything
                 uri = self.place.uri(part.path)
                 why = error.why if isinstance(error, SourceError) else short(error)
                 yield Failure(uri, uri, f"the manifest cannot be read to its end: {why}", "Check the file")

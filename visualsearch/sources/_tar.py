@@ -109,14 +109,30 @@ class TarSource:
             if found is None:
                 yield Failure(uri, uri, "there is no such shard", "Check the path")
                 return
-            for _key, group in itertools.groupby(_members(self.place, shard), key=lambda member: member.key):
-                members = list(group)
+            for members in _groups(_members(self.place, shard)):
                 last = members[-1].name
                 yield from _sample(members, uri, found.stamp)
-        except _BROKEN as error:
+        except Exception as error:  # a damaged shard, or what a remote service raises
             after = f" after {printable(last)!r}" if last else ""
             why = f"the shard is damaged or cut{after} ({short(error)}); what follows is lost"
             yield Failure(uri, uri, why, "Copy or write the shard again")
+
+
+def _groups(members: Iterator[Member]) -> Iterator[list[Member]]:
+    """Neighbours of one key together; the last group comes before the error that ends a damaged shard."""
+    group: list[Member] = []
+    try:
+        for member in members:
+            if group and member.key != group[0].key:
+                yield group
+                group = []
+            group.append(member)
+    except Exception:
+        if group:  # itertools.groupby would lose it
+            yield group
+        raise
+    if group:
+        yield group
 
 
 def _members(place: Place, shard: str) -> Iterator[Member]:
