@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from visualsearch.errors import PictureError, StorageError
-from visualsearch.report import Section, write_page
+from visualsearch.report import Section, command_line, write_page
 from visualsearch.types import WHOLE, Box, Hit, Hits, Part
 
 HOSTILE = "<script>a('x')</script>\"'&<img src=x onerror=b(1)>"
@@ -258,7 +259,7 @@ def test_file_names_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> Non
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one_and_no_litter(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot write"):
         write_page(tmp_path / "missing" / "page.html", [], title="x")
     old = tmp_path / "page.html"
     old.write_text("old")
@@ -270,3 +271,18 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one_and_no_litter(tmp_path
         write_page(old, [section(hit("a"))], title="x", picture=broken)
     assert old.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["visualsearch", "search", "my pins", "--where", "colour = 'red' and price < 3"],
+        ["a", "it's $5", 'say "hi"', "both ' and \"", "`x`", "back\\slash's", "wow!'", "", "é '"],
+    ],
+)
+def test_a_command_line_is_read_back_by_the_shell_as_it_was(words: list[str]) -> None:
+    assert shlex.split(command_line(words)) == words
+
+
+def test_a_filter_with_quotes_is_shown_readably() -> None:
+    assert command_line(["--where", "colour = 'red'"]) == "--where \"colour = 'red'\""

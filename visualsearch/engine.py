@@ -53,7 +53,13 @@ EXACT_ROWS = 20_000
 """A filter that leaves at most this many rows is answered by an exact scan over them."""
 MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
-DEFAULT_WEIGHTS: Mapping[str, float] = {"image": 1.0, "text": 1.0, "like": 1.0, "unlike": 0.5, "not_text": 0.5}
+DEFAULT_WEIGHTS: Mapping[str, float] = {
+    "image": 1.0,
+    "text": 1.0,
+    "like": 1.0,
+    "unlike": 0.5,
+    "not_text": 0.5,
+}
 """Weights of a query's parts. Those of `unlike` and `not_text` are subtracted: half keeps the wish in the lead (Rocchio)."""
 
 
@@ -120,9 +126,13 @@ class Index:
         """
         folder = Path(path)
         if (folder / "catalog.sqlite").exists():
-            raise UsageError(f"cannot create {folder}", "it is an index already", "Open it, or choose another folder")
+            raise UsageError(
+                f"cannot create {folder}", "it is an index already", "Open it, or choose another folder"
+            )
         if folder.exists() and (not folder.is_dir() or any(f for f in folder.iterdir() if not _ours(f))):
-            raise UsageError(f"cannot create {folder}", "it exists and is not empty", "Choose a new or empty folder")
+            raise UsageError(
+                f"cannot create {folder}", "it exists and is not empty", "Choose a new or empty folder"
+            )
         if preset != "auto":
             ann.preset(preset)
         loaded = _load(encoder, device=device, precision=precision)
@@ -152,7 +162,9 @@ class Index:
         return cls(folder, Catalog.open(folder), encoder, device=device, precision=precision)
 
     @classmethod
-    def open_or_create(cls, path: str | os.PathLike[str], encoder: Encoder | str | None = None, **options: Any) -> Index:
+    def open_or_create(
+        cls, path: str | os.PathLike[str], encoder: Encoder | str | None = None, **options: Any
+    ) -> Index:
         """`open` what exists, else `create`. `preset` counts for a new index only."""
         if (Path(path) / "catalog.sqlite").exists():
             options.pop("preset", None)
@@ -349,7 +361,9 @@ class Index:
         file, size = ann.save(index, self.folder, number)
         search = dict(recipe.search)
         made = Generation(number, file, recipe.name, factory, search, len(vectors), size)
-        snapshot = Snapshot(-1, vectors, np.ones(len(vectors), bool), made, index, recipe.candidates, len(vectors))
+        snapshot = Snapshot(
+            -1, vectors, np.ones(len(vectors), bool), made, index, recipe.candidates, len(vectors)
+        )
         return replace(made, recall=_recall(snapshot))
 
     def _merge(self, writer: Writer) -> None:
@@ -407,7 +421,9 @@ class Index:
         if image is not None:
             all_parts.append(Part(weight["image"], image=image, crop=None if crop is None else Box(*crop)))
         elif crop is not None:
-            raise UsageError("a crop without a picture", "there is nothing to cut from", "Give the query picture too")
+            raise UsageError(
+                "a crop without a picture", "there is nothing to cut from", "Give the query picture too"
+            )
         all_parts += [Part(weight["text"], text=t) for t in _listed(text)]
         all_parts += [Part(-weight["not_text"], text=t) for t in _listed(not_text)]
         all_parts += [Part(weight["like"], like=i) for i in _listed(like)]
@@ -419,7 +435,9 @@ class Index:
         started = time.perf_counter()
         if query.k < 1 or query.offset < 0:
             raise UsageError(
-                "cannot search", f"k is {query.k} and offset {query.offset}", "k is at least 1, offset at least 0"
+                "cannot search",
+                f"k is {query.k} and offset {query.offset}",
+                "k is at least 1, offset at least 0",
             )
         encoded = self._encode(query)
         with self._open() as (reader, snapshot):
@@ -439,6 +457,11 @@ class Index:
             rows = [_pin(reader, name).row for name in ids]
             return snapshot.vectors.gather(snapshot.vectors.positions(np.array(rows, dtype=np.int64)))
 
+    def uris(self, ids: Sequence[str]) -> dict[str, str]:
+        """Where the pictures of these pins are: id -> uri. Raises UnknownNameError."""
+        with self.catalog.read() as reader:
+            return {name: _pin(reader, name).uri for name in ids}
+
     def _encode(self, query: Query) -> dict[int, Float32]:
         """Vectors of the parts that need the encoder, by part number; done before any transaction is open."""
         encoded: dict[int, Float32] = {}
@@ -456,7 +479,11 @@ class Index:
     ) -> tuple[Float32, set[int]]:
         """The query's unit vector, and the stored pins it is made of."""
         if not query.parts:
-            raise UsageError("nothing to search for", "the query is empty", "Give a picture, words, or the id of a stored pin")
+            raise UsageError(
+                "nothing to search for",
+                "the query is empty",
+                "Give a picture, words, or the id of a stored pin",
+            )
         total = np.zeros(self.spec.dim, np.float32)
         seeds = set()
         for number, part in enumerate(query.parts):
@@ -470,7 +497,9 @@ class Index:
         length = float(np.linalg.norm(total))
         if length < 1e-4:
             raise UsageError(
-                "the query's parts cancel out", "their weighted sum is zero", "Change a weight, or leave a part out"
+                "the query's parts cancel out",
+                "their weighted sum is zero",
+                "Change a weight, or leave a part out",
             )
         return total / np.float32(length), seeds
 
@@ -486,7 +515,9 @@ class Index:
                     # A compaction ended between the transaction and the opening of its files: look again.
                     if attempt == 4:
                         raise NotAnIndexError(
-                            f"cannot read {self.folder}", f"{error.filename or error} is missing", "Run: visualsearch verify DIR"
+                            f"cannot read {self.folder}",
+                            f"{error.filename or error} is missing",
+                            "Run: visualsearch verify DIR",
                         ) from error
                     continue
                 yield reader, snapshot
@@ -504,7 +535,9 @@ class Index:
             generation = reader.generation()
             loaded, candidates = None, 1
             if generation is not None:
-                same = now is not None and now.generation is not None and now.generation.file == generation.file
+                same = (
+                    now is not None and now.generation is not None and now.generation.file == generation.file
+                )
                 loaded = now.ann if same and now is not None else ann.load(self.folder / generation.file)
                 recipes = ann.presets()
                 candidates = recipes[generation.preset].candidates if generation.preset in recipes else 10
@@ -559,7 +592,9 @@ class Index:
         """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
         again = "Build the index again from its pictures"
         with self.catalog.read() as reader:
-            found = [Problem(f"the catalog is damaged: {r[0]}", again) for r in _integrity(reader) if r[0] != "ok"]
+            found = [
+                Problem(f"the catalog is damaged: {r[0]}", again) for r in _integrity(reader) if r[0] != "ok"
+            ]
             try:
                 segments = reader.segments()
                 vectors = Vectors(self.folder, segments, self.spec.dim)
@@ -608,16 +643,24 @@ def _find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, see
         return Hits((), max(total, 0), "empty")
     left = len(vectors) if allowed is None else int(allowed.sum())
     few = snapshot.ann is None or left <= EXACT_ROWS
-    plan = ("filtered-exact" if wanted.where else "exact") if few else ("filtered-ann" if wanted.where else "ann")
+    plan = (
+        ("filtered-exact" if wanted.where else "exact")
+        if few
+        else ("filtered-ann" if wanted.where else "ann")
+    )
     fetch = need
     while True:
         positions = (
-            _exact(vectors, query, fetch, allowed, left) if few else _approximate(snapshot, query, fetch, allowed)
+            _exact(vectors, query, fetch, allowed, left)
+            if few
+            else _approximate(snapshot, query, fetch, allowed)
         )
         scores, positions, pins = _rescored(vectors, query, positions)
         if len(pins) >= need or fetch >= left:
             break
-        if not few and fetch >= 4 * need:  # the approximate index cannot reach enough of what the filter leaves
+        if (
+            not few and fetch >= 4 * need
+        ):  # the approximate index cannot reach enough of what the filter leaves
             few, plan = True, "filtered-exact"
         fetch = min(left, 4 * fetch)
     if wanted.min_score is not None:
@@ -656,7 +699,9 @@ def _rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float
     return scores[first], positions[first], pins[first]
 
 
-def _described(reader: Reader, vectors: Vectors, scores: Float32, positions: Int64, pins: Int64) -> tuple[Hit, ...]:
+def _described(
+    reader: Reader, vectors: Vectors, scores: Float32, positions: Int64, pins: Int64
+) -> tuple[Hit, ...]:
     known = reader.pins(int(p) for p in pins)
     rows = [int(r) for r in vectors.rows(positions)]
     boxes = reader.boxes(rows)
@@ -783,7 +828,9 @@ def _check_vectors(vectors: Vectors, alive: Bool) -> list[Problem]:
         bad += int((~(np.abs(length - 1) < 0.01) & alive[at : at + len(block)]).sum())
     if not bad:
         return []
-    return [Problem(f"{bad} stored vectors are not of unit length", "Build the index again from its pictures")]
+    return [
+        Problem(f"{bad} stored vectors are not of unit length", "Build the index again from its pictures")
+    ]
 
 
 def _check_pins(reader: Reader, vectors: Vectors, alive: Bool) -> list[Problem]:
@@ -803,5 +850,5 @@ def _check_pins(reader: Reader, vectors: Vectors, alive: Bool) -> list[Problem]:
 
 
 create = Index.create
-open = Index.open  # noqa: A001 - the public name is visualsearch.open
+open = Index.open
 open_or_create = Index.open_or_create

@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,8 +24,10 @@ import numpy as np
 from PIL import Image
 
 from visualsearch import images
-from visualsearch.errors import StorageError, VisualSearchError
+from visualsearch.errors import VisualSearchError
+from visualsearch.sources import read
 from visualsearch.types import WHOLE, Box, Hit, Hits, Part
+from visualsearch.vectors import storage_error
 
 Loader = Callable[[str], images.Picture]
 """A pin's uri -> anything `visualsearch.images.load` takes, the picture's bytes say. Raises PictureError (or
@@ -85,12 +88,12 @@ def write_page(
     """Write `sections` to `path` as one HTML file, replacing it whole, and return its path.
 
     `lead` stands under the title, `footnote` at the end. `facts` names the attributes to show with a result
-    (default: the first four). `picture` fetches the picture of a pin's uri; by default uris are paths or
-    http(s) addresses. A picture that cannot be read is shown as an empty tile with the reason. Raises
-    StorageError when the file cannot be written.
+    (default: the first four). `picture` fetches the picture of a pin's uri (default:
+    `visualsearch.sources.read`). A picture that cannot be read is shown as an empty tile with the reason.
+    Raises StorageError when the file cannot be written.
     """
     path = Path(path)
-    page = _Page(sections, facts, picture or str)
+    page = _Page(sections, facts, picture or read)
     template = files("visualsearch").joinpath("report_template.html").read_text(encoding="utf-8")
     head, tail = template.split("<!-- content -->\n")
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -102,13 +105,18 @@ def write_page(
             file.write(tail)
         aside.replace(path)
     except OSError as error:
-        raise StorageError(
-            f"the page {path} cannot be written", error.strerror or str(error), "Give another place"
-        ) from error
+        raise storage_error(path, error) from error
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
     return path
+
+
+def command_line(words: Iterable[str]) -> str:
+    """The words of a command as one line for a POSIX shell, in the kind of quotes that reads best."""
+    return " ".join(
+        f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word) for word in words
+    )
 
 
 class _Page:

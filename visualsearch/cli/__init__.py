@@ -15,6 +15,7 @@ from ..errors import VisualSearchError
 from . import (
     compact,
     dedup,
+    demo,
     embed,
     index,
     info,
@@ -25,7 +26,7 @@ from . import (
 )
 from .common import note
 
-COMMANDS = (index, search, embed, info, remove, compact, verify, dedup, models)
+COMMANDS = (demo, index, search, embed, info, remove, compact, verify, dedup, models)
 
 app = typer.Typer(
     name="visualsearch",
@@ -53,7 +54,9 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. Also: VISUALSEARCH_DEBUG=1.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error. Also: VISUALSEARCH_DEBUG=1.")
+    ] = False,
 ) -> None:
     """Index pictures; find them by picture, part of a picture, words, or any mix."""
 
@@ -75,5 +78,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        note(f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the traceback.")
+        note(
+            f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the traceback."
+        )
         sys.exit(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,29 +17,53 @@ if TYPE_CHECKING:
 def search(
     folder: Folder,
     image: Annotated[
-        str | None, typer.Argument(metavar="[IMAGE]", help="Query picture: a file, a URL, or - for stdin.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[IMAGE]", help="Query picture: a file, a URL, or - for stdin.", show_default=False
+        ),
     ] = None,
     crop: Annotated[
-        str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Search this part of the picture: fractions, or pixels when any is above 1.")
+        str | None,
+        typer.Option(
+            metavar="X0,Y0,X1,Y1",
+            help="Search this part of the picture: fractions, or pixels when any is above 1.",
+        ),
     ] = None,
     text: Annotated[list[str] | None, typer.Option(help="Words to look for; may be repeated.")] = None,
-    not_text: Annotated[list[str] | None, typer.Option(help="Words to keep away from; may be repeated.")] = None,
-    like: Annotated[list[str] | None, typer.Option(metavar="ID", help="A stored pin to look like; may be repeated.")] = None,
-    unlike: Annotated[list[str] | None, typer.Option(metavar="ID", help="A stored pin to keep away from; may be repeated.")] = None,
+    not_text: Annotated[
+        list[str] | None, typer.Option(help="Words to keep away from; may be repeated.")
+    ] = None,
+    like: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A stored pin to look like; may be repeated.")
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A stored pin to keep away from; may be repeated.")
+    ] = None,
     weight: Annotated[
-        list[str] | None, typer.Option(metavar="PART=W", help="Weight of image, text, not_text, like or unlike; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="PART=W", help="Weight of image, text, not_text, like or unlike; may be repeated."
+        ),
     ] = None,
     where: Annotated[
-        str | None, typer.Option(metavar="EXPR", help="Only pins whose attributes fit, e.g. \"price < 50 and color in ('red', 'blue')\".")
+        str | None,
+        typer.Option(
+            metavar="EXPR",
+            help="Only pins whose attributes fit, e.g. \"price < 50 and color in ('red', 'blue')\".",
+        ),
     ] = None,
     k: Annotated[int, typer.Option("-k", "--k", help="How many results.", min=1)] = 10,
     offset: Annotated[int, typer.Option(help="Skip this many results (for pages).", min=0)] = 0,
-    min_score: Annotated[float | None, typer.Option(help="Leave out results below this cosine (-1 to 1).")] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Leave out results below this cosine (-1 to 1).")
+    ] = None,
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     as_json: AsJson = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results as a web page.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the results as a web page.")
+    ] = None,
 ) -> None:
     """Find pins by a picture, a part of it, words, stored pins, or a weighted mix of them.
 
@@ -52,11 +75,19 @@ def search(
     query = Query(tuple(parts), k, offset, where, min_score)
     with open_index(folder, model, device=device, precision=precision) as opened:
         hits = opened.run(query)
+        places = {} if html is None else opened.uris([p.like for p in query.parts if p.like is not None])
     if html is not None:
-        _page(html, query, hits)
+        _page(html, query, hits, places)
         note(f"results: {html.resolve()}")
     if as_json:
-        emit({"hits": [h.to_dict() for h in hits], "total": hits.total, "plan": hits.plan, "seconds": round(hits.seconds, 4)})
+        emit(
+            {
+                "hits": [h.to_dict() for h in hits],
+                "total": hits.total,
+                "plan": hits.plan,
+                "seconds": round(hits.seconds, 4),
+            }
+        )
     elif html is None:
         show_hits(hits)
 
@@ -80,14 +111,18 @@ def _parts(
         box = images.parse_crop(crop, picture.size) if crop else None
         parts.append(Part(weights["image"], image=picture if image == "-" else image, crop=box))
     elif crop is not None:
-        raise UsageError("--crop without a picture", "there is nothing to cut from", "Name the query picture after DIR")
+        raise UsageError(
+            "--crop without a picture", "there is nothing to cut from", "Name the query picture after DIR"
+        )
     parts += [Part(weights["text"], text=t) for t in text or ()]
     parts += [Part(-weights["not_text"], text=t) for t in not_text or ()]
     parts += [Part(weights["like"], like=i) for i in like or ()]
     parts += [Part(-weights["unlike"], like=i) for i in unlike or ()]
     if not parts:
         raise UsageError(
-            "nothing to search for", "no picture, words or pin was given", "Example: visualsearch search pins.index shoe.jpg"
+            "nothing to search for",
+            "no picture, words or pin was given",
+            "Example: visualsearch search pins.index shoe.jpg",
         )
     return parts
 
@@ -104,15 +139,17 @@ def _weights(given: list[str] | None) -> dict[str, float]:
         try:
             weights[name] = float(value)
         except ValueError:
-            raise UsageError(f"cannot read the weight {item!r}", "it is no number", "Example: --weight text=0.5") from None
+            raise UsageError(
+                f"cannot read the weight {item!r}", "it is no number", "Example: --weight text=0.5"
+            ) from None
     return weights
 
 
-def _page(path: Path, query: Query, hits: Hits) -> None:
-    from ..report import Section, write_page
+def _page(path: Path, query: Query, hits: Hits, places: dict[str, str]) -> None:
+    from ..report import Section, command_line, write_page
 
-    command = "visualsearch " + shlex.join(sys.argv[1:])
-    section = Section("Results", f"{len(hits)} of {hits.total:,} pins", command, query.parts, query.where, hits)
+    command = command_line(["visualsearch", *sys.argv[1:]])
+    section = Section("Results", "", command, query.parts, query.where, hits, places)
     write_page(path, [section], title="visualsearch")
 
 
