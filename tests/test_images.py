@@ -529,6 +529,20 @@ def test_load_turns_a_pillow_picture_upright(tmp_path):
     assert (got.size, got.getpixel((2, 2))) == ((30, 20), RED)
 
 
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "JPEG"])
+def test_profile_and_orientation_are_applied_once_however_often_a_picture_is_loaded(form):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.new("RGB", (20, 30), (100, 150, 100))
+    once = decode(encode(stored, form, exif=exif.tobytes(), icc_profile=ADOBE, quality=95))
+    assert once.size == (30, 20)
+    assert np.array_equal(np.asarray(load(once)), np.asarray(once))
+    for kind in ("WEBP", "JPEG"):
+        again = load(thumbnail(once, 30, kind, 95))
+        assert again.size == (30, 20)
+        near(again.getpixel((9, 9)), once.getpixel((9, 9)), 4)
+
+
 @pytest.mark.parametrize(
     "array",
     [

@@ -48,9 +48,12 @@ def to_rgb(image: Image) -> Image:
         canvas.paste(rgb, mask=alpha)
         rgb = canvas
     if turn is not None:
-        return rgb.transpose(turn)
-    # an untouched picture would still be the file's own lazy object, with its stream and metadata
-    return rgb.copy() if rgb is image else rgb
+        rgb = rgb.transpose(turn)
+    elif rgb is image:
+        rgb = rgb.copy()  # an untouched picture is the caller's, or the file's own lazy object
+    # profile and orientation have been applied: left behind, they would be applied once more by the next reader
+    rgb.info = {}
+    return rgb
 
 
 def _orientation(image: Image) -> int:
@@ -110,17 +113,21 @@ def _narrow(image: Image) -> tuple[Image, Image | None]:
     if isinstance(key, int):
         alpha = Pillow.fromarray(np.where(values == key, 0, WHITE).astype(np.uint8))
     tags = getattr(image, "tag_v2", {})
-    grey: NDArray[np.float64] = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = 0.0, 65535.0
     if image.mode.startswith("I;16"):
-        if tags.get(_BITS, (16,))[0] == 12:
-            high = 4095.0
+        high = 4095.0 if tags.get(_BITS, (16,))[0] == 12 else 65535.0
+        table = _bytes(np.arange(65536, dtype=np.float32), 0.0, high)
         if tags.get(_PHOTOMETRIC) == 0:  # white is zero; Pillow turns 8 bits around, not 16
-            grey = high - grey
-    else:
-        low, high = _range(float(grey.min()), float(grey.max()), image.mode == "F")
-    grey = np.rint(np.clip((grey - low) / (high - low), 0.0, 1.0) * WHITE)
-    return Pillow.fromarray(grey.astype(np.uint8)), alpha
+            table = WHITE - table
+        return Pillow.fromarray(table[values]), alpha
+    real: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = _range(float(real.min()), float(real.max()), image.mode == "F")
+    return Pillow.fromarray(_bytes(real, low, high)), alpha
+
+
+def _bytes(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """`values` with low..high spread over 0..255 and rounded."""
+    scaled: NDArray[np.float32] = np.clip((values - low) / (high - low), 0.0, 1.0) * WHITE
+    return np.rint(scaled).astype(np.uint8)
 
 
 def _range(least: float, greatest: float, real: bool) -> tuple[float, float]:
