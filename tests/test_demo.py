@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from visualsearch import samples
 from visualsearch.cli import app
 from visualsearch.cli.demo import EXAMPLES, Made, make
 from visualsearch.errors import StorageError
+from visualsearch.types import Float32
+
+from .fakes import FakeEncoder
 
 
 class Page(HTMLParser):
@@ -93,6 +97,17 @@ def test_words_are_searched_or_said_to_be_impossible(made: Made) -> None:
     assert bool(sections(made)["Words"][1]) == reads
     assert [reason.split(":")[0] for reason in made.absent] == ([] if reads else ["Words"])
     assert ("This query was not run." in made.page.read_text(encoding="utf-8")) == (not reads)
+
+
+def test_an_encoder_that_reads_words_gets_the_words_run(tmp_path: Path) -> None:
+    class Reader(FakeEncoder):
+        def encode_texts(self, texts: Sequence[str]) -> Float32:
+            return super().encode_texts(["red" for text in texts if "red" in text])
+
+    made = make(tmp_path, Reader())
+    assert made.absent == ()
+    with open_index(tmp_path / "pins.index", Reader()) as index:
+        assert sections(made)["Words"][1] == index.search(text="a red flower", k=10).ids
 
 
 def test_running_it_again_embeds_nothing_and_says_where_the_page_is(made: Made) -> None:

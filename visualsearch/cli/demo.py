@@ -16,7 +16,7 @@ from .common import Model, note, progress, show_failures
 if TYPE_CHECKING:
     from ..engine import Index
     from ..report import Section
-    from ..types import Box, IndexReport, Query
+    from ..types import Box, Encoder, IndexReport, Query
 
 FACTS = ("category", "colour", "price")
 FOOTNOTE = (
@@ -115,7 +115,7 @@ def demo(
         raise typer.Exit(1)
 
 
-def make(to: Path, model: str | None = None) -> Made:
+def make(to: Path, model: Encoder | str | None = None) -> Made:
     """Index the samples in `to` and write the page there."""
     from ..engine import Index
     from ..report import write_page
