@@ -13,6 +13,7 @@ import typer
 
 from ..errors import VisualSearchError
 from . import (
+    bench,
     compact,
     dedup,
     demo,
@@ -26,7 +27,7 @@ from . import (
 )
 from .common import note
 
-COMMANDS = (demo, index, search, embed, info, remove, compact, verify, dedup, models)
+COMMANDS = (demo, index, search, embed, info, remove, compact, verify, dedup, models, bench)
 
 app = typer.Typer(
     name="visualsearch",

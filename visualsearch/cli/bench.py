@@ -1,0 +1,145 @@
+"""`visualsearch bench`: measure. One sub-command for each thing that is measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import AsJson, Device, Model, PrecisionOption, emit, note
+
+if TYPE_CHECKING:
+    from ..quality import Report, Row
+
+bench = typer.Typer(
+    name="bench",
+    help="Measure how good and how fast a model is.\n\nExample: `visualsearch bench quality --data sets/`",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+@bench.callback()
+def _bench() -> None:
+    """Keep `quality` a sub-command of its own: typer folds a single command into its parent."""
+
+
+@bench.command()
+def quality(
+    model: Model = "bundled",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The folder of picture sets: DIR/clothing, DIR/grocery ..."
+        ),
+    ] = None,
+    tasks: Annotated[
+        str,
+        typer.Option(
+            "--tasks", metavar="NAME,...", help="Only these tasks or groups of tasks, as clothing,grocery."
+        ),
+    ] = "",
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Thin every set to this many items: a quick look, no figures to compare.", min=1),
+    ] = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure an encoder on public picture sets: retrieval, zero-shot naming, parts, drawings, speed.
+
+    The sets do not come with the package; what is not there is listed with the commands that fetch it.
+
+    Example: `visualsearch bench quality --model bundled --data sets/ --tasks clothing,grocery`
+    """
+    from ..encoders import load_encoder
+    from ..quality import choose, measure
+
+    wanted = [name.strip() for name in tasks.split(",") if name.strip()]
+    choose(wanted)  # a mistyped name should not cost the loading of a model
+    encoder = load_encoder(model or "bundled", device=device, precision=precision)
+    start = time.perf_counter()
+    report = measure(
+        encoder, data, tasks=wanted, limit=limit, on_task=lambda task: note(f"measuring {task.name} ...")
+    )
+    seconds = time.perf_counter() - start
+    if as_json:
+        emit(
+            {
+                "model": encoder.spec.name,
+                "fingerprint": encoder.spec.fingerprint,
+                "dim": encoder.spec.dim,
+                "precision": encoder.spec.precision.value,
+                "machine": platform.machine(),
+                "cores": os.cpu_count(),
+                "limit": limit,
+                "seconds": round(seconds, 1),
+                "rows": [_values(row) for row in report.rows],
+                "missing": [
+                    {"name": d.name, "title": d.title, "licence": d.licence, "commands": list(d.how(data))}
+                    for d in report.missing
+                ],
+            }
+        )
+        return
+    _show(
+        report, f"{encoder.spec.name} ({encoder.spec.dim} dimensions, {encoder.spec.precision.value})", data
+    )
+    if limit is not None:
+        note(f"every set was thinned to {limit:,}: these figures compare with no others")
+    note(f"measured in {seconds:,.0f} s")
+
+
+def _values(row: Row) -> dict[str, Any]:
+    return {
+        "task": row.task,
+        "what": row.what,
+        "state": row.state.value,
+        "values": {name: round(value, 4) for name, value in row.values.items()},
+        "queries": row.queries,
+        "gallery": row.gallery,
+        "note": row.note,
+    }
+
+
+def _show(report: Report, title: str, data: Path | None) -> None:
+    import sys
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..quality import State
+
+    table = Table(box=None, pad_edge=False, header_style="dim", title=title, title_justify="left")
+    for name in ("task", "what", "figures", "asked", "among"):
+        table.add_column(name, justify="right" if name in ("asked", "among") else "left", overflow="fold")
+    for row in report.rows:
+        figures = "  ".join(f"{name} {_figure(value)}" for name, value in row.values.items())
+        if row.state is not State.MEASURED:
+            figures = row.state.value
+        shown = f"{figures} ({row.note})" if row.note else figures
+        counts = [f"{n:,}" if n else "" for n in (row.queries, row.gallery)]
+        table.add_row(row.task, escape(row.what), escape(shown), *counts)
+    # Into a pipe a line is as long as it needs to be.
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False).print(table)
+    for dataset in report.missing:
+        note(f"\n{dataset.name}: {dataset.title}\n  licence: {dataset.licence}")
+        for command in dataset.how(data):
+            note(f"  {command}")
+
+
+def _figure(value: float) -> str:
+    """Shares with three digits, speeds and ratios with one."""
+    return f"{value:.3f}" if value <= 1 else f"{value:,.1f}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command and its sub-commands."""
+    app.add_typer(bench)
