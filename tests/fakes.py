@@ -11,14 +11,20 @@ from PIL import Image
 
 from visualsearch.types import EncoderSpec, Float32, Preprocessing, UInt8
 
-COLORS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "white": (250, 250, 250), "black": (5, 5, 5)}
+COLORS = {
+    "red": (220, 30, 30),
+    "green": (30, 200, 40),
+    "blue": (30, 40, 220),
+    "white": (250, 250, 250),
+    "black": (5, 5, 5),
+}
 
 
 class FakeEncoder:
     """Encodes a picture as its 4 x 4 thumbnail; a colour's name as a picture all of that colour."""
 
-    def __init__(self, name: str = "fake", fail_after: int | None = None) -> None:
-        self.spec = EncoderSpec(name, 49, Preprocessing(32), "0" * 64)
+    def __init__(self, name: str = "fake", fail_after: int | None = None, dim: int = 49) -> None:
+        self.spec = EncoderSpec(name, dim, Preprocessing(32), "0" * 64)
         self.encoded = 0
         self.fail_after = fail_after
 

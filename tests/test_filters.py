@@ -26,7 +26,9 @@ NAMES = {"price", "color", "sold", "tags", "size", "odd name"}
 def table() -> sqlite3.Connection:
     db = sqlite3.connect(":memory:")
     db.execute("CREATE TABLE pins (id TEXT, uri TEXT, attributes TEXT)")
-    db.executemany("INSERT INTO pins VALUES (?, ?, ?)", [(i, f"/p/{i}.jpg", json.dumps(a)) for i, a in PINS.items()])
+    db.executemany(
+        "INSERT INTO pins VALUES (?, ?, ?)", [(i, f"/p/{i}.jpg", json.dumps(a)) for i, a in PINS.items()]
+    )
     return db
 
 
@@ -72,7 +74,9 @@ def select(db: sqlite3.Connection, where: str) -> str:
         ("price = -10 or price = +99", "c"),
     ],
 )
-def test_a_filter_selects_just_what_it_describes(table: sqlite3.Connection, where: str, expected: str) -> None:
+def test_a_filter_selects_just_what_it_describes(
+    table: sqlite3.Connection, where: str, expected: str
+) -> None:
     assert select(table, where) == expected
 
 

@@ -8,7 +8,7 @@
 """
 
 from .encoders import load_encoder
-from .engine import Index, create, open, open_or_create  # noqa: A004 - the public name is visualsearch.open
+from .engine import Index, create, open, open_or_create
 from .errors import VisualSearchError
 from .types import Box, Encoder, EncoderSpec, Failure, Hit, Hits, IndexReport, Part, Query, Record
 

@@ -154,11 +154,15 @@ def load(path: Path) -> Any:
         return faiss.read_index(str(path))
     except RuntimeError as error:
         raise NotAnIndexError(
-            f"cannot read {path}", f"it is damaged ({str(error).splitlines()[0]})", "Run: visualsearch compact DIR"
+            f"cannot read {path}",
+            f"it is damaged ({str(error).splitlines()[0]})",
+            "Run: visualsearch compact DIR",
         ) from error
 
 
-def search(index: Any, query: Float32, k: int, params: Mapping[str, Any], allowed: Bool | None = None) -> Int64:
+def search(
+    index: Any, query: Float32, k: int, params: Mapping[str, Any], allowed: Bool | None = None
+) -> Int64:
     """Positions of about the k nearest to a (d,) unit query, best first; fewer when the index finds fewer.
 
     `params` are search parameters by FAISS name (`efSearch`, `nprobe`, `quantizer_efSearch`). `allowed`, (covers,) bool,
@@ -188,7 +192,9 @@ def _parameters(index: Any, params: Mapping[str, Any], selector: Any, k: int) ->
         return faiss.SearchParametersHNSW(sel=selector, efSearch=max(int(params.get("efSearch", 64)), k))
     if isinstance(index, faiss.IndexIVF):
         extra = {}
-        if "quantizer_efSearch" in params and isinstance(faiss.downcast_index(index.quantizer), faiss.IndexHNSW):
+        if "quantizer_efSearch" in params and isinstance(
+            faiss.downcast_index(index.quantizer), faiss.IndexHNSW
+        ):
             extra["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=int(params["quantizer_efSearch"]))
         return faiss.SearchParametersIVF(sel=selector, nprobe=int(params.get("nprobe", 32)), **extra)
     return faiss.SearchParameters(sel=selector)

@@ -119,7 +119,9 @@ class Catalog:
             try:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
-                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {LAYOUT}; PRAGMA application_id = {APPLICATION};")
+                db.executescript(
+                    f"BEGIN; {_SCHEMA} PRAGMA user_version = {LAYOUT}; PRAGMA application_id = {APPLICATION};"
+                )
                 start = {
                     "encoder": spec.to_json(),
                     "preset": preset,
@@ -144,7 +146,9 @@ class Catalog:
         catalog = cls(folder)
         if not folder.exists():
             raise NotAnIndexError(
-                f"no index at {folder}", "the folder does not exist", f"Build one: visualsearch index PICTURES --to {folder}"
+                f"no index at {folder}",
+                "the folder does not exist",
+                f"Build one: visualsearch index PICTURES --to {folder}",
             )
         if not catalog.path.is_file():
             raise NotAnIndexError(
@@ -182,7 +186,9 @@ class Catalog:
 
     def _connect(self) -> sqlite3.Connection:
         uri = self.path.absolute().as_uri()
-        db = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None, timeout=30, check_same_thread=False)
+        db = sqlite3.connect(
+            f"{uri}?mode=ro", uri=True, isolation_level=None, timeout=30, check_same_thread=False
+        )
         try:
             db.execute("SELECT value FROM meta LIMIT 1").fetchone()
         except sqlite3.OperationalError:
@@ -192,7 +198,9 @@ class Catalog:
             if log.exists() and log.stat().st_size:
                 raise
             db.close()
-            db = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(
+                f"{uri}?immutable=1", uri=True, isolation_level=None, check_same_thread=False
+            )
         db.execute("PRAGMA query_only = 1")
         db.execute("PRAGMA mmap_size = 268435456")
         return db
@@ -315,7 +323,9 @@ class Reader:
 
     def rows_of(self, pin: Pin) -> tuple[tuple[int, Box | None], ...]:
         """A pin's rows: the whole picture's first with None, then its regions' with their boxes."""
-        found = self.db.execute("SELECT row, x0, y0, x1, y1 FROM regions WHERE pin = ? ORDER BY row", (pin.pin,))
+        found = self.db.execute(
+            "SELECT row, x0, y0, x1, y1 FROM regions WHERE pin = ? ORDER BY row", (pin.pin,)
+        )
         return ((pin.row, None), *((row, Box(*box)) for row, *box in found))
 
     def matching(self, chosen: Filter) -> Int64:
@@ -331,7 +341,9 @@ class Reader:
         for at in range(0, len(keys), _CHUNK):
             part = keys[at : at + _CHUNK]
             marks = ",".join("?" * len(part))
-            for row, *box in self.db.execute(f"SELECT row, x0, y0, x1, y1 FROM regions WHERE row IN ({marks})", part):
+            for row, *box in self.db.execute(
+                f"SELECT row, x0, y0, x1, y1 FROM regions WHERE row IN ({marks})", part
+            ):
                 boxes[row] = Box(*box)
         return boxes
 
@@ -342,7 +354,8 @@ class Reader:
     def failures(self, limit: int | None = None) -> list[Failure]:
         """Pictures that the last run over their source could not index."""
         found = self.db.execute(
-            "SELECT uri, id, reason, remedy FROM failures ORDER BY uri LIMIT ?", (-1 if limit is None else limit,)
+            "SELECT uri, id, reason, remedy FROM failures ORDER BY uri LIMIT ?",
+            (-1 if limit is None else limit,),
         )
         return [Failure(*r) for r in found]
 
@@ -379,7 +392,10 @@ class Writer(Reader):
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keep a value in the `meta` table."""
-        self.db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value))
+        self.db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
 
     def take(self, counter: str, count: int = 1) -> int:
         """Reserve `count` numbers of a counter that never goes back; the first of them."""
@@ -389,7 +405,9 @@ class Writer(Reader):
 
     def source(self, uri: str, kind: str) -> int:
         """The number of a source, made when it is new."""
-        self.db.execute("INSERT INTO sources (uri, kind) VALUES (?, ?) ON CONFLICT (uri) DO NOTHING", (uri, kind))
+        self.db.execute(
+            "INSERT INTO sources (uri, kind) VALUES (?, ?) ON CONFLICT (uri) DO NOTHING", (uri, kind)
+        )
         return int(self.db.execute("SELECT source FROM sources WHERE uri = ?", (uri,)).fetchone()[0])
 
     def add_segment(self, segment: Segment) -> None:
@@ -397,7 +415,14 @@ class Writer(Reader):
         rows = None if segment.rows is None else segment.rows.astype("<i8").tobytes()
         self.db.execute(
             "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
-            (segment.number, segment.file, segment.first, segment.count, segment.pins.astype("<i8").tobytes(), rows),
+            (
+                segment.number,
+                segment.file,
+                segment.first,
+                segment.count,
+                segment.pins.astype("<i8").tobytes(),
+                rows,
+            ),
         )
 
     def drop_segments(self, numbers: Iterable[int]) -> None:
@@ -487,7 +512,9 @@ class Writer(Reader):
     def _attributes(self, attributes: Attributes) -> str:
         self.db.executemany("INSERT OR IGNORE INTO names VALUES (?)", [(n,) for n in attributes])
         # JSON has no NaN: a number that is none is a missing value.
-        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in attributes.items()}
+        clean = {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in attributes.items()
+        }
         return json.dumps(clean, ensure_ascii=False, default=str)
 
     def fail(self, failure: Failure, source: int | None) -> None:
@@ -511,7 +538,13 @@ def _ints(blob: bytes) -> Int64:
     return np.frombuffer(blob, dtype="<i8").astype(np.int64, copy=False)
 
 
-_NOT_A_DATABASE = ("file is not a database", "malformed", "no such table", "no such column", "unsupported file format")
+_NOT_A_DATABASE = (
+    "file is not a database",
+    "malformed",
+    "no such table",
+    "no such column",
+    "unsupported file format",
+)
 _CANNOT_WRITE = ("readonly", "unable to open", "disk is full", "disk I/O error")
 
 
@@ -536,6 +569,3 @@ def _translate(path: Path) -> Iterator[None]:
             )
             raise StorageError(f"cannot use {path}", text, remedy) from error
         raise IndexStateError(f"cannot use {path}", text, "Run `visualsearch verify DIR`") from error
-
-
-

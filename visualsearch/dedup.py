@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def find(index: Index, similar: float = 0.97, near_bits: int = NEAR_BITS) -> lis
     for number, pin in pins.items():
         if pin.hash is not None:
             hashes[pin.hash].append(number)
-    exact = [[(a, b, 1.0) for a, b in zip(same, same[1:], strict=False)] for same in hashes.values() if len(same) > 1]
+    exact = [[(a, b, 1.0) for a, b in pairwise(same)] for same in hashes.values() if len(same) > 1]
     pairs = {Likeness.EXACT: [p for same in exact for p in same], Likeness.NEAR: [], Likeness.SIMILAR: []}
 
     @cache

@@ -20,7 +20,7 @@ import numpy as np
 from . import ann, images
 from .catalog import Catalog, Generation, Reader, Writer
 from .errors import (
-    EncoderMismatch,
+    EncoderMismatchError,
     IndexStateError,
     NotAnIndexError,
     UnknownNameError,
@@ -156,7 +156,7 @@ class Index:
         """An existing index. Its encoder is loaded at the first query that needs one.
 
         `encoder` overrides the name that the index recorded (a moved checkpoint, say); its fingerprint must be the same.
-        Raises NotAnIndexError, VersionError, EncoderMismatch.
+        Raises NotAnIndexError, VersionError, EncoderMismatchError.
         """
         folder = Path(path)
         return cls(folder, Catalog.open(folder), encoder, device=device, precision=precision)
@@ -196,7 +196,7 @@ class Index:
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder, loaded at first use. Raises EncoderMismatch when it is not the one the index was built with."""
+        """The encoder, loaded at first use. Raises EncoderMismatchError when it is not the one the index was built with."""
         with self._guard:
             if self._encoder is None:
                 name = self._wanted if isinstance(self._wanted, str) else self.spec.name
@@ -212,7 +212,7 @@ class Index:
         if encoder.spec.fingerprint != self.spec.fingerprint:
             ours, theirs = self.spec, encoder.spec
             why = f"it was built with {ours.name!r} ({ours.fingerprint}), not {theirs.name!r} ({theirs.fingerprint})"
-            raise EncoderMismatch(
+            raise EncoderMismatchError(
                 f"cannot use {self.folder}",
                 why,
                 f"Leave the model out to use {ours.name!r}, or build another index:"

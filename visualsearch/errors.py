@@ -11,7 +11,7 @@ VisualSearchError
 └── IndexStateError       an index folder that cannot be used as it is
     ├── NotAnIndexError   the folder is not an index, or a damaged one
     ├── VersionError      written by a newer release
-    ├── EncoderMismatch   the query's encoder is not the one the index was built with
+    ├── EncoderMismatchError   the query's encoder is not the one the index was built with
     ├── LockedError       another process is writing
     └── StorageError      the disk is full or the folder cannot be written
 """
@@ -93,7 +93,7 @@ class VersionError(IndexStateError):
     """The index was written by a newer release."""
 
 
-class EncoderMismatch(IndexStateError):
+class EncoderMismatchError(IndexStateError):
     """The query's encoder is not the one the index was built with."""
 
 

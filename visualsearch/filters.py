@@ -32,7 +32,7 @@ from .errors import FilterError
 MAX_LENGTH = 20_000
 MAX_DEPTH = 60
 COLUMNS = {"id": "p.id", "uri": "p.uri"}
-KEYWORDS = frozenset("and or not in between like contains is null true false".split())
+KEYWORDS = frozenset(["and", "or", "not", "in", "between", "like", "contains", "is", "null", "true", "false"])
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -102,7 +102,9 @@ class _Parser:
             if not match:
                 at += len(text[at:]) - len(text[at:].lstrip())
                 why = "a text is not closed" if text[at] in "'\"`" else f"{text[at]!r} is not understood"
-                raise FilterError(f"cannot read the filter {text!r}", f"{why} at character {at + 1}", _EXAMPLE)
+                raise FilterError(
+                    f"cannot read the filter {text!r}", f"{why} at character {at + 1}", _EXAMPLE
+                )
             kind = str(match.lastgroup)
             word, start = match.group(kind), match.start(kind)
             if kind == "name" and word.lower() in KEYWORDS:
@@ -166,7 +168,9 @@ class _Parser:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise FilterError(
-                "cannot read the filter", f"it nests deeper than {MAX_DEPTH} levels", "Write it flatter, with `in`"
+                "cannot read the filter",
+                f"it nests deeper than {MAX_DEPTH} levels",
+                "Write it flatter, with `in`",
             )
         try:
             if self._take("not"):
@@ -244,7 +248,9 @@ class _Parser:
         self.next += 1
         name = token.text.strip("`")
         if self.known is not None and name not in COLUMNS and name not in self.known:
-            near = difflib.get_close_matches(name, list(self.known), n=5, cutoff=0.5) or sorted(self.known)[:12]
+            near = (
+                difflib.get_close_matches(name, list(self.known), n=5, cutoff=0.5) or sorted(self.known)[:12]
+            )
             raise FilterError(
                 f"unknown attribute {name!r} in the filter",
                 "no pin of this index has it",

@@ -120,7 +120,9 @@ class Indexer:
         self.source = 0
         self._visited: list[int] = []
 
-    def run(self, items: Iterable[Record | Failure], uri: str, kind: str, total: int | None = None) -> IndexReport:
+    def run(
+        self, items: Iterable[Record | Failure], uri: str, kind: str, total: int | None = None
+    ) -> IndexReport:
         """Index every record of a source; `uri` is the source's identity."""
         self.total = total
         with self.writer.commit():
@@ -134,7 +136,9 @@ class Indexer:
         prepared = look_ahead(self._changed(items), self._prepare, self.workers, window)
         try:
             with closing(prepared):
-                for group in embed(prepared, lambda p: p.pixels, self.encoder, self.settings.batch, self.clock):
+                for group in embed(
+                    prepared, lambda p: p.pixels, self.encoder, self.settings.batch, self.clock
+                ):
                     done += group
                     now = time.perf_counter()
                     if len(done) >= self.settings.commit_rows or now - last > self.settings.commit_seconds:
@@ -206,10 +210,14 @@ class Indexer:
             with self.clock.stage("decode", self.workers):
                 return self._decoded(record, data, digest)
         except PictureError as error:
-            return Prepared(record, failure=Failure(record.uri, record.id, error.why or error.what, error.remedy))
+            return Prepared(
+                record, failure=Failure(record.uri, record.id, error.why or error.what, error.remedy)
+            )
         except (MemoryError, OSError, ValueError) as error:  # one odd picture must not cost the batch
             reason = f"{type(error).__name__}: {error}"
-            return Prepared(record, failure=Failure(record.uri, record.id, reason, "Save it again as JPEG or PNG"))
+            return Prepared(
+                record, failure=Failure(record.uri, record.id, reason, "Save it again as JPEG or PNG")
+            )
 
     def _stored(self, digest: bytes) -> tuple[tuple[int, Box | None], ...]:
         """Rows (and boxes) that a pin of the same content has."""
@@ -250,7 +258,9 @@ class Indexer:
 
     def _keep_visited(self) -> None:
         self.writer.db.execute("BEGIN")
-        self.writer.db.executemany("INSERT OR IGNORE INTO temp.visited VALUES (?)", [(p,) for p in self._visited])
+        self.writer.db.executemany(
+            "INSERT OR IGNORE INTO temp.visited VALUES (?)", [(p,) for p in self._visited]
+        )
         self.writer.db.execute("COMMIT")
         self._visited.clear()
 
@@ -319,7 +329,9 @@ class _Batch:
         number = self.writer.take("next_file")
         file = write_segment(self.run.folder, number, matrix)
         first = self.writer.take("next_row", len(matrix))
-        self.writer.add_segment(Segment(number, file, first, len(matrix), np.array(self.pins, dtype=np.int64)))
+        self.writer.add_segment(
+            Segment(number, file, first, len(matrix), np.array(self.pins, dtype=np.int64))
+        )
 
     def _same_content(self, record: Record, pin: Pin) -> None:
         changed = record.named and (not pin.named or dict(record.attributes) != pin.attributes)
@@ -389,7 +401,9 @@ class _Batch:
         if self._store is None:
             self._store = Vectors(self.run.folder, self.writer.segments(), self.run.encoder.spec.dim)
         rows = np.array([row for row, _ in prepared.twin], dtype=np.int64)
-        return self._store.gather(self._store.positions(rows)), tuple(b for _, b in prepared.twin if b is not None)
+        return self._store.gather(self._store.positions(rows)), tuple(
+            b for _, b in prepared.twin if b is not None
+        )
 
     def _free_id(self, record: Record, pin: Pin | None) -> str:
         """The record's id, or one like it that no other pin has."""

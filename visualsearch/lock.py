@@ -43,7 +43,9 @@ def writing(folder: Path) -> Iterator[None]:
                     {
                         "pid": os.getpid(),
                         "host": socket.gethostname(),
-                        "command": " ".join(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv))[:200],
+                        "command": " ".join(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv))[
+                            :200
+                        ],
                         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
                     }
                 ),

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,7 +87,9 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def look_ahead(items: Iterable[T], work: Callable[[T], R], workers: int, window: int) -> Iterator[R]:
+def look_ahead(
+    items: Iterable[T], work: Callable[[T], R], workers: int, window: int
+) -> Generator[R, None, None]:
     """`work` over items in a thread pool: results in order, at most `window` of them in memory."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="visualsearch")
     waiting: deque[Future[R]] = deque()

@@ -97,7 +97,9 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 class Vectors:
     """Read-only view over the vectors of a list of segments, addressed by position 0 .. len-1."""
 
-    def __init__(self, folder: Path, segments: Sequence[Segment], dim: int, reuse: Vectors | None = None) -> None:
+    def __init__(
+        self, folder: Path, segments: Sequence[Segment], dim: int, reuse: Vectors | None = None
+    ) -> None:
         self.dim = dim
         self.segments = tuple(segments)
         known = reuse.maps if reuse else {}
@@ -106,7 +108,9 @@ class Vectors:
         }
         self.starts: Int64 = np.cumsum([0, *(s.count for s in segments)], dtype=np.int64)
         self.pins: Int64 = np.concatenate([s.pins for s in segments]) if segments else np.empty(0, np.int64)
-        dense = all(s.rows is None and s.first == start for s, start in zip(segments, self.starts, strict=False))
+        dense = all(
+            s.rows is None and s.first == start for s, start in zip(segments, self.starts, strict=False)
+        )
         self._rows: Int64 | None = None if dense else np.concatenate([_rows(s) for s in segments])
         self._float32: Float32 | None = None
 
@@ -141,7 +145,9 @@ class Vectors:
             out[chosen] = self.maps[self.segments[number].file][inside]
         return out
 
-    def blocks(self, start: int = 0, stop: int | None = None, size: int = BLOCK) -> Iterator[tuple[int, Float32]]:
+    def blocks(
+        self, start: int = 0, stop: int | None = None, size: int = BLOCK
+    ) -> Iterator[tuple[int, Float32]]:
         """Yield (first position, (<= size, d) float32) over positions start .. stop-1, never across segments."""
         stop = len(self) if stop is None else stop
         for number, segment in enumerate(self.segments):
@@ -178,7 +184,11 @@ class Vectors:
         return scores[best], positions[best]
 
     def _scores(self, query: Float32, start: int, stop: int) -> Float32:
-        if self._float32 is None and len(self) * self.dim * 4 <= CACHE_BYTES and (start, stop) == (0, len(self)):
+        if (
+            self._float32 is None
+            and len(self) * self.dim * 4 <= CACHE_BYTES
+            and (start, stop) == (0, len(self))
+        ):
             whole = np.empty((len(self), self.dim), np.float32)
             for at, block in self.blocks():
                 whole[at : at + len(block)] = block
@@ -214,9 +224,9 @@ def _rows(segment: Segment) -> Int64:
 def _map(folder: Path, segment: Segment, dim: int) -> Float16:
     path = folder / segment.file
     try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
+        data: Float16 = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise
+        raise  # a compaction may have replaced it: the reader looks again
     except (OSError, ValueError, EOFError) as error:
         raise NotAnIndexError(
             f"cannot read {path}",

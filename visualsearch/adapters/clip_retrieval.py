@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from .. import images
-from ..errors import EncoderMismatch, PictureError, SourceError, UsageError
+from ..errors import EncoderMismatchError, PictureError, SourceError, UsageError
 from ..pipeline import Clock, Embedded, default_workers, embed, look_ahead
 from ..types import Encoder, EncoderSpec, Failure, Float32, IndexReport, Int64, Record, UInt8
 from ..vectors import flush_folder, storage_error, write_whole
@@ -92,26 +92,30 @@ def _no_bytes() -> bytes:
 def open_embeddings(source: Any, spec: EncoderSpec) -> Embeddings | None:
     """The source, when it is a folder of embeddings; None when it is something else.
 
-    Raises SourceError when files are missing or do not fit, EncoderMismatch when another encoder made them.
+    Raises SourceError when files are missing or do not fit, EncoderMismatchError when another encoder made them.
     """
     if not isinstance(source, (str, Path)) or "://" in str(source) or not is_embeddings(Path(source)):
         return None
     folder = Path(source)
     made = read_spec(folder)
     if made is not None and made.fingerprint != spec.fingerprint:
-        raise EncoderMismatch(
+        raise EncoderMismatchError(
             f"cannot index {folder}",
             f"{made.name!r} made these embeddings, the index is of {spec.name!r}",
             f"Build an index of their own: visualsearch index {folder} --to NEW.index --model {made.name}",
         )
     matrices = sorted((folder / IMAGES).glob("*.npy"))
     if not matrices:
-        raise SourceError(f"cannot read {folder}", f"{IMAGES}/ holds no .npy file", "Embed the pictures again")
+        raise SourceError(
+            f"cannot read {folder}", f"{IMAGES}/ holds no .npy file", "Embed the pictures again"
+        )
     shards = []
     for matrix in matrices:
         table = folder / METADATA / f"{matrix.stem.replace('img_emb', 'metadata')}.parquet"
         if not table.is_file():
-            raise SourceError(f"cannot read {folder}", f"{table.name} is missing beside {matrix.name}", "Embed again")
+            raise SourceError(
+                f"cannot read {folder}", f"{table.name} is missing beside {matrix.name}", "Embed again"
+            )
         _check_shard(matrix, table, spec.dim)
         shards.append((matrix, table))
     return Embeddings(folder, tuple(shards), spec.dim)
@@ -125,7 +129,9 @@ def _check_shard(matrix: Path, table: Path, dim: int) -> None:
         shape = np.load(matrix, mmap_mode="r", allow_pickle=False).shape
         rows = pq.ParquetFile(table).metadata.num_rows
     except (ValueError, EOFError, pa.ArrowInvalid) as error:
-        raise SourceError(f"cannot read {matrix.parent.parent}", f"a file is damaged ({error})", "Embed again") from error
+        raise SourceError(
+            f"cannot read {matrix.parent.parent}", f"a file is damaged ({error})", "Embed again"
+        ) from error
     if len(shape) != 2 or shape[1] != dim:
         raise SourceError(
             f"cannot index {matrix}",
@@ -133,7 +139,9 @@ def _check_shard(matrix: Path, table: Path, dim: int) -> None:
             "Name the model that made them with --model",
         )
     if rows != shape[0]:
-        raise SourceError(f"cannot read {matrix}", f"{shape[0]} vectors but {rows} rows in {table.name}", "Embed again")
+        raise SourceError(
+            f"cannot read {matrix}", f"{shape[0]} vectors but {rows} rows in {table.name}", "Embed again"
+        )
 
 
 # -- writing ------------------------------------------------------------------------------------------------------
@@ -169,7 +177,9 @@ def write_embeddings(
     made = read_spec(folder)
     if made is not None and made.fingerprint != encoder.spec.fingerprint:
         raise UsageError(
-            f"cannot write to {folder}", f"it holds embeddings by {made.name!r}", "Choose another folder, or delete it"
+            f"cannot write to {folder}",
+            f"it holds embeddings by {made.name!r}",
+            "Choose another folder, or delete it",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +187,8 @@ def write_embeddings(
     except OSError as error:
         raise storage_error(folder, error) from error
     done, number = _written(folder)
-    clock, shard, counts, failures = Clock(), _Shard(), {"seen": 0, "unchanged": 0, "failed": 0}, []
+    clock, shard, counts = Clock(), _Shard(), {"seen": 0, "unchanged": 0, "failed": 0}
+    failures: list[Failure] = []
     threads = workers or default_workers()
 
     def fresh() -> Iterator[Record | Failure]:

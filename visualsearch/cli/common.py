@@ -19,14 +19,21 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The index folder.",
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Model = Annotated[
     str | None,
-    typer.Option("--model", help="Encoder: `bundled`, a name that `visualsearch models` lists, any open_clip name, or a checkpoint."),
+    typer.Option(
+        "--model",
+        help="Encoder: `bundled`, a name that `visualsearch models` lists, any open_clip name, or a checkpoint.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:1, mps.")]
-PrecisionOption = Annotated[str, typer.Option("--precision", help="Number format of the model: auto, fp32, bf16, fp16.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="Number format of the model: auto, fp32, bf16, fp16.")
+]
 Workers = Annotated[
     int | None, typer.Option(help="Threads that read and decode pictures (default: one a processor).", min=1)
 ]
-MaxPixels = Annotated[int, typer.Option("--max-pixels", help="Pictures with more pixels fail (guards against bombs).", min=1)]
+MaxPixels = Annotated[
+    int, typer.Option("--max-pixels", help="Pictures with more pixels fail (guards against bombs).", min=1)
+]
 
 SHOWN_FAILURES = 20
 
@@ -49,27 +56,25 @@ def open_index(folder: Path, model: str | None = None, **options: Any) -> Index:
 
 
 def show_hits(hits: Hits) -> None:
-    """Results as a table for people."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """Results for people, one line each: score, id, title and place."""
     if not hits:
         note("nothing found: no pin fits the filter and the minimum score")
         return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name, side in (("score", "right"), ("id", "left"), ("what", "left"), ("picture", "left")):
-        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
+    lines = []
     for hit in hits:
-        what = next((str(hit.attributes[c]) for c in ("title", "name", "caption") if hit.attributes.get(c)), "")
-        table.add_row(f"{hit.score:.3f}", _plain(hit.id), _plain(what), _plain(hit.uri))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+        title = next(
+            (str(hit.attributes[c]) for c in ("title", "name", "caption") if hit.attributes.get(c)), ""
+        )
+        lines.append((f"{hit.score:.3f}", plain(hit.id), plain(title), plain(hit.uri)))
+    widths = [min(60, max(len(line[c]) for line in lines)) for c in range(4)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True) if width)
+        print("  ".join(cells).rstrip())
 
 
-def _plain(text: str) -> str:
-    """Text with nothing left for rich to interpret, and no control characters for the terminal."""
-    from rich.markup import escape
-
-    return escape("".join(c if c.isprintable() else "�" for c in text))
+def plain(text: str) -> str:
+    """Text without control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def show_failures(failures: Sequence[Failure], total: int, folder: Path | None = None) -> None:
@@ -97,7 +102,9 @@ def report_values(report: IndexReport) -> dict[str, Any]:
         "per_second": round(report.rate, 1),
         "stages": {k: round(v, 3) for k, v in report.stages.items()},
         "bottleneck": report.bottleneck,
-        "failures": [{"uri": f.uri, "id": f.id, "reason": f.reason, "remedy": f.remedy} for f in report.failures],
+        "failures": [
+            {"uri": f.uri, "id": f.id, "reason": f.reason, "remedy": f.remedy} for f in report.failures
+        ],
     }
 
 
@@ -120,7 +127,14 @@ def progress(title: str, quiet: bool) -> Iterator[Bar | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Speed(ProgressColumn):

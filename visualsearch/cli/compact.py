@@ -17,7 +17,13 @@ def compact(folder: Folder, as_json: AsJson = False) -> None:
         opened.compact()
         after = opened.info()
     if as_json:
-        emit({"disk_bytes_before": before["disk_bytes"], "disk_bytes_after": after["disk_bytes"], "rows": after["rows"]})
+        emit(
+            {
+                "disk_bytes_before": before["disk_bytes"],
+                "disk_bytes_after": after["disk_bytes"],
+                "rows": after["rows"],
+            }
+        )
     else:
         note(f"{after['rows']:,} rows, {before['disk_bytes']:,} -> {after['disk_bytes']:,} bytes on disk")
 

@@ -11,7 +11,9 @@ from .common import AsJson, Folder, emit, note, open_index
 
 def dedup(
     folder: Folder,
-    similar: Annotated[float, typer.Option(help="Pairs with at least this cosine count as similar.", min=0.0, max=1.0)] = 0.97,
+    similar: Annotated[
+        float, typer.Option(help="Pairs with at least this cosine count as similar.", min=0.0, max=1.0)
+    ] = 0.97,
     as_json: AsJson = False,
 ) -> None:
     """Find groups of exact copies, near copies (the same picture saved anew) and merely similar pictures.
@@ -27,7 +29,12 @@ def dedup(
     if as_json:
         emit(
             [
-                {"likeness": g.likeness.value, "ids": list(g.ids), "uris": list(g.uris), "score": round(g.score, 4)}
+                {
+                    "likeness": g.likeness.value,
+                    "ids": list(g.ids),
+                    "uris": list(g.uris),
+                    "score": round(g.score, 4),
+                }
                 for g in groups
             ]
         )

@@ -24,9 +24,16 @@ from .common import (
 
 def embed(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Folder, glob, manifest, tar, URL list, s3:// or gs://.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Folder, glob, manifest, tar, URL list, s3:// or gs://.",
+            show_default=False,
+        ),
     ],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for img_emb/*.npy and metadata/*.parquet.")],
+    to: Annotated[
+        Path, typer.Option("--to", metavar="DIR", help="Folder for img_emb/*.npy and metadata/*.parquet.")
+    ],
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",

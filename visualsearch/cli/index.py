@@ -29,18 +29,24 @@ def index(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Folders, globs, manifests (CSV, JSONL, Parquet), webdataset tars, URL lists, s3:// or gs:// places, or embeddings.",
+            help="Folders, globs, manifests (CSV, JSONL, Parquet), webdataset tars, URL lists, s3://, gs://, or embeddings.",
             show_default=False,
         ),
     ],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The index folder; made when it does not exist.")],
+    to: Annotated[
+        Path, typer.Option("--to", metavar="DIR", help="The index folder; made when it does not exist.")
+    ],
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
-    preset: Annotated[str | None, typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-pq.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-pq.")
+    ] = None,
     workers: Workers = None,
     batch: Annotated[int, typer.Option(help="Pictures embedded at once.", min=1)] = 32,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove pins of these sources whose pictures are gone.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove pins of these sources whose pictures are gone.")
+    ] = False,
     check_content: Annotated[
         bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
     ] = False,
@@ -54,9 +60,13 @@ def index(
     from ..engine import Index
     from ..indexer import Progress, Settings
 
-    settings = Settings(batch=batch, workers=workers, prune=prune, check_content=check_content, max_pixels=max_pixels)
+    settings = Settings(
+        batch=batch, workers=workers, prune=prune, check_content=check_content, max_pixels=max_pixels
+    )
     reports, failed = [], 0
-    with Index.open_or_create(to, model, preset=preset or "auto", device=device, precision=precision) as opened:
+    with Index.open_or_create(
+        to, model, preset=preset or "auto", device=device, precision=precision
+    ) as opened:
         for source in sources:
             with progress(f"index {source}", as_json) as bar:
 
@@ -67,7 +77,9 @@ def index(
                 try:
                     report = opened.add(source, settings=settings, progress=tell, preset=preset)
                 except KeyboardInterrupt:
-                    note(f"stopped; the {len(opened):,} pins committed to {to} are kept. Run the same command again to go on.")
+                    note(
+                        f"stopped; the {len(opened):,} pins committed to {to} are kept. Run the same command again to go on."
+                    )
                     raise typer.Exit(STOPPED) from None
             reports.append(report)
             failed += report.failed

@@ -12,7 +12,9 @@ from .common import AsJson, Folder, emit, note, open_index
 
 def info(
     folder: Folder,
-    failures: Annotated[bool, typer.Option("--failures", help="List the pictures that could not be indexed, with reasons.")] = False,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="List the pictures that could not be indexed, with reasons.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what an index holds, and its recall measured now against exact search.
@@ -24,7 +26,9 @@ def info(
         failed = opened.failures() if failures else []
     if as_json:
         if failures:
-            values["failed"] = [{"uri": f.uri, "id": f.id, "reason": f.reason, "remedy": f.remedy} for f in failed]
+            values["failed"] = [
+                {"uri": f.uri, "id": f.id, "reason": f.reason, "remedy": f.remedy} for f in failed
+            ]
         emit(values)
         return
     if failures:

@@ -20,7 +20,13 @@ def models(as_json: AsJson = False) -> None:
 
     entries = recommended()
     if as_json:
-        emit({"bundled": bundled_name(), "shipped": folder_names(), "recommended": [asdict(e) for e in entries]})
+        emit(
+            {
+                "bundled": bundled_name(),
+                "shipped": folder_names(),
+                "recommended": [asdict(e) for e in entries],
+            }
+        )
         return
     from rich.console import Console
     from rich.table import Table
@@ -35,10 +41,19 @@ def models(as_json: AsJson = False) -> None:
         licence = f"{e.license} (research only)" if e.research_only else e.license
         size = f"{e.image_params + e.text_params:,.0f}"
         table.add_row(
-            e.name, f"{e.architecture}/{e.tag}", e.purpose, licence, size, str(e.dim), str(e.image_size), f"{e.imagenet:.1f}"
+            e.name,
+            f"{e.architecture}/{e.tag}",
+            e.purpose,
+            licence,
+            size,
+            str(e.dim),
+            str(e.image_size),
+            f"{e.imagenet:.1f}",
         )
     Console().print(table)
-    note("open_clip models need: pip install 'visualsearch[clip]'. Scores: ImageNet-1k zero-shot top-1 as published.")
+    note(
+        "open_clip models need: pip install 'visualsearch[clip]'. Scores: ImageNet-1k zero-shot top-1 as published."
+    )
 
 
 def register(app: typer.Typer) -> None:

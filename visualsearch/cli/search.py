@@ -11,7 +11,7 @@ import typer
 from .common import AsJson, Device, Folder, Model, PrecisionOption, emit, note, open_index, show_hits
 
 if TYPE_CHECKING:
-    from ..types import Hits, Query
+    from ..types import Hits, Part, Query
 
 
 def search(
@@ -100,12 +100,12 @@ def _parts(
     like: list[str] | None,
     unlike: list[str] | None,
     weights: dict[str, float],
-) -> list[object]:
+) -> list[Part]:
     from .. import images
     from ..errors import UsageError
     from ..types import Part
 
-    parts: list[object] = []
+    parts: list[Part] = []
     if image is not None:
         picture = images.load(sys.stdin.buffer.read() if image == "-" else image)
         box = images.parse_crop(crop, picture.size) if crop else None
