@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
 from visualsearch.errors import PictureError
-from visualsearch.images import load
 
 SIDE = 320  # pixels of a composed query; more than the image towers in use take
 
@@ -50,15 +48,3 @@ def onto(ground: Image.Image, piece: Image.Image, rng: Generator, low: float, hi
     corner = (int(rng.integers(0, SIDE - width + 1)), int(rng.integers(0, SIDE - height + 1)))
     scene.paste(small, corner, small)
     return scene
-
-
-def crop_query(source: Path, ground: Path, seed: tuple[int, int]) -> Image.Image:
-    """A window of 30 to 50 % of the source's sides, 60 to 90 % of the query's side, on the ground."""
-    rng = np.random.default_rng(seed)
-    return onto(load(ground), window(load(source), rng, 0.3, 0.5), rng, 0.6, 0.9)
-
-
-def cut_out_query(source: Path, ground: Path, seed: tuple[int, int]) -> Image.Image:
-    """The source's visible object, 30 to 50 % of the query's side, on the ground."""
-    rng = np.random.default_rng(seed)
-    return onto(load(ground), cut_out(source), rng, 0.3, 0.5)

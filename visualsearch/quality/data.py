@@ -73,7 +73,6 @@ class Data:
     """
 
     folder: Path | None
-    tuxpaint_home: Path = TUXPAINT_HOME
 
     def place(self, *parts: str) -> Path:
         """A path below the benchmark folder, which need not exist."""
@@ -127,7 +126,7 @@ class Data:
     def tuxpaint_root(self) -> Path:
         """The stamps: below the benchmark folder, else where Debian's package puts them."""
         own = self.place("tuxpaint")
-        return own if own.is_dir() else self.tuxpaint_home
+        return own if own.is_dir() else TUXPAINT_HOME
 
     def tuxpaint(self) -> list[Labelled]:
         """Photographic stamps with their English caption: lower case, no article, no full stop."""
