@@ -51,7 +51,9 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or names[:12]
+        folded = {n.casefold(): n for n in names}
+        close = difflib.get_close_matches(name.casefold(), folded, n=5, cutoff=0.4)
+        near = [folded[n] for n in close] or names[:12]
         hint = f"Near names: {', '.join(near)}" if near else ""
         super().__init__(
             f"unknown {kind} {name!r}",

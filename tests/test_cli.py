@@ -1,0 +1,347 @@
+"""The command line: the contract, one clear message for every bad input, documented exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from visualsearch import cli
+from visualsearch.samples import manifest, samples_dir
+
+from .fakes import paint, paint_many
+
+
+class Ran:
+    """What a command printed and how it ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    def call(*words: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["visualsearch", *map(str, words)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return Ran(code, out, err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def pins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index over the sample pins, by the bundled encoder; tests only read it."""
+    folder = tmp_path_factory.mktemp("cli") / "pins.index"
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    words = [sys.executable, "-m", "visualsearch", "index", str(manifest()), "--to", str(folder)]
+    subprocess.run(words, check=True, capture_output=True, env=env)
+    return folder
+
+
+@pytest.fixture
+def apple() -> Path:
+    return next(samples_dir().rglob("*apple*.jpg"))
+
+
+def commands() -> list[str]:
+    found = []
+    for command in cli.app.registered_commands:
+        assert command.callback is not None
+        found.append(command.name or command.callback.__name__.replace("_", "-"))
+    return found
+
+
+def test_the_commands_of_the_contract_exist() -> None:
+    groups = {g.name for g in cli.app.registered_groups}
+    wanted = {
+        "demo",
+        "index",
+        "search",
+        "embed",
+        "remove",
+        "compact",
+        "verify",
+        "info",
+        "dedup",
+        "models",
+        "bench",
+    }
+    assert wanted <= {*commands(), *groups}
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_help_with_an_example(run: Any, name: str) -> None:
+    shown = run(name, "--help")
+    assert shown.code == 0
+    assert "Example:" in shown.out
+    assert f"visualsearch {name}" in " ".join(shown.out.split())
+
+
+def test_a_command_without_an_example_would_be_noticed(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = next(
+        c for c in cli.app.registered_commands if c.callback is not None and c.callback.__name__ == "info"
+    )
+    assert command.callback is not None
+    monkeypatch.setattr(command.callback, "__doc__", "Show what an index holds.")
+    assert "Example:" not in run("info", "--help").out
+
+
+def test_index_then_search_by_picture_prints_json_and_nothing_else(run: Any, tmp_path: Path) -> None:
+    paint_many(tmp_path / "photos", 12)
+    built = run("index", tmp_path / "photos", "--to", tmp_path / "x.index", "--json")
+    assert built.code == 0
+    assert (built.json["pins"], built.json["failed"], built.json["sources"][0]["added"]) == (12, 0, 12)
+    found = run("search", tmp_path / "x.index", tmp_path / "photos" / "004.png", "-k", "3", "--json")
+    assert found.code == 0
+    hits = found.json["hits"]
+    assert len(hits) == 3
+    assert set(hits[0]) == {"id", "uri", "score", "box", "attributes"}
+    assert hits[0]["id"] == "004.png"
+    assert hits[0]["uri"] == str(tmp_path / "photos" / "004.png")
+    assert hits[0]["score"] == pytest.approx(1.0, abs=2e-3)
+    assert hits[0]["box"] == [0, 0, 1, 1]
+    again = run("index", tmp_path / "photos", "--to", tmp_path / "x.index", "--json")
+    assert (again.json["sources"][0]["unchanged"], again.json["sources"][0]["embedded"]) == (12, 0)
+    info = run("info", tmp_path / "x.index", "--json").json
+    assert (info["pins"], info["rows"], info["recall"]) == (12, 12, 1.0)
+    assert info["encoder"]
+
+
+def test_several_sources_and_failures_give_exit_code_one(run: Any, tmp_path: Path) -> None:
+    paint_many(tmp_path / "a", 3)
+    paint_many(tmp_path / "b", 2, start=50)
+    (tmp_path / "b" / "bad.jpg").write_text("<html>404</html>")
+    built = run("index", tmp_path / "a", tmp_path / "b", "--to", tmp_path / "x.index", "--json")
+    assert (built.code, built.json["pins"], built.json["failed"]) == (1, 5, 1)
+    assert "bad.jpg" in built.err
+    listed = run("info", tmp_path / "x.index", "--failures")
+    assert listed.code == 0
+    assert "bad.jpg" in listed.out
+    assert listed.out.count("\n") == 1
+
+
+def test_crops_in_pixels_and_fractions_agree(run: Any, pins: Path, tmp_path: Path, apple: Path) -> None:
+    scene = Image.new("RGB", (1000, 800), "white")
+    scene.paste(Image.open(apple).resize((200, 200)), (600, 400))
+    scene.save(tmp_path / "scene.png")
+    by_pixels = run("search", pins, tmp_path / "scene.png", "--crop", "600,400,800,600", "--json").json[
+        "hits"
+    ]
+    by_fractions = run("search", pins, tmp_path / "scene.png", "--crop", "0.6,0.5,0.8,0.75", "--json").json[
+        "hits"
+    ]
+    assert [h["id"] for h in by_pixels] == [h["id"] for h in by_fractions]
+    assert by_pixels[0]["attributes"]["title"]
+
+
+def test_filters_like_unlike_and_pages(run: Any, pins: Path) -> None:
+    some = run("search", pins, "--where", "price < 20", "--like", "food/apple", "-k", "5", "--json")
+    if some.code:  # the sample pins may name it otherwise: take any
+        first = run("search", pins, next(samples_dir().rglob("*.jpg")), "-k", "1", "--json").json["hits"][0][
+            "id"
+        ]
+        some = run("search", pins, "--where", "price < 20", "--like", first, "-k", "5", "--json")
+    assert some.code == 0
+    assert len(some.json["hits"]) == 5
+    assert all(h["attributes"]["price"] < 20 for h in some.json["hits"])
+    liked = some.json["hits"][0]["id"]
+    whole = run("search", pins, "--like", liked, "-k", "6", "--json").json["hits"]
+    page = run("search", pins, "--like", liked, "-k", "3", "--offset", "3", "--json").json["hits"]
+    assert page == whole[3:]
+    away = run("search", pins, "--like", liked, "--unlike", whole[0]["id"], "-k", "6", "--json").json["hits"]
+    assert whole[0]["id"] not in [h["id"] for h in away]
+
+
+def test_people_get_a_table_and_a_page(run: Any, pins: Path, apple: Path, tmp_path: Path) -> None:
+    shown = run("search", pins, apple, "-k", "4")
+    assert shown.code == 0
+    assert len(shown.out.splitlines()) == 4
+    assert shown.out.startswith("1.000  ")
+    page = run("search", pins, apple, "-k", "4", "--html", tmp_path / "page.html")
+    assert page.code == 0
+    assert (tmp_path / "page.html").read_text().count("<img") + (tmp_path / "page.html").read_text().count(
+        "<image"
+    ) >= 4
+
+
+def test_remove_compact_verify(run: Any, tmp_path: Path) -> None:
+    paint_many(tmp_path / "photos", 6)
+    target = tmp_path / "x.index"
+    run("index", tmp_path / "photos", "--to", target)
+    gone = run("remove", target, "001.png", "nobody.png", "--json")
+    assert (gone.code, gone.json) == (1, {"removed": 1, "missing": ["nobody.png"], "pins": 5})
+    assert run("compact", target, "--json").json["rows"] == 5
+    assert run("verify", target, "--json").json == {"ok": True, "problems": []}
+    next((target / "vectors").iterdir()).write_bytes(b"x")
+    broken = run("verify", target, "--json")
+    assert (broken.code, broken.json["ok"]) == (1, False)
+
+
+def test_embed_writes_what_index_reads(run: Any, tmp_path: Path) -> None:
+    paint_many(tmp_path / "photos", 9)
+    (tmp_path / "photos" / "bad.png").write_bytes(b"")
+    made = run(
+        "embed", tmp_path / "photos", "--to", tmp_path / "emb", "--shard-rows", "4", "--batch", "4", "--json"
+    )
+    assert (made.code, made.json["added"], made.json["failed"]) == (1, 9, 1)
+    built = run("index", tmp_path / "emb", "--to", tmp_path / "e.index", "--json")
+    assert (built.code, built.json["pins"], built.json["sources"][0]["embedded"]) == (0, 9, 0)
+    run("index", tmp_path / "photos", "--to", tmp_path / "p.index")
+    query = tmp_path / "photos" / "004.png"
+    direct, through = (
+        run("search", tmp_path / f"{name}.index", query, "-k", "9", "--json").json["hits"]
+        for name in ("p", "e")
+    )
+    assert [h["uri"] for h in direct] == [h["uri"] for h in through]
+    assert [h["score"] for h in direct] == pytest.approx([h["score"] for h in through], abs=1e-3)
+
+
+def test_models_are_listed_with_licence_and_scores(run: Any) -> None:
+    listed = run("models", "--json").json
+    assert listed["bundled"] in listed["shipped"]
+    assert len(listed["recommended"]) >= 5
+    for entry in listed["recommended"]:
+        assert entry["license"]
+        assert 30 < entry["imagenet"] < 90
+        assert entry["source"]
+    assert run("models").code == 0
+
+
+BAD = {
+    "missing source": (["index", "{tmp}/nowhere", "--to", "{tmp}/x.index"], "nowhere"),
+    "empty source": (["index", "{tmp}/void", "--to", "{tmp}/x.index"], "void"),
+    "unknown model": (["index", "{tmp}/photos", "--to", "{tmp}/x.index", "--model", "ViT-B-33"], "ViT-B-32"),
+    "unknown preset": (["index", "{tmp}/photos", "--to", "{tmp}/x.index", "--preset", "hsnw"], "hnsw"),
+    "folder in use": (["index", "{tmp}/photos", "--to", "{tmp}/photos"], "not empty"),
+    "no index": (["search", "{tmp}/photos", "{tmp}/photos/000.png"], "is not an index"),
+    "missing index": (["info", "{tmp}/gone.index"], "does not exist"),
+    "foreign index": (["info", "{tmp}/foreign"], "damaged or not a catalog"),
+    "empty query": (["search", "{pins}"], "nothing to search for"),
+    "missing picture": (["search", "{pins}", "{tmp}/gone.jpg"], "gone.jpg"),
+    "text as picture": (["search", "{pins}", "{tmp}/text.jpg"], "text"),
+    "empty crop": (["search", "{pins}", "{tmp}/photos/000.png", "--crop", "0.5,0.5,0.5,0.9"], "crop"),
+    "crop outside": (["search", "{pins}", "{tmp}/photos/000.png", "--crop", "0,0,900,20"], "64"),
+    "crop of nothing": (["search", "{pins}", "--crop", "0,0,1,1", "--like", "x"], "without a picture"),
+    "bad filter": (["search", "{pins}", "{tmp}/photos/000.png", "--where", "price <"], "it ends where"),
+    "unknown attribute": (["search", "{pins}", "{tmp}/photos/000.png", "--where", "prise < 3"], "price"),
+    "unknown pin": (["search", "{pins}", "--like", "no-such-pin"], "unknown pin"),
+    "bad weight": (["search", "{pins}", "{tmp}/photos/000.png", "--weight", "image=heavy"], "heavy"),
+    "unknown weight": (["search", "{pins}", "{tmp}/photos/000.png", "--weight", "imag=1"], "image"),
+    "manifest without columns": (["index", "{tmp}/bad.csv", "--to", "{tmp}/x.index"], "image"),
+    "wrong number": (["search", "{pins}", "{tmp}/photos/000.png", "-k", "0"], "greater than or equal to 1"),
+    "unknown command": (["serach", "{pins}"], "serach"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_one_clear_message_and_exit_code_two(
+    run: Any, pins: Path, tmp_path: Path, case: str
+) -> None:
+    paint_many(tmp_path / "photos", 2)
+    (tmp_path / "void").mkdir()
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "bad.csv").write_text("name,picture\na,b.jpg\n")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "catalog.sqlite").write_bytes(b"not sqlite " * 200)
+    words, said = BAD[case]
+    ran = run(*(w.format(tmp=tmp_path, pins=pins) for w in words))
+    assert ran.code == 2
+    assert said in ran.err
+    assert ran.out == ""
+
+
+def test_debug_shows_the_traceback_that_is_hidden_otherwise(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "visualsearch", "info", str(tmp_path / "gone.index")]
+    plain = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (plain.returncode, plain.stderr.count("\n")) == (2, 1)
+    loud = subprocess.run([*words, "--debug"], capture_output=True, text=True, check=False)
+    assert loud.returncode == 1
+    assert "Traceback" in loud.stderr
+    assert "NotAnIndexError" in loud.stderr
+
+
+def test_a_read_only_folder_is_refused_for_writing_and_fine_for_searching(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint_many(tmp_path / "photos", 4)
+    target = tmp_path / "x.index"
+    run("index", tmp_path / "photos", "--to", target)
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: False if mode == os.W_OK else real(path, mode))
+    refused = run("remove", target, "001.png")
+    assert refused.code == 2
+    assert "read-only" in refused.err
+    assert "writable" in refused.err
+    assert run("search", target, tmp_path / "photos" / "001.png", "--json").json["hits"][0]["id"] == "001.png"
+
+
+def test_ctrl_c_keeps_what_was_committed_and_says_how_to_go_on(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from visualsearch.encoders.bundled import BundledEncoder
+
+    paint_many(tmp_path / "photos", 12)
+    real, calls = BundledEncoder.encode_images, []
+
+    def stop(self: Any, pixels: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return real(self, pixels)
+
+    monkeypatch.setattr(BundledEncoder, "encode_images", stop)
+    stopped = run("index", tmp_path / "photos", "--to", tmp_path / "x.index", "--batch", "4")
+    assert stopped.code == 130
+    assert "8 pins committed" in stopped.err
+    monkeypatch.setattr(BundledEncoder, "encode_images", real)
+    assert (
+        run("index", tmp_path / "photos", "--to", tmp_path / "x.index", "--json").json["sources"][0]["added"]
+        == 4
+    )
+
+
+def test_a_query_on_the_bundled_model_never_imports_torch(pins: Path, apple: Path) -> None:
+    code = (
+        "import sys; from visualsearch import cli; sys.argv = ['visualsearch', 'search', sys.argv[1], sys.argv[2], '--json']\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'open_clip', 'faiss', 'pyarrow', 'torchvision'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(pins), str(apple)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "[]"
+    assert len(json.loads(done.stdout)["hits"]) == 10
+
+
+def test_dedup_tells_exact_near_and_similar_apart(run: Any, tmp_path: Path, apple: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    picture = Image.open(apple)
+    picture.save(photos / "original.png")
+    (photos / "same.png").write_bytes((photos / "original.png").read_bytes())
+    picture.resize((200, 200)).save(photos / "small.jpg", quality=60)
+    paint(photos / "other.png", 3)
+    run("index", photos, "--to", tmp_path / "x.index")
+    groups = run("dedup", tmp_path / "x.index", "--json").json
+    assert [g["likeness"] for g in groups] == ["exact", "near"]
+    assert set(groups[0]["ids"]) == {"original.png", "same.png"}
+    assert set(groups[1]["ids"]) == {"original.png", "same.png", "small.jpg"}
