@@ -142,4 +142,4 @@ def _figure(value: float) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the command and its sub-commands."""
-    app.add_typer(bench)
+    app.add_typer(bench, name="bench")

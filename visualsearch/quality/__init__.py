@@ -34,7 +34,8 @@ def choose(names: Sequence[str]) -> list[Task]:
     known = {*TASKS, *(task.group for task in TASKS.values())}
     for name in names:
         if name not in known:
-            raise UnknownNameError("task", name, known)
+            groups = dict.fromkeys(task.group for task in TASKS.values())
+            raise UnknownNameError("task", name, known, f"Groups of tasks: {', '.join(groups)}")
     return [task for task in TASKS.values() if not names or task.name in names or task.group in names]
 
 
@@ -83,5 +84,5 @@ def _no_data(gaps: dict[str, tuple[str, ...]], folder: Path | None) -> UsageErro
     tasks = ", ".join(name for name, gap in gaps.items() if gap)
     names = dict.fromkeys(name for gap in gaps.values() for name in gap)
     commands = "\n".join(f"  {command}" for name in names for command in DATASETS[name].how(folder))
-    remedy = f"Fetch it and give its folder with --data:\n{commands}\n"
+    remedy = f"Run:\n{commands}\nand give the folder that holds it with --data"
     return UsageError(f"the data of {tasks} is not there", f"missing: {', '.join(names)}", remedy)
