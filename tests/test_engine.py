@@ -14,6 +14,7 @@ from PIL import Image
 
 import visualsearch as vs
 from visualsearch import ann, engine
+from visualsearch import query as query_path
 from visualsearch.errors import (
     EncoderMismatchError,
     FilterError,
@@ -180,6 +181,7 @@ def test_every_preset_finds_the_neighbours_with_true_cosines(
     dim = 64
     encoder = FakeEncoder(dim=dim)
     matrix = clustered(4000, dim)
+    monkeypatch.setattr(query_path, "EXACT_ROWS", 100)
     monkeypatch.setattr(engine, "EXACT_ROWS", 100)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)
     add_given(index, matrix, monkeypatch)
@@ -199,7 +201,7 @@ def test_every_preset_finds_the_neighbours_with_true_cosines(
 
 def _by_vector(index: vs.Index, query: np.ndarray, k: int, where: str | None = None) -> vs.Hits:
     with index._open() as (reader, snapshot):
-        return engine._find(reader, snapshot, query, vs.Query((), k, where=where), set())
+        return query_path.find(reader, snapshot, query, vs.Query((), k, where=where), set())
 
 
 @pytest.mark.parametrize("preset", ["exact", "hnsw", "ivf-rabitq"])
@@ -207,6 +209,7 @@ def test_a_filter_that_leaves_enough_pins_gives_k_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder, preset: str
 ) -> None:
     matrix = clustered(3000)
+    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
     monkeypatch.setattr(engine, "EXACT_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)
     add_given(index, matrix, monkeypatch)
@@ -230,6 +233,7 @@ def test_a_filter_that_leaves_enough_pins_gives_k_of_them(
 def test_fresh_rows_are_found_exactly_beside_the_approximate_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder
 ) -> None:
+    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
     monkeypatch.setattr(engine, "EXACT_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset="hnsw")
     old, new = clustered(2000), clustered(40, seed=5)
@@ -248,6 +252,7 @@ def test_fresh_rows_are_found_exactly_beside_the_approximate_index(
 def test_many_fresh_rows_are_taken_into_the_approximate_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder
 ) -> None:
+    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
     monkeypatch.setattr(engine, "EXACT_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset="hnsw")
     add_given(index, clustered(1000), monkeypatch)
@@ -264,6 +269,7 @@ def test_many_fresh_rows_are_taken_into_the_approximate_index(
 def test_removed_pins_are_gone_at_once_and_compact_frees_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder, preset: str
 ) -> None:
+    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
     monkeypatch.setattr(engine, "EXACT_ROWS", 50)
     matrix = clustered(1000)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)

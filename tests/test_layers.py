@@ -19,6 +19,7 @@ LAYERS = (
     {"sources", "encoders", "proposals", "vectors", "samples"},
     {"catalog", "lock", "pipeline"},
     {"ann", "rank"},
+    {"query", "checks"},
     {"adapters", "indexer", "report"},
     {"engine"},
     {"dedup", "look", "quality"},

@@ -18,10 +18,11 @@ import numpy as np
 
 from . import images
 from .errors import PictureError
+from .query import Snapshot, approximate
 from .types import Float32, Int64
 
 if TYPE_CHECKING:
-    from .engine import Index, Snapshot
+    from .engine import Index
 
 NEIGHBOURS = 16
 NEAR_SCORE = 0.93
@@ -98,8 +99,6 @@ def _kind(
 
 def _close_pairs(snapshot: Snapshot, whole: dict[int, int], least: float) -> Iterator[tuple[int, int, float]]:
     """Pairs of pins (a < b) whose whole pictures' cosine is at least `least`, each once."""
-    from .engine import _approximate
-
     vectors = snapshot.vectors
     rows = np.array(sorted(whole), dtype=np.int64)
     positions = vectors.positions(rows)
@@ -111,7 +110,7 @@ def _close_pairs(snapshot: Snapshot, whole: dict[int, int], least: float) -> Ite
             if snapshot.ann is None:
                 found = vectors.scan(query, NEIGHBOURS + 1, allowed=allowed)[1]
             else:
-                found = _approximate(snapshot, query, NEIGHBOURS + 1, allowed)
+                found = approximate(snapshot, query, NEIGHBOURS + 1, allowed)
             scores: Float32 = vectors.gather(found) @ query
             for other, score in zip(found, scores, strict=True):
                 if other > position and score >= least:

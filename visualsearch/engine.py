@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,24 +19,21 @@ import numpy as np
 
 from . import ann, images
 from .catalog import Catalog, Generation, Reader, Writer
+from .checks import Problem, check
 from .errors import (
     EncoderMismatchError,
-    IndexStateError,
     NotAnIndexError,
     UnknownNameError,
     UsageError,
 )
-from .filters import parse
 from .lock import writing
+from .query import EXACT_ROWS, Snapshot, alive_rows, find, measured_recall
 from .types import (
-    WHOLE,
-    Bool,
     Box,
     Encoder,
     EncoderSpec,
     Failure,
     Float32,
-    Hit,
     Hits,
     IndexReport,
     Int64,
@@ -49,8 +46,6 @@ from .vectors import Segment, Vectors, storage_error, write_segment
 if TYPE_CHECKING:
     from .indexer import Progress, Settings
 
-EXACT_ROWS = 20_000
-"""A filter that leaves at most this many rows is answered by an exact scan over them."""
 MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
 DEFAULT_WEIGHTS: Mapping[str, float] = {
@@ -61,32 +56,6 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "not_text": 0.5,
 }
 """Weights of a query's parts. Those of `unlike` and `not_text` are subtracted: half keeps the wish in the lead (Rocchio)."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What a reader has open: one state of the index."""
-
-    state: int
-    vectors: Vectors
-    alive: Bool
-    generation: Generation | None
-    ann: Any
-    candidates: int
-    live: int
-
-    @property
-    def covers(self) -> int:
-        """Positions 0 .. covers-1 are in the approximate index; the others are fresh."""
-        return self.generation.covers if self.generation else 0
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that `verify` found wrong, and what to do about it."""
-
-    what: str
-    remedy: str
 
 
 class Index:
@@ -276,7 +245,7 @@ class Index:
         with self._writing() as writer:
             old = writer.segments()
             vectors = Vectors(self.folder, old, self.spec.dim)
-            alive = _alive(vectors, writer.dead())
+            alive = alive_rows(vectors, writer.dead())
             keep = np.flatnonzero(alive)
             segments = []
             number = int(writer.meta("next_file"))
@@ -364,7 +333,7 @@ class Index:
         snapshot = Snapshot(
             -1, vectors, np.ones(len(vectors), bool), made, index, recipe.candidates, len(vectors)
         )
-        return replace(made, recall=_recall(snapshot))
+        return replace(made, recall=measured_recall(snapshot))
 
     def _merge(self, writer: Writer) -> None:
         """Fold runs of small segments into larger ones, so that their number stays small as an index grows."""
@@ -442,7 +411,7 @@ class Index:
         encoded = self._encode(query)
         with self._open() as (reader, snapshot):
             vector, seeds = self._vector(query, encoded, reader, snapshot)
-            hits = _find(reader, snapshot, vector, query, set() if query.include_seeds else seeds)
+            hits = find(reader, snapshot, vector, query, set() if query.include_seeds else seeds)
         return replace(hits, seconds=time.perf_counter() - started)
 
     def vector(self, query: Query) -> Float32:
@@ -531,7 +500,7 @@ class Index:
                 return now
             segments = reader.segments()
             vectors = Vectors(self.folder, segments, self.spec.dim, now.vectors if now else None)
-            alive = _alive(vectors, reader.dead())
+            alive = alive_rows(vectors, reader.dead())
             generation = reader.generation()
             loaded, candidates = None, 1
             if generation is not None:
@@ -556,7 +525,7 @@ class Index:
     def recall(self, k: int = 10, samples: int = 64) -> float:
         """recall@k of the index as it is searched now, against exact search, on stored vectors as queries."""
         with self._open() as (_, snapshot):
-            return _recall(snapshot, k, samples)
+            return measured_recall(snapshot, k, samples)
 
     def info(self) -> dict[str, Any]:
         """Figures of the index as plain values: pins, rows, encoder, recall (recall@10, None when empty), bytes ..."""
@@ -578,7 +547,7 @@ class Index:
                 "preset": generation.preset if generation else "exact",
                 "preset_wanted": reader.meta("preset", "auto"),
                 "factory": generation.factory if generation else None,
-                "recall": _recall(snapshot) if snapshot.live else None,
+                "recall": measured_recall(snapshot) if snapshot.live else None,
                 "vector_bytes": snapshot.vectors.bytes,
                 "ann_bytes": generation.bytes if generation else 0,
                 "disk_bytes": sum(f.stat().st_size for f in self.folder.rglob("*") if f.is_file()),
@@ -590,167 +559,8 @@ class Index:
 
     def verify(self) -> list[Problem]:
         """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
-        again = "Build the index again from its pictures"
         with self.catalog.read() as reader:
-            found = [
-                Problem(f"the catalog is damaged: {r[0]}", again) for r in _integrity(reader) if r[0] != "ok"
-            ]
-            try:
-                segments = reader.segments()
-                vectors = Vectors(self.folder, segments, self.spec.dim)
-            except FileNotFoundError as error:
-                return [*found, Problem(f"{error.filename} is missing", again)]
-            except IndexStateError as error:
-                return [*found, Problem(str(error), again)]
-            alive = _alive(vectors, reader.dead())
-            found += _check_vectors(vectors, alive)
-            found += _check_pins(reader, vectors, alive)
-            if (generation := reader.generation()) is not None:
-                found += self._check_generation(generation, vectors)
-        return found
-
-    def _check_generation(self, generation: Generation, vectors: Vectors) -> list[Problem]:
-        remedy = f"Run: visualsearch compact {self.folder}"
-        try:
-            loaded = ann.load(self.folder / generation.file)
-        except FileNotFoundError:
-            return [Problem(f"{generation.file} is missing", remedy)]
-        except IndexStateError as error:
-            return [Problem(str(error), remedy)]
-        if loaded.ntotal != generation.covers or generation.covers > len(vectors):
-            what = f"{generation.file} holds {loaded.ntotal} rows, the catalog says {generation.covers}"
-            return [Problem(what, remedy)]
-        return []
-
-
-# -- the query path -----------------------------------------------------------------------------------------------
-def _find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:
-    """The hits of a unit query vector in one snapshot."""
-    vectors, alive = snapshot.vectors, snapshot.alive
-    allowed: Bool | None = None
-    total = reader.count() - len(seeds)
-    if wanted.where is not None:
-        numbers = reader.matching(parse(wanted.where, reader.names()))
-        numbers = numbers[~np.isin(numbers, list(seeds))]
-        total = len(numbers)
-        allowed = _members(vectors.pins, numbers) & alive
-    elif seeds:
-        allowed = alive & ~_members(vectors.pins, np.array(sorted(seeds), dtype=np.int64))
-    elif snapshot.live < len(vectors):
-        allowed = alive
-    need = min(wanted.offset + wanted.k, total)
-    if need <= 0:
-        return Hits((), max(total, 0), "empty")
-    left = len(vectors) if allowed is None else int(allowed.sum())
-    few = snapshot.ann is None or left <= EXACT_ROWS
-    plan = (
-        ("filtered-exact" if wanted.where else "exact")
-        if few
-        else ("filtered-ann" if wanted.where else "ann")
-    )
-    fetch = need
-    while True:
-        positions = (
-            _exact(vectors, query, fetch, allowed, left)
-            if few
-            else _approximate(snapshot, query, fetch, allowed)
-        )
-        scores, positions, pins = _rescored(vectors, query, positions)
-        if len(pins) >= need or fetch >= left:
-            break
-        if (
-            not few and fetch >= 4 * need
-        ):  # the approximate index cannot reach enough of what the filter leaves
-            few, plan = True, "filtered-exact"
-        fetch = min(left, 4 * fetch)
-    if wanted.min_score is not None:
-        kept = int(np.searchsorted(-scores, -wanted.min_score, side="right"))
-        scores, positions, pins = scores[:kept], positions[:kept], pins[:kept]
-    page = slice(wanted.offset, wanted.offset + wanted.k)
-    return Hits(_described(reader, vectors, scores[page], positions[page], pins[page]), total, plan)
-
-
-def _exact(vectors: Vectors, query: Float32, fetch: int, allowed: Bool | None, left: int) -> Int64:
-    if allowed is not None and left < len(vectors) // 4:
-        return vectors.scan_positions(query, fetch, np.flatnonzero(allowed))[1]
-    return vectors.scan(query, fetch, allowed=allowed)[1]
-
-
-def _approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None) -> Int64:
-    """Candidates of the approximate index and of the fresh rows, which are searched exactly."""
-    covers = snapshot.covers
-    old = None if allowed is None else allowed[:covers]
-    generation = snapshot.generation
-    params = generation.search if generation else {}
-    found = ann.search(snapshot.ann, query, min(fetch * snapshot.candidates, covers), params, old)
-    fresh = snapshot.vectors.scan(query, fetch, covers, None, allowed)[1]
-    return np.concatenate([found, fresh])
-
-
-def _rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float32, Int64, Int64]:
-    """True cosines of the candidates, best first, and only the best row of each pin."""
-    stored = vectors.gather(positions)
-    scores = (stored @ query) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
-    order = np.lexsort((positions, -scores))
-    scores, positions = scores[order], positions[order]
-    pins = vectors.pins[positions]
-    _, first = np.unique(pins, return_index=True)
-    first.sort()
-    return scores[first], positions[first], pins[first]
-
-
-def _described(
-    reader: Reader, vectors: Vectors, scores: Float32, positions: Int64, pins: Int64
-) -> tuple[Hit, ...]:
-    known = reader.pins(int(p) for p in pins)
-    rows = [int(r) for r in vectors.rows(positions)]
-    boxes = reader.boxes(rows)
-    return tuple(
-        Hit(
-            known[pin].id,
-            known[pin].uri,
-            float(min(1.0, max(-1.0, score))),
-            boxes.get(row, WHOLE),
-            known[pin].attributes,
-            {"visual": float(score)},
-        )
-        for pin, row, score in zip((int(p) for p in pins), rows, scores, strict=True)
-    )
-
-
-def _members(values: Int64, chosen: Int64) -> Bool:
-    """(n,) bool: which of the values are among the chosen; a table look-up, since pin numbers are dense."""
-    size = int(max(values.max(initial=-1), chosen.max(initial=-1))) + 1
-    table = np.zeros(size, dtype=bool)
-    table[chosen] = True
-    return table[values]
-
-
-def _alive(vectors: Vectors, dead: Int64) -> Bool:
-    alive = np.ones(len(vectors), dtype=bool)
-    alive[vectors.positions(dead)] = False
-    return alive
-
-
-def _recall(snapshot: Snapshot, k: int = 10, samples: int = 64) -> float:
-    """Share of the exact top k that the search finds, over stored vectors as queries (each leaves itself out)."""
-    if snapshot.ann is None:
-        return 1.0  # the search is the exact scan itself
-    live = np.flatnonzero(snapshot.alive)
-    chosen = np.random.default_rng(0).choice(live, min(samples, len(live)), replace=False)
-    k = min(k, len(live) - 1)
-    if k < 1:
-        return 1.0
-    found = 0
-    for position in chosen:
-        query = snapshot.vectors.gather(np.array([position]))[0]
-        allowed = None if len(live) == len(snapshot.vectors) else snapshot.alive
-        best = snapshot.vectors.scan(query, k + 1, allowed=allowed)[1]
-        candidates = _approximate(snapshot, query, k + 1, allowed)
-        scores = snapshot.vectors.gather(candidates) @ query
-        got = candidates[np.argsort(-scores, kind="stable")][: k + 1]
-        found += len(set(best[best != position][:k]) & set(got[got != position][:k]))
-    return found / (k * len(chosen))
+            return check(reader, self.folder, self.spec.dim)
 
 
 # -- helpers ------------------------------------------------------------------------------------------------------
@@ -815,38 +625,6 @@ def _copied(folder: Path, number: int, vectors: Vectors, positions: Int64) -> Se
 def _ours(path: Path) -> bool:
     """True for what a killed `create` may have left."""
     return path.name.startswith((".catalog", "writer."))
-
-
-def _integrity(reader: Reader) -> list[tuple[str]]:
-    return reader.db.execute("PRAGMA integrity_check(10)").fetchall()
-
-
-def _check_vectors(vectors: Vectors, alive: Bool) -> list[Problem]:
-    bad = 0
-    for at, block in vectors.blocks():
-        length = np.linalg.norm(block, axis=1)
-        bad += int((~(np.abs(length - 1) < 0.01) & alive[at : at + len(block)]).sum())
-    if not bad:
-        return []
-    return [
-        Problem(f"{bad} stored vectors are not of unit length", "Build the index again from its pictures")
-    ]
-
-
-def _check_pins(reader: Reader, vectors: Vectors, alive: Bool) -> list[Problem]:
-    """Every row that the catalog names is in a file, belongs to that pin and is alive, and no other row is."""
-    named = reader.db.execute("SELECT row, pin FROM pins UNION ALL SELECT row, pin FROM regions ORDER BY row")
-    pairs = np.array(named.fetchall(), dtype=np.int64).reshape(-1, 2)
-    positions = vectors.positions(pairs[:, 0])
-    live = np.flatnonzero(alive)
-    remedy = "Build the index again from its pictures"
-    if len(positions) != len(pairs):
-        return [Problem(f"{len(pairs) - len(positions)} pins have no vector", remedy)]
-    if not np.array_equal(positions, live):
-        return [Problem("the catalog and the vector files name different rows", remedy)]
-    if not np.array_equal(vectors.pins[positions], pairs[:, 1]):
-        return [Problem("some rows belong to another pin than the catalog says", remedy)]
-    return []
 
 
 create = Index.create

@@ -1,0 +1,87 @@
+"""Checks of a whole index: do the catalog, the vector files and the approximate index agree?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import ann
+from .catalog import Generation, Reader
+from .errors import IndexStateError
+from .query import alive_rows
+from .types import Bool
+from .vectors import Vectors
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that `verify` found wrong, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+def check(reader: Reader, folder: Path, dim: int) -> list[Problem]:
+    """Everything that is wrong with an index, as one reader sees it; [] when all is well."""
+    again = "Build the index again from its pictures"
+    found = [Problem(f"the catalog is damaged: {r[0]}", again) for r in _integrity(reader) if r[0] != "ok"]
+    try:
+        vectors = Vectors(folder, reader.segments(), dim)
+    except FileNotFoundError as error:
+        return [*found, Problem(f"{error.filename} is missing", again)]
+    except IndexStateError as error:
+        return [*found, Problem(str(error), again)]
+    alive = alive_rows(vectors, reader.dead())
+    found += _check_vectors(vectors, alive)
+    found += _check_pins(reader, vectors, alive)
+    if (generation := reader.generation()) is not None:
+        found += _check_generation(folder, generation, vectors)
+    return found
+
+
+def _check_generation(folder: Path, generation: Generation, vectors: Vectors) -> list[Problem]:
+    remedy = f"Run: visualsearch compact {folder}"
+    try:
+        loaded = ann.load(folder / generation.file)
+    except FileNotFoundError:
+        return [Problem(f"{generation.file} is missing", remedy)]
+    except IndexStateError as error:
+        return [Problem(str(error), remedy)]
+    if loaded.ntotal != generation.covers or generation.covers > len(vectors):
+        what = f"{generation.file} holds {loaded.ntotal} rows, the catalog says {generation.covers}"
+        return [Problem(what, remedy)]
+    return []
+
+
+def _integrity(reader: Reader) -> list[tuple[str]]:
+    return reader.db.execute("PRAGMA integrity_check(10)").fetchall()
+
+
+def _check_vectors(vectors: Vectors, alive: Bool) -> list[Problem]:
+    bad = 0
+    for at, block in vectors.blocks():
+        length = np.linalg.norm(block, axis=1)
+        bad += int((~(np.abs(length - 1) < 0.01) & alive[at : at + len(block)]).sum())
+    if not bad:
+        return []
+    return [
+        Problem(f"{bad} stored vectors are not of unit length", "Build the index again from its pictures")
+    ]
+
+
+def _check_pins(reader: Reader, vectors: Vectors, alive: Bool) -> list[Problem]:
+    """Every row that the catalog names is in a file, belongs to that pin and is alive, and no other row is."""
+    named = reader.db.execute("SELECT row, pin FROM pins UNION ALL SELECT row, pin FROM regions ORDER BY row")
+    pairs = np.array(named.fetchall(), dtype=np.int64).reshape(-1, 2)
+    positions = vectors.positions(pairs[:, 0])
+    live = np.flatnonzero(alive)
+    remedy = "Build the index again from its pictures"
+    if len(positions) != len(pairs):
+        return [Problem(f"{len(pairs) - len(positions)} pins have no vector", remedy)]
+    if not np.array_equal(positions, live):
+        return [Problem("the catalog and the vector files name different rows", remedy)]
+    if not np.array_equal(vectors.pins[positions], pairs[:, 1]):
+        return [Problem("some rows belong to another pin than the catalog says", remedy)]
+    return []

@@ -1,0 +1,171 @@
+"""The query path: from one unit vector and one snapshot of an index to hits.
+
+Filter to a bitmap -> exact scan or approximate search -> rescore from the stored vectors -> best row of each pin ->
+attributes of the pins returned only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import ann
+from .catalog import Generation, Reader
+from .filters import parse
+from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
+from .vectors import Vectors
+
+EXACT_ROWS = 20_000
+"""A filter that leaves at most this many rows is answered by an exact scan over them."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a reader has open: one state of the index."""
+
+    state: int
+    vectors: Vectors
+    alive: Bool
+    generation: Generation | None
+    ann: Any
+    candidates: int
+    live: int
+
+    @property
+    def covers(self) -> int:
+        """Positions 0 .. covers-1 are in the approximate index; the others are fresh."""
+        return self.generation.covers if self.generation else 0
+
+
+def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:
+    """The hits of a unit query vector in one snapshot."""
+    vectors, alive = snapshot.vectors, snapshot.alive
+    allowed: Bool | None = None
+    total = reader.count() - len(seeds)
+    if wanted.where is not None:
+        numbers = reader.matching(parse(wanted.where, reader.names()))
+        numbers = numbers[~np.isin(numbers, list(seeds))]
+        total = len(numbers)
+        allowed = members(vectors.pins, numbers) & alive
+    elif seeds:
+        allowed = alive & ~members(vectors.pins, np.array(sorted(seeds), dtype=np.int64))
+    elif snapshot.live < len(vectors):
+        allowed = alive
+    need = min(wanted.offset + wanted.k, total)
+    if need <= 0:
+        return Hits((), max(total, 0), "empty")
+    left = len(vectors) if allowed is None else int(allowed.sum())
+    few = snapshot.ann is None or left <= EXACT_ROWS
+    plan = (
+        ("filtered-exact" if wanted.where else "exact")
+        if few
+        else ("filtered-ann" if wanted.where else "ann")
+    )
+    fetch = need
+    while True:
+        positions = (
+            exact(vectors, query, fetch, allowed, left)
+            if few
+            else approximate(snapshot, query, fetch, allowed)
+        )
+        scores, positions, pins = rescored(vectors, query, positions)
+        if len(pins) >= need or fetch >= left:
+            break
+        if (
+            not few and fetch >= 4 * need
+        ):  # the approximate index cannot reach enough of what the filter leaves
+            few, plan = True, "filtered-exact"
+        fetch = min(left, 4 * fetch)
+    if wanted.min_score is not None:
+        kept = int(np.searchsorted(-scores, -wanted.min_score, side="right"))
+        scores, positions, pins = scores[:kept], positions[:kept], pins[:kept]
+    page = slice(wanted.offset, wanted.offset + wanted.k)
+    return Hits(described(reader, vectors, scores[page], positions[page], pins[page]), total, plan)
+
+
+def exact(vectors: Vectors, query: Float32, fetch: int, allowed: Bool | None, left: int) -> Int64:
+    """Positions of the exact top `fetch` among the allowed; `left` is how many are allowed."""
+    if allowed is not None and left < len(vectors) // 4:
+        return vectors.scan_positions(query, fetch, np.flatnonzero(allowed))[1]
+    return vectors.scan(query, fetch, allowed=allowed)[1]
+
+
+def approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None) -> Int64:
+    """Candidates of the approximate index and of the fresh rows, which are searched exactly."""
+    covers = snapshot.covers
+    old = None if allowed is None else allowed[:covers]
+    generation = snapshot.generation
+    params = generation.search if generation else {}
+    found = ann.search(snapshot.ann, query, min(fetch * snapshot.candidates, covers), params, old)
+    fresh = snapshot.vectors.scan(query, fetch, covers, None, allowed)[1]
+    return np.concatenate([found, fresh])
+
+
+def rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float32, Int64, Int64]:
+    """True cosines of the candidates, best first, and only the best row of each pin."""
+    stored = vectors.gather(positions)
+    scores = (stored @ query) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
+    order = np.lexsort((positions, -scores))
+    scores, positions = scores[order], positions[order]
+    pins = vectors.pins[positions]
+    _, first = np.unique(pins, return_index=True)
+    first.sort()
+    return scores[first], positions[first], pins[first]
+
+
+def described(
+    reader: Reader, vectors: Vectors, scores: Float32, positions: Int64, pins: Int64
+) -> tuple[Hit, ...]:
+    """Hits of (k,) scores, positions and pins, with ids, boxes and attributes."""
+    known = reader.pins(int(p) for p in pins)
+    rows = [int(r) for r in vectors.rows(positions)]
+    boxes = reader.boxes(rows)
+    return tuple(
+        Hit(
+            known[pin].id,
+            known[pin].uri,
+            float(min(1.0, max(-1.0, score))),
+            boxes.get(row, WHOLE),
+            known[pin].attributes,
+            {"visual": float(score)},
+        )
+        for pin, row, score in zip((int(p) for p in pins), rows, scores, strict=True)
+    )
+
+
+def members(values: Int64, chosen: Int64) -> Bool:
+    """(n,) bool: which of the values are among the chosen; a table look-up, since pin numbers are dense."""
+    size = int(max(values.max(initial=-1), chosen.max(initial=-1))) + 1
+    table = np.zeros(size, dtype=bool)
+    table[chosen] = True
+    return table[values]
+
+
+def alive_rows(vectors: Vectors, dead: Int64) -> Bool:
+    """(n,) bool over positions: which rows are not dead."""
+    alive = np.ones(len(vectors), dtype=bool)
+    alive[vectors.positions(dead)] = False
+    return alive
+
+
+def measured_recall(snapshot: Snapshot, k: int = 10, samples: int = 64) -> float:
+    """Share of the exact top k that the search finds, over stored vectors as queries (each leaves itself out)."""
+    if snapshot.ann is None:
+        return 1.0  # the search is the exact scan itself
+    live = np.flatnonzero(snapshot.alive)
+    chosen = np.random.default_rng(0).choice(live, min(samples, len(live)), replace=False)
+    k = min(k, len(live) - 1)
+    if k < 1:
+        return 1.0
+    found = 0
+    for position in chosen:
+        query = snapshot.vectors.gather(np.array([position]))[0]
+        allowed = None if len(live) == len(snapshot.vectors) else snapshot.alive
+        best = snapshot.vectors.scan(query, k + 1, allowed=allowed)[1]
+        candidates = approximate(snapshot, query, k + 1, allowed)
+        scores = snapshot.vectors.gather(candidates) @ query
+        got = candidates[np.argsort(-scores, kind="stable")][: k + 1]
+        found += len(set(best[best != position][:k]) & set(got[got != position][:k]))
+    return found / (k * len(chosen))
