@@ -16,7 +16,7 @@ PACKAGE = Path(visualsearch.__file__).parent
 LAYERS = (
     {"types", "errors"},
     {"resources", "fetch", "images", "filters", "evaluate"},
-    {"sources", "encoders", "proposals", "vectors", "samples"},
+    {"crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
     {"catalog", "lock", "pipeline"},
     {"ann", "rank"},
     {"query", "checks"},

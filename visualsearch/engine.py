@@ -20,6 +20,7 @@ import numpy as np
 from . import ann, images
 from .catalog import Catalog, Generation, Reader, Writer
 from .checks import Problem, check
+from .crops import STYLE, CropStyle, view
 from .errors import (
     EncoderMismatchError,
     NotAnIndexError,
@@ -27,6 +28,7 @@ from .errors import (
     UsageError,
 )
 from .lock import writing
+from .proposals import FINDER, region_boxes
 from .query import EXACT_ROWS, Snapshot, alive_rows, find, measured_recall
 from .types import (
     Box,
@@ -45,6 +47,8 @@ from .vectors import Segment, Vectors, storage_error, write_segment
 
 if TYPE_CHECKING:
     from .indexer import Progress, Settings
+    from .look import Look
+    from .naming import Words
 
 MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
@@ -72,6 +76,7 @@ class Index:
         self._encoder: Encoder | None = None
         self._snapshot: Snapshot | None = None
         self._guard = threading.RLock()
+        self._words: dict[tuple[str, ...], Words] = {}
         with catalog.read() as reader:
             self.spec = reader.spec()
         if encoder is not None and not isinstance(encoder, str):
@@ -197,9 +202,14 @@ class Index:
         settings: Settings | None = None,
         progress: Callable[[Progress], None] | None = None,
         preset: str | None = None,
+        regions: bool | None = None,
         **changes: Any,
     ) -> IndexReport:
-        """Index a source: a folder, glob, manifest, tar, URL list, list of paths, or folder of embeddings.
+        """Index a source: a folder, glob, manifest, tar, URL list, list of paths, folder of embeddings, or a Source.
+
+        `regions` says whether the objects inside the pictures get rows of their own, so that a query finds a pin in which
+        the object is small; the index remembers it, and None keeps what it remembers (at first: no). Pictures indexed
+        before regions were turned on are embedded again when their source is indexed next.
 
         Incremental: what did not change costs a look-up. `settings` or its fields as keywords (`prune=True`, `workers=4`,
         `batch=64` ...). A picture that fails is in the report and never stops the run. Raises SourceError, LockedError,
@@ -207,18 +217,27 @@ class Index:
         """
         from .adapters.clip_retrieval import open_embeddings
         from .indexer import Indexer, Settings
-        from .sources import open_source
+        from .sources import Source, open_source
 
         chosen = replace(settings or Settings(), **changes)
-        opened = open_embeddings(source, self.spec) or open_source(source)
+        opened = (
+            source
+            if isinstance(source, Source)
+            else open_embeddings(source, self.spec) or open_source(source)
+        )
         if preset is not None and preset != "auto":
             ann.preset(preset)
         with self._writing() as writer:
             if preset is not None:
                 with writer.commit():
                     writer.set_meta("preset", preset)
+            if regions is not None and regions != (writer.meta("regions") is not None):
+                with writer.commit():
+                    writer.set_meta("regions", int(writer.meta("next_row")) if regions else None)
             encoder = self.encoder if opened.kind != "embeddings" else _Finished(self.spec)
-            run = Indexer(self.folder, self.catalog, writer, encoder, chosen, progress)
+            since = writer.meta("regions")
+            propose = None if since is None else region_boxes
+            run = Indexer(self.folder, self.catalog, writer, encoder, chosen, progress, propose, since or 0)
             report = run.run(opened, opened.uri, opened.kind, opened.count())
             self._maintain(writer)
         return report
@@ -426,6 +445,95 @@ class Index:
             rows = [_pin(reader, name).row for name in ids]
             return snapshot.vectors.gather(snapshot.vectors.positions(np.array(rows, dtype=np.int64)))
 
+    def nearest(
+        self,
+        vectors: Float32,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+    ) -> list[Hits]:
+        """The hits of several finished query vectors, (n, d) float32 of unit length, all from one state of the index."""
+        wanted = Query((), k, 0, where, min_score)
+        found = []
+        with self._open() as (reader, snapshot):
+            for vector in vectors:
+                started = time.perf_counter()
+                hits = find(reader, snapshot, vector, wanted, set())
+                found.append(replace(hits, seconds=time.perf_counter() - started))
+        return found
+
+    def look(
+        self,
+        scene: Any,
+        k: int = 5,
+        *,
+        boxes: Sequence[Sequence[float]] | None = None,
+        most: int = 8,
+        finder: str = FINDER,
+        sure: float | None = None,
+        where: str | None = None,
+        min_score: float | None = None,
+        label_by: str = "category",
+        vocabulary: Sequence[str] | None = None,
+        prefer: float | None = None,
+        repeat: bool = False,
+        diversity: float = 0.0,
+        style: CropStyle = STYLE,
+        goes_with: int = 0,
+    ) -> Look:
+        """Shop the look: find the objects of a scene and search each; reads as [(box, label, hits), ...], surest first.
+
+        `scene`: path, URL, bytes, PIL picture or (h, w, 3) uint8 array. `boxes` are searched instead of what `finder` finds
+        (fractions, or pixels when any number is above 1); `most` bounds what it finds, `sure` (0..1) drops what it is less
+        sure of. `where` and `min_score` as in `search`. A label is the nearest word of `vocabulary` where the encoder knows
+        words, else the value of the attribute `label_by` that the neighbours vote for; `prefer` adds to the score of hits
+        of that value when ranking (None: what was measured to be best). A pin comes back for one object only unless
+        `repeat`; `diversity` (0..1) trades likeness for variety. `goes_with` asks for that many pins of other categories
+        that go with the scene. When nothing is found the whole picture is searched and `found` is False.
+        Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
+        """
+        from .look import PREFER, shop
+
+        return shop(
+            self,
+            scene,
+            k,
+            boxes=boxes,
+            most=most,
+            finder=finder,
+            sure=sure,
+            where=where,
+            min_score=min_score,
+            label_by=label_by,
+            vocabulary=vocabulary,
+            prefer=PREFER if prefer is None else prefer,
+            repeat=repeat,
+            diversity=diversity,
+            style=style,
+            goes_with=goes_with,
+        )
+
+    def words(self, vocabulary: Sequence[str] | None = None) -> Words:
+        """The vectors of a vocabulary (None: the built-in one), encoded at the first call. Raises EncoderError."""
+        from .naming import VOCABULARY, Words
+
+        chosen = tuple(VOCABULARY if vocabulary is None else vocabulary)
+        with self._guard:
+            if chosen not in self._words:
+                self._words[chosen] = Words(self.encoder, chosen)
+            return self._words[chosen]
+
+    def has_regions(self) -> bool:
+        """Whether objects inside pictures are indexed too."""
+        with self.catalog.read() as reader:
+            return reader.db.execute("SELECT 1 FROM regions LIMIT 1").fetchone() is not None
+
+    def attributes(self) -> list[str]:
+        """Names of the attributes that pins have."""
+        with self.catalog.read() as reader:
+            return list(reader.names())
+
     def uris(self, ids: Sequence[str]) -> dict[str, str]:
         """Where the pictures of these pins are: id -> uri. Raises UnknownNameError."""
         with self.catalog.read() as reader:
@@ -594,7 +702,7 @@ def _picture(part: Part, spec: EncoderSpec) -> Any:
     picture = images.load(part.image, target=None if part.crop else spec.preprocessing.size)
     if part.crop is None:
         return picture
-    return images.crop(picture, images.check_box(part.crop, picture.size))
+    return view(picture, images.check_box(part.crop, picture.size))
 
 
 def _pin(reader: Reader, name: str) -> Any:

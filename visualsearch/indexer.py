@@ -19,6 +19,7 @@ import numpy as np
 
 from . import images
 from .catalog import Catalog, Pin, Writer
+from .crops import view
 from .errors import PictureError, VisualSearchError
 from .pipeline import Clock, Embedded, Prepared, default_workers, embed, look_ahead
 from .types import Box, Encoder, Failure, Float32, IndexReport, Record
@@ -95,7 +96,8 @@ class _Known:
 class Indexer:
     """One run over one source. The caller holds the writer lock.
 
-    `propose(picture)` names the object regions to index beside the whole picture; None indexes whole pictures only.
+    `propose(picture)` names the object regions to index beside the whole picture; None indexes whole pictures only. Pins with
+    a row below `since` were indexed before regions were asked for, and are embedded again.
     """
 
     def __init__(
@@ -107,10 +109,11 @@ class Indexer:
         settings: Settings,
         progress: Callable[[Progress], None] | None = None,
         propose: Callable[[Image], list[Box]] | None = None,
+        since: int = 0,
     ) -> None:
         self.folder, self.catalog, self.writer = folder, catalog, writer
         self.encoder, self.settings = encoder, settings
-        self.progress, self.propose = progress, propose
+        self.progress, self.propose, self.since = progress, propose, since
         self.workers = settings.workers or default_workers()
         self.clock = Clock()
         self.tally = _Tally()
@@ -174,6 +177,7 @@ class Indexer:
     def _as_it_was(self, record: Record, pin: Pin) -> bool:
         return (
             not self.settings.check_content
+            and pin.row >= self.since
             and record.stamp is not None
             and record.stamp == pin.stamp
             and record.uri == pin.uri
@@ -203,7 +207,7 @@ class Indexer:
             with self.clock.stage("read", self.workers):
                 data = record.read()
                 digest = hashlib.sha256(data).digest()
-                if pin is not None and pin.hash == digest:
+                if pin is not None and pin.hash == digest and pin.row >= self.since:
                     return Prepared(record, digest)
                 if rows := self._stored(digest):
                     return Prepared(record, digest, twin=rows)
@@ -222,7 +226,7 @@ class Indexer:
     def _stored(self, digest: bytes) -> tuple[tuple[int, Box | None], ...]:
         """Rows (and boxes) that a pin of the same content has."""
         with self.catalog.read() as reader:
-            twin = next(iter(reader.by_hash(digest)), None)
+            twin = next((pin for pin in reader.by_hash(digest) if pin.row >= self.since), None)
             return reader.rows_of(twin) if twin is not None else ()
 
     def _decoded(self, record: Record, data: bytes, digest: bytes) -> Prepared:
@@ -231,7 +235,7 @@ class Indexer:
         picture = images.decode(data, name=record.uri, max_pixels=self.settings.max_pixels, target=target)
         boxes = tuple(self.propose(picture)) if self.propose else ()
         parts = [self.encoder.preprocess(picture)]
-        parts += [self.encoder.preprocess(images.crop(picture, box)) for box in boxes]
+        parts += [self.encoder.preprocess(view(picture, box)) for box in boxes]
         return Prepared(record, digest, np.stack(parts), boxes)
 
     # -- the committing thread ------------------------------------------------------------------------------------
@@ -312,7 +316,7 @@ class _Batch:
         if prepared.failure is not None:
             self.tally.fail(prepared.failure)
             self.writer.fail(prepared.failure, self.run.source)
-        elif pin is not None and pin.hash == prepared.digest:
+        elif pin is not None and pin.hash == prepared.digest and pin.row >= self.run.since:
             self._same_content(record, pin)
         elif (gone := self._renamed(prepared, pin)) is not None:
             self._touch(record, gone, self._free_id(record, gone))

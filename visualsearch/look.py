@@ -5,11 +5,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from .types import Box, Hits
+import numpy as np
+
+from . import images, proposals
+from .crops import STYLE, CropStyle, view
+from .errors import UsageError
+from .naming import VOICES, Name, votes
+from .proposals import FINDER
+from .types import WHOLE, Box, Encoder, Float32, Hit, Hits
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .engine import Index
+
+PREFER = 0.0
+"""What a hit of the category that an object's neighbours vote for gains, in cosine."""
+NOTHING = Hits((), 0, "empty")
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class LookObject:
 
 @dataclass(frozen=True)
 class Look(Sequence[LookObject]):
-    """What `Index.look` found: objects from left to right of their certainty, best first.
+    """What `Index.look` found: objects, surest first.
 
     `size` is the upright scene's (width, height) in pixels. `found` is False when no object was found and the whole picture
     stands in. `notes` are sentences for the user. `goes_with`, when asked for, are pins of other categories that go with the
@@ -78,3 +95,219 @@ class Look(Sequence[LookObject]):
             "goes_with": None if self.goes_with is None else [hit.to_dict() for hit in self.goes_with],
             "seconds": {stage: round(spent, 4) for stage, spent in self.seconds.items()},
         }
+
+
+# -- finding ------------------------------------------------------------------------------------------------------
+def shop(
+    index: Index,
+    scene: Any,
+    k: int = 5,
+    *,
+    boxes: Sequence[Sequence[float]] | None = None,
+    most: int = 8,
+    finder: str = FINDER,
+    sure: float | None = None,
+    where: str | None = None,
+    min_score: float | None = None,
+    label_by: str = "category",
+    vocabulary: Sequence[str] | None = None,
+    prefer: float = PREFER,
+    repeat: bool = False,
+    diversity: float = 0.0,
+    style: CropStyle = STYLE,
+    goes_with: int = 0,
+) -> Look:
+    """See `Index.look`."""
+    _check(k, most, diversity, goes_with)
+    clock = _Clock()
+    picture = images.load(scene)
+    clock.end("load")
+    wanted = [LookObject(images.check_box(box, picture.size), None, NOTHING) for box in boxes or ()]
+    if boxes is None:
+        proposed = proposals.find(picture, finder, most=most, sure=sure)
+        wanted = [LookObject(p.box, None, NOTHING, p.score) for p in proposed]
+    found = bool(wanted)
+    notes = [] if found else ["No object was found in this picture: the whole picture is searched."]
+    wanted = wanted or [LookObject(WHOLE, None, NOTHING, 0.0)]
+    clock.end("find")
+    vectors = embed_parts(index.encoder, picture, [one.box for one in wanted], style)
+    clock.end("embed")
+    # of k * n candidates for each, k are left when the others have taken theirs
+    fetch = max(k if repeat else k * len(wanted), VOICES, 4 * k if diversity or prefer else 0)
+    candidates = index.nearest(vectors, k=fetch, where=where, min_score=min_score)
+    names = [votes(hits, label_by) for hits in candidates]
+    ranked = [_preferring(hits, name, label_by, prefer) for hits, name in zip(candidates, names, strict=True)]
+    chosen = [hits[:k] for hits in ranked] if repeat else _shared_out(ranked, k if not diversity else 4 * k)
+    if diversity:
+        chosen = [_diverse(index, hits, k, diversity) for hits in chosen]
+    labels: Sequence[Name | None] = names
+    if index.spec.text:
+        words = index.words(vocabulary)
+        labels = [words.nearest(vector) for vector in vectors]
+    clock.end("search")
+    objects = tuple(
+        replace(
+            one,
+            label=label.text if label else None,
+            label_score=label.score if label else 0.0,
+            label_from=label.source if label else "",
+            hits=replace(hits, items=tuple(items)),
+        )
+        for one, hits, items, label in zip(wanted, candidates, chosen, labels, strict=True)
+    )
+    if not index.has_regions():
+        notes.append(
+            f"The index holds whole pictures only: a pin in which the object is small may be missed."
+            f" To add regions run: visualsearch index SOURCE --to {index.folder} --regions"
+        )
+    matching = None
+    if goes_with:
+        matching = complete(index, vectors, [n.text for n in names if n], objects, goes_with, label_by, where)
+        clock.end("complete")
+    return Look(objects, picture.size, found, tuple(notes), matching, clock.seconds())
+
+
+def embed_parts(encoder: Encoder, picture: Image, boxes: Sequence[Box], style: CropStyle = STYLE) -> Float32:
+    """The unit vectors of parts of an upright RGB picture, (n, d) float32, in one batch (and the whole's, when mixed in)."""
+    parts = [encoder.preprocess(view(picture, box, style)) for box in boxes]
+    if style.whole:
+        parts.append(encoder.preprocess(picture))
+    vectors = encoder.encode_images(np.stack(parts))
+    if not style.whole:
+        return vectors
+    mixed = vectors[:-1] + np.float32(style.whole) * vectors[-1]
+    unit: Float32 = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    return unit
+
+
+def _check(k: int, most: int, diversity: float, goes_with: int) -> None:
+    bounds = {
+        "k": (k >= 1, "must be 1 or more"),
+        "most": (most >= 1, "must be 1 or more"),
+        "diversity": (0 <= diversity <= 1, "must be between 0 and 1"),
+        "goes_with": (goes_with >= 0, "must be 0 or more"),
+    }
+    for name, (fine, why) in bounds.items():
+        if not fine:
+            raise UsageError(f"{name} cannot be that", f"it {why}", "Leave it out for the usual value")
+
+
+def _preferring(hits: Hits, name: Name | None, attribute: str, prefer: float) -> list[Hit]:
+    """The hits in a new order: those of the category that the neighbours vote for gain `prefer` times its share."""
+    if name is None or not prefer:
+        return list(hits)
+    bonus = prefer * name.score
+    gained = [
+        replace(
+            hit,
+            signals={**hit.signals, "category": bonus if hit.attributes.get(attribute) == name.text else 0.0},
+        )
+        for hit in hits
+    ]
+    return sorted(gained, key=lambda hit: -(hit.score + hit.signals["category"]))
+
+
+def _shared_out(ranked: Sequence[Sequence[Hit]], k: int) -> list[list[Hit]]:
+    """Each pin to the one object whose hit it is with the highest score, at most k to each object."""
+    flat = [
+        (hit.score + hit.signals.get("category", 0.0), -number, hit)
+        for number, hits in enumerate(ranked)
+        for hit in hits
+    ]
+    flat.sort(key=lambda entry: entry[:2], reverse=True)
+    chosen: list[list[Hit]] = [[] for _ in ranked]
+    taken = set()
+    for _, number, hit in flat:
+        if hit.id not in taken and len(chosen[-number]) < k:
+            chosen[-number].append(hit)
+            taken.add(hit.id)
+    return chosen
+
+
+def _diverse(index: Index, hits: Sequence[Hit], k: int, diversity: float) -> list[Hit]:
+    """k of the hits, each the best by (1 - d) * score - d * its highest cosine with those taken before.
+
+    Maximal marginal relevance: Carbonell and Goldstein 1998, "The Use of MMR, Diversity-Based Reranking".
+    """
+    if len(hits) <= 1:
+        return list(hits)
+    vectors = index.vectors([hit.id for hit in hits])
+    alike = vectors @ vectors.T
+    scores = np.array([hit.score for hit in hits])
+    taken = [0]
+    while len(taken) < min(k, len(hits)):
+        worth = (1 - diversity) * scores - diversity * alike[:, taken].max(1)
+        worth[taken] = -np.inf
+        taken.append(int(worth.argmax()))
+    return [hits[at] for at in taken]
+
+
+# -- completing ---------------------------------------------------------------------------------------------------
+def complete(
+    index: Index,
+    vectors: Float32,
+    categories: Sequence[str],
+    objects: Sequence[LookObject],
+    k: int,
+    label_by: str = "category",
+    where: str | None = None,
+) -> Hits:
+    """k pins of other categories than those present: what goes with it, in a first, plain sense.
+
+    Pins that share a board (attribute `board`) with the best hits of the objects come first: people put them together. The
+    rest is filled with pins that look alike in colour and texture, as far as the encoder's vector has it: the pins of other
+    categories nearest to the mean of the objects' vectors. At most a third of the places go to one category. It knows
+    nothing of taste, season or fit.
+    """
+    present = sorted(set(categories))
+    known = index.attributes()
+    if label_by not in known:
+        why = f"no pin of this index has the attribute {label_by!r}"
+        raise UsageError("cannot complete the look", why, "Name another attribute, or add it with a manifest")
+    others = f"`{label_by}` is not null"
+    if present:
+        others += f" and `{label_by}` not in ({', '.join(_quoted(name) for name in present)})"
+    if where is not None:
+        others = f"({where}) and {others}"
+    centre = vectors.mean(0, keepdims=True)
+    centre /= np.linalg.norm(centre)
+    boards = sorted(
+        {b for one in objects for hit in one.hits[:1] if isinstance(b := hit.attributes.get("board"), str)}
+    )
+    together: list[Hit] = []
+    if boards:
+        same = f"{others} and board in ({', '.join(_quoted(name) for name in boards)})"
+        together = [
+            replace(hit, signals={**hit.signals, "board": 1.0})
+            for hit in index.nearest(centre, k=6 * k, where=same)[0]
+        ]
+    alike = index.nearest(centre, k=6 * k, where=others)[0]
+    most = max(1, -(-k // 3))
+    chosen: dict[str, Hit] = {}
+    count: dict[str, int] = {}
+    for hit in [*together, *alike]:
+        category = str(hit.attributes[label_by])
+        if len(chosen) < k and hit.id not in chosen and count.get(category, 0) < most:
+            chosen[hit.id] = hit
+            count[category] = count.get(category, 0) + 1
+    return Hits(tuple(chosen.values()), alike.total, "board+style" if boards else "style")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+class _Clock:
+    """Seconds of each stage, one after the other."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.perf_counter()
+        self.spent: dict[str, float] = {}
+
+    def end(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.spent[stage] = now - self.last
+        self.last = now
+
+    def seconds(self) -> dict[str, float]:
+        return {**self.spent, "total": self.last - self.start}

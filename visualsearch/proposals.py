@@ -1,0 +1,325 @@
+"""Where the objects of a picture are: boxes with scores, for shop-the-look and for regions of an index.
+
+`FINDERS` names the ways. "bundled" is a small class-agnostic detector that comes with the package; "saliency" needs no model at
+all; "grid" is the plain baseline. "torchvision:NAME" is any detector of torchvision (its weights are downloaded).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import EncoderError, MissingExtraError, UnknownNameError, UsageError
+from .resources import models_dir
+from .types import Box, Float32, Int64
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FINDER = "saliency"
+"""The finder that is used when the caller names none."""
+MOST = 10
+"""Boxes of a picture that are kept when the caller names no number."""
+OVERLAP = 0.5
+"""A box that shares more than this (intersection over union) with a better one is dropped."""
+INSIDE = 0.85
+"""A box of which more than this lies in a better one is dropped as a part of it, unless it is much smaller."""
+SMALLER = 0.25
+"""... that is: unless its area is below this share of the other's."""
+THINNEST = 0.02
+"""Boxes with a side below this share of the picture's are dropped: too little to search with."""
+SIDE = 384
+"""Pixels: the bundled detector's input. The picture is squashed to it, whatever its shape."""
+
+Finder = Callable[["Image"], "list[Proposal]"]
+
+
+class Proposal(NamedTuple):
+    """A box that may hold an object, and how sure the finder is (0..1)."""
+
+    box: Box
+    score: float
+
+
+def find(
+    picture: Image, finder: str = FINDER, *, most: int = MOST, sure: float | None = None
+) -> list[Proposal]:
+    """The objects of an upright RGB picture, surest first; at most `most`, maybe none.
+
+    `finder` is a name of FINDERS or "torchvision:NAME". `sure` (0..1) drops boxes that the finder is less sure of; None takes
+    the finder's own bound. Order is stable: the same picture gives the same list. Raises UnknownNameError, UsageError,
+    MissingExtraError, EncoderError.
+    """
+    if most < 1:
+        raise UsageError(f"at most {most} objects", "the number must be 1 or more", "Leave it out for 10")
+    found = load_finder(finder)(picture)
+    if sure is not None:
+        found = [p for p in found if p.score >= sure]
+    return thinned(found, most)
+
+
+def load_finder(name: str) -> Finder:
+    """The finder of that name: an upright RGB picture -> its proposals, in any order and number."""
+    family, _, rest = name.partition(":")
+    if family == "torchvision" and rest:
+        return _torchvision(rest)
+    if name not in FINDERS:
+        raise UnknownNameError("finder", name, [*FINDERS, "torchvision:NAME"])
+    return FINDERS[name]
+
+
+def thinned(found: list[Proposal], most: int = MOST) -> list[Proposal]:
+    """Proposals without repetitions and parts of one another, surest first, at most `most` (greedy suppression).
+
+    Boxes are clipped to the picture first; those without area or too thin to search with are dropped. Equal scores are
+    ordered by place, top left first, so that the order does not depend on the finder's.
+    """
+    if not found:
+        return []
+    boxes = np.clip(np.array([p.box for p in found], np.float64), 0.0, 1.0)
+    scores = np.array([p.score for p in found], np.float64)
+    order = np.lexsort((boxes[:, 0], boxes[:, 1], -scores))
+    sides = boxes[:, 2:] - boxes[:, :2]
+    order = order[(sides[order] >= THINNEST).all(1) & np.isfinite(scores[order])]
+    kept: list[int] = []
+    for at in order:
+        if len(kept) == most:
+            break
+        if kept and _repeats(boxes[at], boxes[kept]):
+            continue
+        kept.append(int(at))
+    return [Proposal(Box(*(float(v) for v in boxes[at])), float(scores[at])) for at in kept]
+
+
+def _repeats(box: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    shared, area, areas = _shared(box[None], others)
+    both = area[:, None] + areas[None] - shared
+    same = shared / np.maximum(both, 1e-12) > OVERLAP
+    part = (shared / np.maximum(area[:, None], 1e-12) > INSIDE) & (area[:, None] > SMALLER * areas[None])
+    return bool((same | part).any())
+
+
+def overlaps(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """Intersection over union of each of n with each of m boxes: (n, 4), (m, 4) -> (n, m) in 0..1."""
+    shared, areas_a, areas_b = _shared(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    found: NDArray[np.float64] = shared / np.maximum(areas_a[:, None] + areas_b[None] - shared, 1e-12)
+    return found
+
+
+def _shared(
+    a: NDArray[np.float64], b: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    corner = np.maximum(a[:, None, :2], b[None, :, :2])
+    size = np.clip(np.minimum(a[:, None, 2:], b[None, :, 2:]) - corner, 0, None)
+    return size.prod(2), (a[:, 2:] - a[:, :2]).prod(1), (b[:, 2:] - b[:, :2]).prod(1)
+
+
+REGIONS = 6
+"""Regions of a picture that an index keeps."""
+WHOLE_ALREADY = 0.8
+"""A region that shares more than this with the whole picture would only repeat the whole picture's row."""
+
+
+def region_boxes(picture: Image) -> list[Box]:
+    """The boxes of a picture that get rows of their own in an index with regions: at most REGIONS, none that is nearly all."""
+    found = find(picture, most=REGIONS)
+    return [p.box for p in found if (p.box.x1 - p.box.x0) * (p.box.y1 - p.box.y0) <= WHOLE_ALREADY]
+
+
+# -- the bundled detector -----------------------------------------------------------------------------------------
+SURE = 0.15
+"""Centre score below which the bundled detector's boxes are dropped: chosen with `bench look`."""
+
+
+def _bundled(picture: Image) -> list[Proposal]:
+    """Peaks of the detector's centre map, with the box that each of them tells."""
+    cells = cells_of([picture])[0]
+    heat = _squash(cells[0])
+    rows, columns = _peaks(heat)
+    scores = heat[rows, columns]
+    sure = scores >= SURE
+    rows, columns, scores = rows[sure], columns[sure], scores[sure]
+    grid = heat.shape[0]
+    reach = np.exp(np.clip(cells[1:5, rows, columns], -4, 4.5))
+    x, y = columns + 0.5, rows + 0.5
+    boxes = np.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], 1) / grid
+    return [Proposal(Box(*map(float, b)), float(s)) for b, s in zip(boxes, scores, strict=True)]
+
+
+def outlines(pictures: list[Image]) -> Float32:
+    """How much each place of the pictures belongs to an object: (n, 48, 48) float32 in 0..1, by the bundled detector."""
+    return np.stack([_squash(cells[5]) for cells in cells_of(pictures)])
+
+
+def cells_of(pictures: list[Image]) -> Float32:
+    """The bundled detector's map of each upright RGB picture: (n, 6, 48, 48) float32.
+
+    The channels are the centre's logit, the distances to left, top, right and bottom (logarithm, in cells), and the logit of
+    belonging to an object; models/finder/README.md tells how it was trained.
+    """
+    from PIL import Image as Pillow
+
+    squares = [p.resize((SIDE, SIDE), Pillow.Resampling.BILINEAR, reducing_gap=2.0) for p in pictures]
+    pixels = np.stack([np.asarray(s, np.uint8).transpose(2, 0, 1) for s in squares])
+    (cells,) = _session(models_dir() / "finder" / "finder.onnx").run(["cells"], {"pixels": pixels})
+    return np.asarray(cells, np.float32)
+
+
+_GUARD = threading.Lock()
+
+
+def _session(path: Path) -> Any:
+    with _GUARD:  # two threads that ask at once shall not load it twice
+        return _loaded(path)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no public base
+        raise EncoderError(f"{path} cannot be loaded", str(error), "Reinstall visualsearch") from error
+
+
+def _peaks(heat: Float32) -> tuple[Int64, Int64]:
+    """Cells that none of their eight neighbours exceeds."""
+    framed = np.pad(heat, 1, constant_values=-1.0)
+    around = np.stack(
+        [framed[y : y + heat.shape[0], x : x + heat.shape[1]] for y in range(3) for x in range(3)]
+    ).max(0)
+    rows, columns = np.nonzero(heat >= around)
+    return rows, columns
+
+
+def _squash(logits: Float32) -> Float32:
+    squashed: Float32 = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return squashed
+
+
+# -- without a model ----------------------------------------------------------------------------------------------
+SMALL = 96  # pixels, the longer side of the picture that saliency looks at
+GROUNDS = 6  # colours that stand for the ground
+
+
+def _saliency(picture: Image) -> list[Proposal]:
+    """Joined areas whose colour is far from the colours of the picture's border (in Lab), at several bounds.
+
+    The idea is that of boundary priors (Wei et al. 2012, "Geodesic Saliency Using Background Priors").
+    """
+    from PIL import Image as Pillow
+
+    scale = SMALL / max(picture.size)
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    small = picture.resize((size[0], size[1]), Pillow.Resampling.BOX)
+    lab = np.asarray(small.convert("LAB")).astype(np.float32)
+    lab[..., 1:] = np.where(lab[..., 1:] > 127, lab[..., 1:] - 256, lab[..., 1:])
+    border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
+    # the border's colours by their lightness: each group's mean is a colour of the ground
+    groups = np.array_split(border[np.argsort(border[:, 0], kind="stable")], GROUNDS)
+    colours = np.stack([g.mean(0) for g in groups if len(g)])
+    away = np.sqrt(((lab[:, :, None] - colours) ** 2).sum(3)).min(2)
+    found = []
+    for bound in np.unique(np.percentile(away, (60, 70, 80, 88, 94))):
+        if bound <= 1:
+            continue
+        labels, count = joined(away > bound)
+        for label in range(1, count + 1):
+            rows, columns = np.nonzero(labels == label)
+            share = len(rows) / labels.size
+            if not 0.002 < share < 0.6:
+                continue
+            height, width = labels.shape
+            x0, x1, y0, y1 = columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
+            filled = len(rows) / ((x1 - x0) * (y1 - y0))
+            contrast = float(away[rows, columns].mean()) / 100
+            score = float(min(1.0, contrast * np.sqrt(filled)))
+            found.append(Proposal(Box(x0 / width, y0 / height, x1 / width, y1 / height), score))
+    return found
+
+
+def joined(mask: NDArray[np.bool_]) -> tuple[Int64, int]:
+    """Areas of a (h, w) bool mask joined by sides: labels (h, w), 0 outside, 1 .. count inside, and the count.
+
+    Runs of a row are joined with the runs of the row above that they touch (union-find).
+    """
+    parent = [0]
+
+    def root(a: int) -> int:
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        return a
+
+    labels = np.zeros(mask.shape, np.int64)
+    for y, row in enumerate(mask):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            above = {root(int(a)) for a in np.unique(labels[y - 1, start:end]) if a} if y else set()
+            if above:
+                own = min(above)
+                for other in above:
+                    parent[other] = own
+            else:
+                own = len(parent)
+                parent.append(own)
+            labels[y, start:end] = own
+    roots = np.array([root(a) for a in range(len(parent))], np.int64)
+    numbers, labels = np.unique(roots[labels], return_inverse=True)
+    labels = labels.reshape(mask.shape)
+    if numbers[0] != 0:
+        labels = labels + 1
+    return labels, int(labels.max(initial=0))
+
+
+def _grid(picture: Image) -> list[Proposal]:
+    """Nine windows of half the picture's sides, three by three, all equally sure."""
+    at = (0.0, 0.25, 0.5)
+    return [Proposal(Box(x, y, x + 0.5, y + 0.5), 1.0) for y in at for x in at]
+
+
+FINDERS: Mapping[str, Finder] = MappingProxyType({"bundled": _bundled, "saliency": _saliency, "grid": _grid})
+
+
+# -- with a download ----------------------------------------------------------------------------------------------
+@lru_cache(maxsize=2)
+def _torchvision(name: str) -> Finder:
+    """A detection model of torchvision (BSD-3-Clause) with its default weights, as a finder."""
+    try:
+        import torch
+        from torchvision import models
+        from torchvision.transforms.functional import to_tensor
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"the finder 'torchvision:{name}' needs torchvision", "clip") from error
+    known = models.list_models(module=models.detection)
+    if name not in known:
+        raise UnknownNameError("torchvision detector", name, known)
+    try:
+        model = models.get_model(name, weights="DEFAULT").eval()
+    except OSError as error:
+        remedy = "Connect to the network once, or use the bundled finder (--finder bundled)"
+        raise EncoderError(f"the weights of {name} cannot be fetched", str(error), remedy) from error
+
+    def find_objects(picture: Image) -> list[Proposal]:
+        with torch.inference_mode():
+            found = model([to_tensor(picture)])[0]
+        scale = np.array([*picture.size, *picture.size], np.float32)
+        boxes = found["boxes"].numpy() / scale
+        return [
+            Proposal(Box(*map(float, box)), float(score))
+            for box, score in zip(boxes, found["scores"].numpy(), strict=True)
+            if score >= 0.3
+        ]
+
+    return find_objects
