@@ -31,6 +31,7 @@ from .lock import writing
 from .proposals import FINDER, region_boxes
 from .query import EXACT_ROWS, Snapshot, alive_rows, find, measured_recall
 from .types import (
+    Attributes,
     Box,
     Encoder,
     EncoderSpec,
@@ -255,6 +256,13 @@ class Index:
             with writer.commit():
                 writer.delete_pins(numbers)
         return missing
+
+    def update(self, name: str, attributes: Attributes) -> None:
+        """Replace the attributes of a pin; its picture and vectors stay. Raises UnknownNameError, LockedError."""
+        with self._writing() as writer:
+            pin = _pin(writer, name)
+            with writer.commit():
+                writer.touch_pin(pin.pin, pin.id, pin.uri, pin.source, pin.stamp, attributes, True)
 
     def compact(self) -> None:
         """Drop dead rows, merge segments and build the approximate index anew, all in one commit.
