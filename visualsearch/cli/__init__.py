@@ -23,11 +23,12 @@ from . import (
     models,
     remove,
     search,
+    serve,
     verify,
 )
 from .common import note
 
-COMMANDS = (demo, index, search, embed, info, remove, compact, verify, dedup, models, bench)
+COMMANDS = (demo, index, search, embed, info, remove, compact, verify, dedup, models, serve, bench)
 
 app = typer.Typer(
     name="visualsearch",

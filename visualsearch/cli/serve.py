@@ -1,0 +1,97 @@
+"""`visualsearch serve`: the HTTP API and the web page."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import Device, Folder, Model, PrecisionOption, note
+
+
+class KeyScope(StrEnum):
+    """What a new key may do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+def serve(
+    folder: Folder,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; anything but this machine's own needs API keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 8000,
+    new_key: Annotated[
+        KeyScope | None, typer.Option("--new-key", help="Make an API key, print it once, and end.")
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(help="With --new-key: the key ends after so many days.", min=0)
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Reading needs no key; writing does.")] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A host name to answer to; may be repeated."),
+    ] = None,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="Query addresses may lead into private networks. Take care."),
+    ] = False,
+    rate: Annotated[
+        float, typer.Option(help="Requests a second that one client may make; 0: no limit.", min=0)
+    ] = 100.0,
+    max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
+    queue: Annotated[
+        int, typer.Option(help="Picture queries that may wait; more are answered 429.", min=1)
+    ] = 32,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the web browser.")] = False,
+    model: Model = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Serve an index: a web page to search with, and an HTTP API (described at /docs).
+
+    Example: `visualsearch serve pins.index --open`
+    """
+    if new_key is not None:
+        _make_key(folder, new_key, days)
+        return
+    from ..errors import MissingExtraError
+
+    try:
+        from ..server.run import run
+        from ..server.settings import Settings
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"serving needs {error.name}", "serve") from error
+
+    def started(address: str) -> None:
+        note(f"serving {folder} at {address} (API: {address}docs); stop with Ctrl-C")
+        if show:
+            typer.launch(address)
+
+    settings = Settings(
+        rate=rate,
+        max_body=max_body,
+        queue=queue,
+        public=public,
+        hosts=tuple(name.lower() for name in allow_host or ()),
+        allow_private=allow_private,
+    )
+    run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
+
+
+def _make_key(folder: Path, scope: KeyScope, days: float | None) -> None:
+    from ..engine import Index
+    from ..server.keys import FILE, Scope, new_key
+
+    with Index.open(folder):  # only an index gets keys
+        token = new_key(folder / FILE, Scope(scope.value), days)
+    note(f"a key that may {scope.value}; it is shown this once, {FILE} has its hash only:")
+    print(token)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(serve)

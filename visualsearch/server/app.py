@@ -1,0 +1,108 @@
+"""The application: routes, limits, errors and the page over one open index."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+from visualsearch import __version__
+from visualsearch.engine import Index
+
+from .batching import BatchingEncoder
+from .keys import FILE, Keys
+from .limits import Gate, Watched
+from .metrics import Metrics
+from .openapi import describe
+from .problems import install
+from .routes import pin_routes, search_routes, system_routes
+from .service import Service
+from .settings import Settings
+
+log = logging.getLogger("visualsearch.server")
+
+
+def open_service(folder: Path, settings: Settings, encoder: Any = None, **options: Any) -> Service:
+    """The service over the index in `folder`; its encoder is loaded now. `options` as for `Index.open`."""
+    metrics = Metrics()
+    with Index.open(folder, encoder, **options) as index:
+        inner = index.encoder
+    batching = BatchingEncoder(inner, settings.batch, metrics.observe, metrics.batches.observe)
+    return Service(Index.open(folder, batching), batching, settings, metrics)
+
+
+def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
+    """The application over `service`, which it closes at the end. `keys`: default those of the index folder."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(_background(service))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="visualsearch",
+        version=__version__,
+        summary="Find pictures by picture, part of a picture, words, stored pins, or any mix.",
+        description="Names and meaning are those of the command line and of Python. Errors are RFC 9457 problem documents.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.state.settings = service.settings
+    app.state.keys = Keys(service.index.folder / FILE) if keys is None else keys
+    install(app)
+    for router in (search_routes, pin_routes, system_routes):
+        app.include_router(router)
+    _add_pages(app)
+    describe(app)
+    app.add_middleware(Gate, settings=service.settings, metrics=service.metrics)
+    app.add_middleware(Watched, metrics=service.metrics)  # the last added is the outermost
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    folder = Path(str(files("visualsearch.server") / "static"))
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(folder / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(folder / "docs.html")
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> FileResponse:
+        return FileResponse(folder / "icon.svg")
+
+    app.mount("/static", StaticFiles(directory=folder), "static")
+
+
+async def _background(service: Service) -> None:
+    """Warm up, then keep the gauges (live recall among them) up to date."""
+    try:
+        await service.pictures.run(service.warm)
+    except Exception:
+        log.exception("the model could not be warmed up; the server is not ready")
+        return
+    while True:
+        try:
+            await service.light.run(service.measure)
+        except Exception:
+            log.exception("the index could not be measured")
+        await asyncio.sleep(service.settings.recall_seconds)

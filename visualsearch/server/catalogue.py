@@ -1,0 +1,110 @@
+"""Questions of the page to the catalog: a page of pins, what the attributes hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from visualsearch.catalog import Pin, Reader
+from visualsearch.engine import Index
+from visualsearch.errors import UsageError
+from visualsearch.filters import parse
+
+from .schemas import AttributeOut, ValueOut
+
+SURVEYED = 200_000
+"""Attributes are summed up over at most so many pins."""
+MOST_VALUES = 40
+LONGEST = 60  # characters of a value to choose
+_NUMBERS = ("integer", "real")
+_MIX = 2_654_435_761  # Knuth, TAOCP 6.4: multiplication by it scatters consecutive numbers
+_COLUMNS = "pin, id, uri, source, hash, stamp, row, named, attributes"
+
+
+def pins(index: Index, where: str | None, sort: str | None, k: int, offset: int) -> tuple[list[Pin], int]:
+    """A page of the pins that a filter leaves, and how many these are.
+
+    `sort` is an attribute's name, with a leading "-" from high to low; without it, pins come well mixed.
+    """
+    with index.catalog.read() as reader:
+        condition, values = "1", ()
+        if where is not None:
+            chosen = parse(where, reader.names())
+            condition, values = chosen.sql, chosen.values  # type: ignore[assignment]
+        total = int(reader.db.execute(f"SELECT count(*) FROM pins p WHERE {condition}", values).fetchone()[0])
+        order, keys = _order(reader, sort)
+        found = reader.db.execute(
+            f"SELECT {_COLUMNS} FROM pins p WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",
+            (*values, *keys, k, offset),
+        )
+        return [_pin(row) for row in found], total
+
+
+def sort_key(sort: str, names: list[str]) -> tuple[str, bool]:
+    """The attribute to sort by, and whether from high to low. Raises UsageError for one that no pin has."""
+    name, down = (sort[1:], True) if sort.startswith("-") and sort not in names else (sort, False)
+    if name not in names:
+        known = ", ".join(names[:12])
+        raise UsageError(
+            f"cannot sort by {name!r}",
+            "no pin of this index has it",
+            f"Known: {known}" if known else "This index's pins have no attributes",
+        )
+    return name, down
+
+
+def summaries(index: Index) -> list[AttributeOut]:
+    """What every attribute holds, by name."""
+    with index.catalog.read() as reader:
+        table = f"(SELECT attributes FROM pins LIMIT {SURVEYED})"
+        found = reader.db.execute(
+            f"SELECT key, type, count(*), count(DISTINCT value), min(value), max(value), max(length(value))"
+            f" FROM {table}, json_each(attributes) WHERE type <> 'null' GROUP BY key, type ORDER BY key, 3 DESC"
+        ).fetchall()
+        rows: dict[str, list[Any]] = {}
+        for row in found:
+            rows.setdefault(row[0], []).append(row[1:])
+        return [_summary(reader, table, name, kinds) for name, kinds in rows.items()]
+
+
+def _summary(reader: Reader, table: str, name: str, kinds: list[Any]) -> AttributeOut:
+    count = sum(kind[1] for kind in kinds)
+    types = {kind[0] for kind in kinds}
+    if types <= set(_NUMBERS):
+        low, high = min(kind[3] for kind in kinds), max(kind[4] for kind in kinds)
+        return AttributeOut(name=name, kind="number", count=count, low=low, high=high)
+    distinct = sum(kind[2] for kind in kinds)
+    if types <= {"true", "false"}:
+        values = [ValueOut(value=kind[0] == "true", count=kind[1]) for kind in kinds]
+        return AttributeOut(name=name, kind="boolean", count=count, values=values)
+    # A value that most pins have for themselves, or a long one, is a text: nothing to choose from.
+    few = 1 < distinct <= MOST_VALUES or distinct <= count // 4
+    shared = distinct <= count // 2 or count < 8
+    if types == {"text"} and few and shared and kinds[0][5] <= LONGEST:
+        return AttributeOut(name=name, kind="category", count=count, values=_values(reader, table, name))
+    return AttributeOut(name=name, kind="text", count=count)
+
+
+def _values(reader: Reader, table: str, name: str) -> list[ValueOut]:
+    found = reader.db.execute(
+        f"SELECT value, count(*) FROM {table}, json_each(attributes) WHERE key = ? GROUP BY value"
+        f" ORDER BY 2 DESC, 1 LIMIT {MOST_VALUES}",
+        (name,),
+    )
+    return [ValueOut(value=value, count=count) for value, count in found]
+
+
+def _order(reader: Reader, sort: str | None) -> tuple[str, tuple[Any, ...]]:
+    if sort is None:
+        return f"(p.pin * {_MIX}) % 4294967296, p.pin", ()
+    name, down = sort_key(sort, reader.names())
+    if '"' in name or "\\" in name:
+        raise UsageError(f"cannot sort by {name!r}", "its name holds a quote or backslash")
+    path = f'$."{name}"'
+    value = "json_extract(p.attributes, ?)"
+    return f"{value} IS NULL, {value} {'DESC' if down else 'ASC'}, p.pin", (path, path)
+
+
+def _pin(row: Any) -> Pin:
+    pin, name, uri, source, digest, stamp, number, named, attributes = row
+    return Pin(pin, name, uri, source, digest, stamp, number, bool(named), json.loads(attributes))

@@ -1,0 +1,142 @@
+"""API keys: random, kept as hashes only, with a scope and perhaps an end.
+
+A key is 32 random bytes, so one SHA-256 is enough at rest: there is nothing to guess from. Keys stand in
+`keys.json` in the index folder, or in the environment variable VISUALSEARCH_KEYS as
+"read:HASH,write:HASH" with the SHA-256 (hex) of each key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+
+from visualsearch.errors import UsageError
+from visualsearch.vectors import storage_error
+
+FILE = "keys.json"
+VARIABLE = "VISUALSEARCH_KEYS"
+PREFIX = "vs_"
+
+
+class Scope(StrEnum):
+    """What a key allows; write includes read."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class Expired(Exception):  # noqa: N818 - caught by the one caller, never shown
+    """The key was good once."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key at rest: its name, SHA-256 (hex), scope, and when it was made and ends (Unix seconds)."""
+
+    name: str
+    hash: str
+    scope: Scope
+    created: float = 0.0
+    expires: float | None = None
+
+
+class Keys:
+    """The keys of a server; a changed file counts at once, no restart needed."""
+
+    def __init__(self, path: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.path = path
+        self._fixed = _from_environment(os.environ if environment is None else environment)
+        self._stamp: tuple[int, int] | None = None
+        self._keys: dict[str, Key] = {}
+        self._guard = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._current())
+
+    def scope_of(self, token: str, now: float | None = None) -> tuple[str, Scope] | None:
+        """Name and scope of the key, None when it is not known. Raises Expired."""
+        digest = sha256(token.encode("utf-8", "replace")).hexdigest()
+        found = None
+        for key in self._current().values():
+            if hmac.compare_digest(key.hash, digest):
+                found = key
+        if found is None:
+            return None
+        if found.expires is not None and found.expires <= (time.time() if now is None else now):
+            raise Expired
+        return found.name, found.scope
+
+    def _current(self) -> dict[str, Key]:
+        with self._guard:
+            try:
+                state = self.path.stat()
+                stamp = (state.st_mtime_ns, state.st_size)
+            except FileNotFoundError:
+                stamp = None
+            if stamp != self._stamp or not self._keys:
+                listed = read_keys(self.path) if stamp else []
+                self._keys = {key.name: key for key in [*self._fixed, *listed]}
+                self._stamp = stamp
+            return self._keys
+
+
+def read_keys(path: Path) -> list[Key]:
+    """The keys of a keys.json. Raises UsageError when it is damaged."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return [Key(**{**entry, "scope": Scope(entry["scope"])}) for entry in entries]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(
+            f"cannot read {path}",
+            f"it is not a list of keys ({error})",
+            "Restore it, or delete it and make new keys: visualsearch serve DIR --new-key read",
+        ) from error
+
+
+def new_key(path: Path, scope: Scope, days: float | None = None) -> str:
+    """Add a key to a keys.json (made with mode 600) and return it; it is not kept anywhere in the clear."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    now = time.time()
+    key = Key(
+        f"{scope.value}-{secrets.token_hex(4)}",
+        sha256(token.encode()).hexdigest(),
+        scope,
+        now,
+        None if days is None else now + 86_400 * days,
+    )
+    text = json.dumps([asdict(one) for one in [*read_keys(path), key]], indent=2) + "\n"
+    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return token
+
+
+def _from_environment(environment: Mapping[str, str]) -> list[Key]:
+    keys = []
+    for number, entry in enumerate(filter(None, environment.get(VARIABLE, "").split(",")), 1):
+        scope, _, digest = entry.strip().partition(":")
+        if scope not in set(Scope) or len(digest) != 64:
+            raise UsageError(
+                f"cannot read entry {number} of {VARIABLE}",
+                "it is not scope:sha256",
+                "Write read:HASH or write:HASH with the SHA-256 (hex) of a key",
+            )
+        keys.append(Key(f"environment-{number}", digest.lower(), Scope(scope)))
+    return keys

@@ -1,0 +1,235 @@
+"""What requests and answers look like: the OpenAPI document is made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from visualsearch.engine import DEFAULT_WEIGHTS
+
+MOST_WEIGHT = 100.0
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Words = Annotated[list[str], BeforeValidator(_listed), Field(json_schema_extra={"items": {"type": "string"}})]
+Crop = Annotated[list[float], Field(min_length=4, max_length=4)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class SearchRequest(_Strict):
+    """A query. Names and meaning are those of `visualsearch search` and `Index.search`."""
+
+    image: str | None = Field(
+        default=None,
+        description="The query picture: an http(s) address, `upload:HASH` (see /uploads), or `pin:ID` for the picture of a"
+        " stored pin.",
+        max_length=4000,
+    )
+    crop: Crop | None = Field(
+        default=None,
+        description="The part of the picture to search: left, top, right, bottom as fractions, or pixels when any is above 1.",
+    )
+    text: Words = Field(default=[], description="Words to look for.")
+    not_text: Words = Field(default=[], description="Words to keep away from.")
+    like: Words = Field(default=[], description="Ids of stored pins to look like.")
+    unlike: Words = Field(default=[], description="Ids of stored pins to keep away from.")
+    weights: dict[str, Annotated[float, Field(ge=0, le=MOST_WEIGHT)]] = Field(
+        default={}, description=f"Weights of the parts; the defaults are {dict(DEFAULT_WEIGHTS)}."
+    )
+    where: str | None = Field(
+        default=None,
+        description="Only pins whose attributes fit, such as \"price < 50 and color in ('red', 'blue')\".",
+        max_length=20_000,
+    )
+    k: int = Field(default=10, ge=1, description="How many results.")
+    offset: int = Field(default=0, ge=0, description="Skip this many results (for pages).")
+    min_score: float | None = Field(
+        default=None, ge=-1, le=1, description="Leave out results below this cosine."
+    )
+    sort: str | None = Field(
+        default=None,
+        max_length=200,
+        description="An attribute to order the best 200 matches by; with a leading - from high to low. Default: by score.",
+    )
+    include_seeds: bool = Field(default=False, description="Keep the query's own stored pins in the results.")
+
+
+class HitOut(BaseModel):
+    """One result. `uri` is given where it is a public address; the picture is served at `picture`."""
+
+    id: str
+    score: float = Field(description="Cosine, higher is better.")
+    box: list[float] = Field(description="The part that matched: left, top, right, bottom as fractions.")
+    attributes: dict[str, Any]
+    uri: str | None = None
+    picture: str = Field(
+        description="Where the picture is; add size=320 for a thumbnail of that longer side."
+    )
+
+
+class SearchResponse(BaseModel):
+    """Results, best first."""
+
+    hits: list[HitOut]
+    total: int = Field(description="How many pins were candidates: those that the filter leaves.")
+    plan: str = Field(description="How they were found.")
+    seconds: float = Field(description="Time in the engine.")
+    upload: str | None = Field(
+        default=None, description="Name of the query's picture, for `upload:NAME` in the next query."
+    )
+    more: bool = Field(description="Whether another page may follow.")
+
+
+class LookRequest(_Strict):
+    """A scene to find the objects of. Names and meaning are those of `Index.look`."""
+
+    image: str = Field(description="As in a query.", max_length=4000)
+    k: int = Field(default=5, ge=1, le=50, description="How many results for each object.")
+    boxes: list[Crop] | None = Field(
+        default=None,
+        max_length=16,
+        description="Search these parts instead of what is found; as `crop` in a query.",
+    )
+    most: int = Field(default=8, ge=1, le=16, description="At most so many objects.")
+    where: str | None = Field(default=None, max_length=20_000)
+    min_score: float | None = Field(default=None, ge=-1, le=1)
+
+
+class ObjectOut(BaseModel):
+    """An object of a scene."""
+
+    box: list[float]
+    score: float = Field(description="How sure the finder is, 0 to 1.")
+    label: str | None
+    label_from: str
+    hits: list[HitOut]
+
+
+class LookOut(BaseModel):
+    """The objects of a scene, surest first; `found` is false where the whole picture stands in."""
+
+    objects: list[ObjectOut]
+    found: bool
+    notes: list[str]
+    width: int
+    height: int
+    seconds: dict[str, float]
+    upload: str | None
+
+
+class UploadOut(BaseModel):
+    """An uploaded picture, kept in memory for a while."""
+
+    upload: str = Field(description="Its name: the SHA-256 of its bytes.")
+    width: int
+    height: int
+    seconds: float = Field(
+        description="It is forgotten when it was not used for so long, or sooner when others need room."
+    )
+
+
+class PinOut(BaseModel):
+    """A stored pin."""
+
+    id: str
+    attributes: dict[str, Any]
+    uri: str | None = None
+    picture: str
+    hash: str | None = Field(default=None, description="SHA-256 of the picture's file.")
+
+
+class PinsOut(BaseModel):
+    """A page of stored pins."""
+
+    pins: list[PinOut]
+    total: int
+    more: bool
+
+
+class NewPin(_Strict):
+    """A pin to add by the address of its picture."""
+
+    image: str = Field(description="http(s) address, or `upload:HASH`.", max_length=4000)
+    attributes: dict[str, Any] = {}
+
+
+class Changes(_Strict):
+    """New attributes of a pin; null removes one, others stay."""
+
+    attributes: dict[str, Any]
+
+
+class AttributeOut(BaseModel):
+    """What an attribute holds, for filters: a range of numbers, or the most common values."""
+
+    name: str
+    kind: str = Field(description="number, category, boolean or text")
+    count: int = Field(description="Pins that have it.")
+    low: float | None = None
+    high: float | None = None
+    values: list[ValueOut] = []
+
+
+class ValueOut(BaseModel):
+    """A value and how many pins have it."""
+
+    value: str | float | bool
+    count: int
+
+
+class AttributesOut(BaseModel):
+    """All attributes of the index."""
+
+    attributes: list[AttributeOut]
+
+
+class InfoOut(BaseModel):
+    """Figures of the index; as `visualsearch info --json`, without places of the server."""
+
+    pins: int
+    rows: int
+    regions: int
+    encoder: str
+    fingerprint: str
+    dim: int
+    text: bool
+    preset: str
+    recall: float | None
+    attributes: list[str]
+    version: str
+    limits: dict[str, float]
+
+
+class Health(BaseModel):
+    """`ok`, or what is missing."""
+
+    status: str
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457: what went wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class SessionIn(_Strict):
+    """A key to keep as a cookie."""
+
+    key: str = Field(max_length=200)
+
+
+class SessionOut(BaseModel):
+    """Whether keys are needed here, and what the caller may do."""
+
+    needed: bool
+    scope: str | None

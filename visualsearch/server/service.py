@@ -1,0 +1,502 @@
+"""What the routes do, free of HTTP: queries, pictures and changes over one index, within the settings' limits."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from visualsearch import images
+from visualsearch.catalog import Pin
+from visualsearch.engine import DEFAULT_WEIGHTS, Index
+from visualsearch.errors import PictureError, UnknownNameError, UsageError
+from visualsearch.images._sniff import sniff
+from visualsearch.sources import read
+from visualsearch.types import Box, Failure, Hit, Hits, Part, Query, Record
+from visualsearch.vectors import storage_error
+
+from . import catalogue, guard
+from .batching import BatchingEncoder
+from .metrics import Metrics
+from .problems import Kind, RefusedError
+from .schemas import (
+    AttributeOut,
+    HitOut,
+    LookOut,
+    LookRequest,
+    ObjectOut,
+    PinOut,
+    SearchRequest,
+    SearchResponse,
+)
+from .settings import Settings
+from .stores import Store, Uploads, picture_bytes
+from .work import Pool
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SIZES = (160, 240, 320, 480, 640, 960, 1280, 1920)
+"""Longer sides, in pixels, that pictures are served in; what is asked for is rounded up to one of them."""
+SORTED = 200
+"""Sorting by an attribute orders so many of the best matches."""
+PICTURES = "pictures"
+"""The folder in the index where pictures that came over HTTP are kept, named by their content."""
+MAX_ID = 500
+FORMATS = {"WEBP": "image/webp", "JPEG": "image/jpeg"}
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture ready to send."""
+
+    data: bytes
+    media_type: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class _Uploaded:
+    """A source of one picture that is at hand."""
+
+    record: Record
+    uri: str = "http uploads"
+    kind: str = "upload"
+
+    def count(self) -> int | None:
+        return 1
+
+    def __iter__(self) -> Iterator[Record | Failure]:
+        yield self.record
+
+
+class Service:
+    """One index and what serves it. `index` uses a BatchingEncoder, which ends with `close`."""
+
+    def __init__(self, index: Index, encoder: BatchingEncoder, settings: Settings, metrics: Metrics) -> None:
+        self.index, self.encoder, self.settings, self.metrics = index, encoder, settings, metrics
+        self.uploads = Uploads(settings.uploads_bytes, settings.uploads_seconds)
+        self.decoded: Store[str, Image] = Store(settings.decoded_bytes, picture_bytes)
+        self.thumbnails: Store[tuple[str, int, str], bytes] = Store(settings.thumbnail_bytes, len)
+        self.fetch = guard.fetch
+        self.pictures = Pool("picture", settings.threads, settings.queue)
+        self.fetches = Pool("fetch", 8, settings.queue)
+        self.light = Pool("search", 4, 4 * settings.queue)
+        self.thumbs = Pool("thumbnail", 4, 512)
+        self.writes = Pool("write", 1, 16)
+        self.ready = threading.Event()
+        self._summary: tuple[int, list[AttributeOut]] | None = None
+        self._info: tuple[int, dict[str, Any]] | None = None
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """All pools of threads."""
+        return (self.pictures, self.fetches, self.light, self.thumbs, self.writes)
+
+    def warm(self) -> None:
+        """Load the model and the vectors, so that no visitor waits for them."""
+        from PIL import Image as Pillow
+
+        size = self.encoder.spec.preprocessing.size
+        grey = Pillow.new("RGB", (size, size), (128, 128, 128))
+        self.index.run(Query((Part(image=grey),), k=1))
+        self.ready.set()
+
+    def close(self) -> None:
+        """Finish what runs."""
+        for pool in self.pools:
+            pool.close()
+        self.encoder.close()
+        self.index.close()
+
+    # -- searching ------------------------------------------------------------------------------------------------
+    async def look(self, wanted: LookRequest, data: bytes | None = None) -> LookOut:
+        """The objects of a scene."""
+        image: str | None = wanted.image
+        if data is None and image is not None and _is_web(image):
+            data, image = await self.fetches.run(self.fetched, image), None
+        scene = SearchRequest(image=None if data else image, crop=[0, 0, 1, 1])  # a crop: decoded in full
+        return await self.pictures.run(self._looked, wanted, scene, data)
+
+    def _looked(self, wanted: LookRequest, scene: SearchRequest, data: bytes | None) -> LookOut:
+        upload, picture = self._picture(scene, data)
+        found = self.index.look(
+            picture,
+            wanted.k,
+            boxes=wanted.boxes,
+            most=wanted.most,
+            where=wanted.where,
+            min_score=wanted.min_score,
+        )
+        self.metrics.observe("look", found.seconds.get("total", 0.0))
+        objects = [
+            ObjectOut(
+                box=list(one.box),
+                score=one.score,
+                label=one.label,
+                label_from=one.label_from,
+                hits=[hit_out(hit) for hit in one.hits],
+            )
+            for one in found
+        ]
+        width, height = found.size
+        return LookOut(
+            objects=objects,
+            found=found.found,
+            notes=list(found.notes),
+            width=width,
+            height=height,
+            seconds={stage: round(seconds, 5) for stage, seconds in found.seconds.items()},
+            upload=upload,
+        )
+
+    async def answer(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
+        """`search` in the threads that are for it; an address is fetched in threads of its own first."""
+        self.check(wanted, data)
+        if data is None and wanted.image is not None and _is_web(wanted.image):
+            data = await self.fetches.run(self.fetched, wanted.image)
+            wanted = wanted.model_copy(update={"image": None})
+        pool = self.light if data is None and wanted.image is None else self.pictures
+        return await pool.run(self.search, wanted, data)
+
+    def search(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
+        """Answer a query that `check` let pass; `data` is the file of its picture where that came with it."""
+        upload, picture = self._picture(wanted, data)
+        query = Query(
+            tuple(self._parts(wanted, picture)),
+            wanted.k,
+            wanted.offset,
+            wanted.where,
+            wanted.min_score,
+            wanted.include_seeds,
+        )
+        self.encoder.spent()
+        hits = self._sorted(query, wanted.sort) if wanted.sort else self.index.run(query)
+        self.metrics.observe("search", max(0.0, hits.seconds - self.encoder.spent()))
+        reach = min(hits.total, SORTED) if wanted.sort else hits.total
+        return SearchResponse(
+            hits=[hit_out(hit) for hit in hits],
+            total=hits.total,
+            plan=hits.plan,
+            seconds=round(hits.seconds, 5),
+            upload=upload,
+            more=len(hits) == wanted.k and wanted.offset + wanted.k < min(reach, self.settings.max_offset),
+        )
+
+    def check(self, wanted: SearchRequest, data: bytes | None) -> None:
+        """Raise what can be known to be wrong with a query before anything is computed."""
+        limits = self.settings
+        words = [*wanted.text, *wanted.not_text]
+        for what, given, most in (
+            ("k", wanted.k, limits.max_k),
+            ("offset", wanted.offset, limits.max_offset),
+            ("characters of text", max(map(len, words), default=0), limits.max_text),
+            ("parts of a query", len(words) + len(wanted.like) + len(wanted.unlike), limits.max_parts),
+        ):
+            if given > most:
+                raise UsageError(
+                    f"{what}: {given:,} asked for", f"at most {most:,} are taken", "Ask for less"
+                )
+        if data is not None and wanted.image is not None:
+            raise UsageError(
+                "two pictures were given", "the body and `image` each have one", "Give one of them"
+            )
+        if unknown := set(wanted.weights) - set(DEFAULT_WEIGHTS):
+            raise UnknownNameError("weight", min(unknown), DEFAULT_WEIGHTS)
+        if words and not self.index.spec.text:
+            raise UsageError(
+                "this index cannot be searched by words",
+                f"its encoder {self.index.spec.name!r} reads pictures only",
+                "Search by picture, or index with a model that knows words (run: visualsearch models)",
+            )
+        if wanted.crop is not None and data is None and wanted.image is None:
+            raise UsageError("a crop without a picture", "there is nothing to cut from", "Give a picture too")
+
+    def _parts(self, wanted: SearchRequest, picture: Image | None) -> Iterator[Part]:
+        weight = {**DEFAULT_WEIGHTS, **wanted.weights}
+        if picture is not None:
+            yield Part(weight["image"], image=picture, crop=Box(*wanted.crop) if wanted.crop else None)
+        for text in wanted.text:
+            yield Part(weight["text"], text=text)
+        for text in wanted.not_text:
+            yield Part(-weight["not_text"], text=text)
+        for pin in wanted.like:
+            yield Part(weight["like"], like=pin)
+        for pin in wanted.unlike:
+            yield Part(-weight["unlike"], like=pin)
+
+    def _sorted(self, query: Query, sort: str) -> Hits:
+        with self.index.catalog.read() as reader:
+            name, down = catalogue.sort_key(sort, reader.names())
+        hits = self.index.run(replace(query, k=SORTED, offset=0))
+        having = [hit for hit in hits if _orderable(hit.attributes.get(name))]
+        having.sort(key=lambda hit: _order(hit.attributes[name]), reverse=down)
+        rest = [hit for hit in hits if not _orderable(hit.attributes.get(name))]
+        page = slice(query.offset, query.offset + query.k)
+        return replace(hits, items=tuple([*having, *rest][page]))
+
+    # -- pictures -------------------------------------------------------------------------------------------------
+    def _picture(self, wanted: SearchRequest, data: bytes | None) -> tuple[str | None, Image | None]:
+        """Name and pixels of the query's picture; in full where it is going to be cropped."""
+        whole = wanted.crop is not None
+        if data is not None:
+            picture = self.decode(data, whole)
+            return self.uploads.keep(data), picture
+        if wanted.image is None:
+            return None, None
+        scheme, _, name = wanted.image.partition(":")
+        if scheme == "upload":
+            return name, self.decode(self.uploads.get(name), whole)
+        if scheme == "pin":
+            return None, self.decode(self.pin_file(self.pin(name)), whole)
+        raise UsageError(
+            "the query's picture cannot be found",
+            "`image` is neither an http(s) address nor upload:HASH nor pin:ID",
+            "Send the picture itself, or its address",
+        )
+
+    def fetched(self, url: str) -> bytes:
+        """The picture file at an address, never from inside the server's own network."""
+        limits = self.settings
+        allowed = (lambda _address: True) if limits.allow_private else guard.is_global
+        return self.fetch(url, max_bytes=limits.max_body, timeout=limits.fetch_seconds, allowed=allowed)
+
+    def decode(self, data: bytes, whole: bool) -> Image:
+        """The picture in a file, in full where `whole`, else as large as the encoder needs."""
+        key = sha256(data).hexdigest()
+        kept = self.decoded.get(key)
+        if kept is not None:
+            return kept
+        target = None if whole else self.encoder.spec.preprocessing.size
+        with self.metrics.stage("decode"):
+            picture = images.decode(data, max_pixels=self.settings.max_pixels, target=target)
+        if whole:
+            self.decoded.put(key, picture)
+        return picture
+
+    def upload(self, data: bytes) -> tuple[str, int, int]:
+        """Keep a picture for queries to come: its name, width and height."""
+        picture = self.decode(data, whole=True)
+        return self.uploads.keep(data), picture.width, picture.height
+
+    def upload_picture(self, name: str, size: int | None, form: str) -> Thumbnail:
+        """An uploaded picture, scaled down and made anew."""
+        data = self.uploads.get(name)
+        return self._thumbnail(name, size, form, lambda: data)
+
+    def pin_picture(self, pin: Pin, size: int | None, form: str) -> Thumbnail:
+        """A pin's picture, scaled down and made anew. Raises RefusedError when its file cannot be read."""
+        return self._thumbnail(_version(pin), size, form, lambda: self.pin_file(pin))
+
+    def etag(self, pin: Pin, size: int | None, form: str) -> str:
+        """The ETag that `pin_picture` would have."""
+        return _etag(_version(pin), _rounded(size), form)
+
+    def pin_file(self, pin: Pin) -> bytes:
+        """The bytes of a pin's picture. Raises RefusedError, which does not tell where it is."""
+        try:
+            return read(pin.uri)
+        except PictureError as error:
+            raise RefusedError(
+                Kind.NO_PICTURE,
+                f"the picture of pin {pin.id!r} cannot be read",
+                "its file is gone or its host does not answer",
+                "Index its source again",
+            ) from error
+
+    def _thumbnail(self, version: str, size: int | None, form: str, load: Any) -> Thumbnail:
+        rounded = _rounded(size)
+        key = (version, rounded, form)
+        data = self.thumbnails.get(key)
+        if data is None:
+            with self.metrics.stage("thumbnail"):
+                try:
+                    data = images.thumbnail(load(), rounded, form, 82)
+                except PictureError as error:
+                    raise RefusedError(
+                        Kind.NO_PICTURE, "the picture cannot be read", error.why, error.remedy
+                    ) from error
+            self.thumbnails.put(key, data)
+        return Thumbnail(data, FORMATS[form], _etag(version, rounded, form))
+
+    # -- pins -----------------------------------------------------------------------------------------------------
+    def pin(self, name: str) -> Pin:
+        """The pin of that id. Raises RefusedError."""
+        with self.index.catalog.read() as reader:
+            pin = reader.by_id(name)
+        if pin is None:
+            raise RefusedError(
+                Kind.NOT_FOUND, f"there is no pin {name[:MAX_ID]!r}", "", "Search first to learn the ids"
+            )
+        return pin
+
+    def put(
+        self, name: str | None, data: bytes, attributes: Mapping[str, Any], new: bool
+    ) -> tuple[Pin, bool]:
+        """Add a pin, or replace its picture and attributes; the pin, and whether it is new.
+
+        The picture is kept in the index folder, named by its content. Without a name the content gives one.
+        """
+        digest = sha256(data).hexdigest()
+        name = f"upload-{digest[:16]}" if name is None else name
+        if not name.strip() or len(name) > MAX_ID or not name.isprintable():
+            raise UsageError(
+                "this id cannot be used", f"an id has 1 to {MAX_ID} printable characters", "Choose another"
+            )
+        form = sniff(data)
+        picture = images.decode(data, max_pixels=self.settings.max_pixels)  # before anything is written
+        del picture
+        with self.index.catalog.read() as reader:
+            old = reader.by_id(name)
+        if old is not None and new:
+            raise RefusedError(
+                Kind.EXISTS, f"there is a pin {name!r} already", "", "Use PUT /pins/ID to replace it"
+            )
+        path = self._kept(f"{digest}.{form.name.lower() if form else 'picture'}", data)
+        record = Record(name, str(path), lambda: data, dict(attributes), named=True, stamp=digest)
+        with self.metrics.stage("write"):
+            report = self.index.add(_Uploaded(record), max_pixels=self.settings.max_pixels, workers=1)
+        if report.failed:
+            failure = report.failures[0]
+            raise PictureError("the picture", failure.reason, failure.remedy)
+        if old is not None:
+            self._tidy(old.uri)
+        return self.pin(name), old is None
+
+    def change(self, name: str, attributes: Mapping[str, Any]) -> Pin:
+        """Set attributes of a pin; None removes one."""
+        pin = self.pin(name)
+        merged = {**pin.attributes, **attributes}
+        kept = {key: value for key, value in merged.items() if key not in attributes or value is not None}
+        with self.metrics.stage("write"):
+            self.index.update(name, kept)
+        return self.pin(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a pin, and its picture where that is kept here."""
+        pin = self.pin(name)
+        with self.metrics.stage("write"):
+            self.index.remove([name])
+        self._tidy(pin.uri)
+
+    def _kept(self, name: str, data: bytes) -> Path:
+        path = self.index.folder.absolute() / PICTURES / name
+        aside = path.with_name(f".{name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            if not path.exists():
+                aside.write_bytes(data)
+                aside.replace(path)
+        except OSError as error:
+            raise storage_error(path, error) from error
+        return path
+
+    def _tidy(self, uri: str) -> None:
+        """Delete a kept picture that no pin has any more."""
+        path = Path(uri)
+        if path.parent != self.index.folder.absolute() / PICTURES:
+            return
+        with self.index.catalog.read() as reader:
+            if reader.by_uri(uri) is None:
+                path.unlink(missing_ok=True)
+
+    # -- the whole index ------------------------------------------------------------------------------------------
+    @property
+    def state(self) -> int:
+        """The index's state; it grows with every change."""
+        with self.index.catalog.read() as reader:
+            return reader.state
+
+    def attributes(self) -> list[AttributeOut]:
+        """What the attributes hold; remembered until the index changes."""
+        state = self.state
+        if self._summary is None or self._summary[0] != state:
+            self._summary = (state, catalogue.summaries(self.index))
+        return self._summary[1]
+
+    def info(self) -> dict[str, Any]:
+        """Figures of the index, recall measured; remembered until the index changes."""
+        state = self.state
+        if self._info is None or self._info[0] != state:
+            self._info = (state, self.index.info())
+        return self._info[1]
+
+    def measure(self) -> None:
+        """Bring the gauges up to date."""
+        info, gauges = self.info(), self.metrics
+        gauges.pins.set(info["pins"])
+        gauges.rows.set(info["rows"])
+        gauges.disk.set(info["disk_bytes"])
+        gauges.recall.set(1.0 if info["recall"] is None else info["recall"])
+        for pool in self.pools:
+            gauges.pending.labels(pool.name).set(pool.pending)
+        for name, store in (
+            ("uploads", self.uploads.store),
+            ("decoded", self.decoded),
+            ("thumbnails", self.thumbnails),
+        ):
+            gauges.cache.labels(name).set(store.bytes)
+
+
+# -- at the edge --------------------------------------------------------------------------------------------------
+def hit_out(hit: Hit) -> HitOut:
+    """A hit as it is sent."""
+    return HitOut(
+        id=hit.id,
+        score=hit.score,
+        box=list(hit.box),
+        attributes=dict(hit.attributes),
+        uri=_public(hit.uri),
+        picture=picture_url(hit.id),
+    )
+
+
+def pin_out(pin: Pin) -> PinOut:
+    """A pin as it is sent."""
+    return PinOut(
+        id=pin.id,
+        attributes=pin.attributes,
+        uri=_public(pin.uri),
+        picture=picture_url(pin.id),
+        hash=pin.hash.hex() if pin.hash else None,
+    )
+
+
+def picture_url(name: str) -> str:
+    """Where a pin's picture is served."""
+    return f"/pins/{quote(name, safe='')}/picture"
+
+
+def _public(uri: str) -> str | None:
+    """A web address as it is; a place on the server is nobody's business."""
+    return uri if _is_web(uri) else None
+
+
+def _is_web(image: str) -> bool:
+    return image.lower().startswith(("http://", "https://"))
+
+
+def _version(pin: Pin) -> str:
+    return pin.hash.hex() if pin.hash else f"pin-{pin.pin}-{pin.row}"
+
+
+def _rounded(size: int | None) -> int:
+    return next((known for known in SIZES if size is not None and known >= size), SIZES[-1])
+
+
+def _etag(version: str, size: int, form: str) -> str:
+    return f'"{version[:20]}-{size}-{form.lower()}"'
+
+
+def _orderable(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Numbers before texts, each in their own order."""
+    return (isinstance(value, str), value.casefold() if isinstance(value, str) else value)
