@@ -22,7 +22,7 @@ LAYERS = (
     {"query", "checks"},
     {"adapters", "indexer", "report"},
     {"engine"},
-    {"dedup", "look", "quality"},
+    {"dedup", "look", "look_page", "quality"},
     {"cli", "server", "__main__", "__init__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

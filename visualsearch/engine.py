@@ -522,6 +522,17 @@ class Index:
             goes_with=goes_with,
         )
 
+    def complete(
+        self, pin: str, k: int = 5, *, label_by: str = "category", where: str | None = None
+    ) -> Hits:
+        """Pins of other categories that go with a stored pin: of its board first, then alike in colour and texture.
+
+        A first version: it knows nothing of taste, season or fit. Raises UnknownNameError, UsageError, FilterError.
+        """
+        from .look import complete_pin
+
+        return complete_pin(self, pin, k, label_by, where)
+
     def words(self, vocabulary: Sequence[str] | None = None) -> Words:
         """The vectors of a vocabulary (None: the built-in one), encoded at the first call. Raises EncoderError."""
         from .naming import VOCABULARY, Words
@@ -541,6 +552,11 @@ class Index:
         """Names of the attributes that pins have."""
         with self.catalog.read() as reader:
             return list(reader.names())
+
+    def attributes_of(self, pin: str) -> Mapping[str, Any]:
+        """The attributes of a stored pin. Raises UnknownNameError."""
+        with self.catalog.read() as reader:
+            return dict(_pin(reader, pin).attributes)
 
     def uris(self, ids: Sequence[str]) -> dict[str, str]:
         """Where the pictures of these pins are: id -> uri. Raises UnknownNameError."""

@@ -162,7 +162,8 @@ def shop(
         )
     matching = None
     if goes_with:
-        matching = complete(index, vectors, [n.text for n in names if n], objects, goes_with, label_by, where)
+        present = [name.text for name in names if name]
+        matching = complete(index, vectors, present, _boards(objects), goes_with, label_by, where)
         clock.end("complete")
     return Look(objects, picture.size, found, tuple(notes), matching, clock.seconds())
 
@@ -247,40 +248,33 @@ def complete(
     index: Index,
     vectors: Float32,
     categories: Sequence[str],
-    objects: Sequence[LookObject],
+    boards: Sequence[str],
     k: int,
     label_by: str = "category",
     where: str | None = None,
 ) -> Hits:
-    """k pins of other categories than those present: what goes with it, in a first, plain sense.
+    """k pins of other categories than `categories` that go with it, in a first, plain sense.
 
-    Pins that share a board (attribute `board`) with the best hits of the objects come first: people put them together. The
-    rest is filled with pins that look alike in colour and texture, as far as the encoder's vector has it: the pins of other
-    categories nearest to the mean of the objects' vectors. At most a third of the places go to one category. It knows
-    nothing of taste, season or fit.
+    Pins that are on one of `boards` (attribute `board`) come first: people put them together. The rest is filled with pins
+    that look alike in colour and texture, as far as the encoder's vector has it: the pins of other categories nearest to
+    the mean of `vectors`, (n, d) float32. At most a third of the places go to one category. It knows nothing of taste,
+    season or fit. Raises UsageError when no pin has the attribute `label_by`.
     """
-    present = sorted(set(categories))
-    known = index.attributes()
-    if label_by not in known:
-        why = f"no pin of this index has the attribute {label_by!r}"
+    if label_by not in index.attributes():
+        why = f"no pin of this index has the attribute {label_by!r}, which tells what belongs together"
         raise UsageError("cannot complete the look", why, "Name another attribute, or add it with a manifest")
     others = f"`{label_by}` is not null"
-    if present:
-        others += f" and `{label_by}` not in ({', '.join(_quoted(name) for name in present)})"
+    if categories:
+        others += f" and `{label_by}` not in ({', '.join(_quoted(name) for name in sorted(set(categories)))})"
     if where is not None:
         others = f"({where}) and {others}"
     centre = vectors.mean(0, keepdims=True)
     centre /= np.linalg.norm(centre)
-    boards = sorted(
-        {b for one in objects for hit in one.hits[:1] if isinstance(b := hit.attributes.get("board"), str)}
-    )
     together: list[Hit] = []
     if boards:
-        same = f"{others} and board in ({', '.join(_quoted(name) for name in boards)})"
-        together = [
-            replace(hit, signals={**hit.signals, "board": 1.0})
-            for hit in index.nearest(centre, k=6 * k, where=same)[0]
-        ]
+        same = f"{others} and board in ({', '.join(_quoted(name) for name in sorted(set(boards)))})"
+        found = index.nearest(centre, k=6 * k, where=same)[0]
+        together = [replace(hit, signals={**hit.signals, "board": 1.0}) for hit in found]
     alike = index.nearest(centre, k=6 * k, where=others)[0]
     most = max(1, -(-k // 3))
     chosen: dict[str, Hit] = {}
@@ -291,6 +285,29 @@ def complete(
             chosen[hit.id] = hit
             count[category] = count.get(category, 0) + 1
     return Hits(tuple(chosen.values()), alike.total, "board+style" if boards else "style")
+
+
+def complete_pin(
+    index: Index, pin: str, k: int, label_by: str = "category", where: str | None = None
+) -> Hits:
+    """See `Index.complete`."""
+    attributes = index.attributes_of(pin)
+    category, board = attributes.get(label_by), attributes.get("board")
+    return complete(
+        index,
+        index.vectors([pin]),
+        [category] if isinstance(category, str) else [],
+        [board] if isinstance(board, str) else [],
+        k,
+        label_by,
+        f"id != {_quoted(pin)}" + (f" and ({where})" if where is not None else ""),
+    )
+
+
+def _boards(objects: Sequence[LookObject]) -> list[str]:
+    """The boards of each object's best hit."""
+    best = [hit.attributes.get("board") for one in objects for hit in one.hits[:1]]
+    return [board for board in best if isinstance(board, str)]
 
 
 def _quoted(text: str) -> str:

@@ -84,13 +84,14 @@ def write_page(
     footnote: str = "",
     facts: Sequence[str] | None = None,
     picture: Loader | None = None,
+    hero: str = "",
 ) -> Path:
     """Write `sections` to `path` as one HTML file, replacing it whole, and return its path.
 
     `lead` stands under the title, `footnote` at the end. `facts` names the attributes to show with a result
     (default: the first four). `picture` fetches the picture of a pin's uri (default:
-    `visualsearch.sources.read`). A picture that cannot be read is shown as an empty tile with the reason.
-    Raises StorageError when the file cannot be written.
+    `visualsearch.sources.read`). `hero` is finished HTML for the place between the title and the sections. A
+    picture that cannot be read is shown as an empty tile with the reason. Raises StorageError when the file cannot be written.
     """
     path = Path(path)
     page = _Page(sections, facts, picture or read)
@@ -101,7 +102,7 @@ def write_page(
         # file names may hold bytes that are no text; such characters are shown as "?"
         with aside.open("w", encoding="utf-8", errors="replace") as file:
             file.write(head.replace("{{title}}", escape(title)))
-            file.writelines(page.content(title, lead, footnote))
+            file.writelines(page.content(title, lead, footnote, hero))
             file.write(tail)
         aside.replace(path)
     except OSError as error:
@@ -127,9 +128,10 @@ class _Page:
         self.written: dict[str, str] = {}  # digest of a thumbnail -> its element's id
         self.known = {hit.id: hit.uri for section in sections for hit in section.hits or ()}
 
-    def content(self, title: str, lead: str, footnote: str) -> Iterator[str]:
+    def content(self, title: str, lead: str, footnote: str, hero: str = "") -> Iterator[str]:
         yield f'<header class="wrap"><h1>{escape(title)}</h1>'
         yield f'<p class="lead">{escape(lead)}</p></header>\n' if lead else "</header>\n"
+        yield hero
         if len(self.sections) > 1:
             links = (
                 f'<li><a href="#q{number}">{escape(section.title)}</a></li>'

@@ -20,6 +20,7 @@ from . import (
     embed,
     index,
     info,
+    look,
     models,
     remove,
     search,
@@ -28,7 +29,7 @@ from . import (
 )
 from .common import note
 
-COMMANDS = (demo, index, search, embed, info, remove, compact, verify, dedup, models, serve, bench)
+COMMANDS = (demo, index, search, look, embed, info, remove, compact, verify, dedup, models, serve, bench)
 
 app = typer.Typer(
     name="visualsearch",

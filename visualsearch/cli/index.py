@@ -47,6 +47,14 @@ def index(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove pins of these sources whose pictures are gone.")
     ] = False,
+    regions: Annotated[
+        bool | None,
+        typer.Option(
+            "--regions/--no-regions",
+            help="Index the objects inside the pictures too; remembered by the index.",
+            show_default=False,
+        ),
+    ] = None,
     check_content: Annotated[
         bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
     ] = False,
@@ -75,7 +83,9 @@ def index(
                         bar.update(p.seen, p.failed, p.total, p.stages)  # type: ignore[attr-defined]
 
                 try:
-                    report = opened.add(source, settings=settings, progress=tell, preset=preset)
+                    report = opened.add(
+                        source, settings=settings, progress=tell, preset=preset, regions=regions
+                    )
                 except KeyboardInterrupt:
                     note(
                         f"stopped; the {len(opened):,} pins committed to {to} are kept. Run the same command again to go on."

@@ -1,0 +1,169 @@
+"""`visualsearch look`: shop the look."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import AsJson, Device, Folder, Model, PrecisionOption, emit, note, open_index, plain, show_hits
+
+if TYPE_CHECKING:
+    from ..look import Look
+
+
+def look(
+    folder: Folder,
+    scene: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SCENE", help="The picture: a file, a URL, or - for stdin.", show_default=False
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", "--k", help="How many results for each object.", min=1)] = 5,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X0,Y0,X1,Y1",
+            help="Look at this part instead of finding objects: fractions, or pixels when any is above 1. May be repeated.",
+        ),
+    ] = None,
+    most: Annotated[int, typer.Option(help="At most this many objects.", min=1)] = 8,
+    finder: Annotated[
+        str | None,
+        typer.Option(
+            help="What finds the objects: bundled, saliency, grid, torchvision:NAME.", show_default=False
+        ),
+    ] = None,
+    sure: Annotated[
+        float | None,
+        typer.Option(help="Leave out objects that the finder is less sure of (0 to 1).", min=0, max=1),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="EXPR", help="Only pins whose attributes fit, as in `search`.")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Leave out results below this cosine (-1 to 1).")
+    ] = None,
+    label_by: Annotated[
+        str, typer.Option(metavar="NAME", help="The attribute that says what kind of thing a pin is.")
+    ] = "category",
+    word: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD", help="A name that objects may get, for models that know words; repeat it."
+        ),
+    ] = None,
+    prefer: Annotated[
+        float | None,
+        typer.Option(help="What results of the object's own kind gain in rank, in cosine.", min=0),
+    ] = None,
+    repeat: Annotated[
+        bool, typer.Option("--repeat", help="A pin may be a result of several objects.")
+    ] = False,
+    diversity: Annotated[
+        float, typer.Option(help="0: the most alike; towards 1: the most varied.", min=0, max=1)
+    ] = 0.0,
+    goes_with: Annotated[
+        int, typer.Option(metavar="N", help="Also N pins of other categories that go with it.", min=0)
+    ] = 0,
+    pin: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Instead of a scene: what goes with this stored pin (-k many)."),
+    ] = None,
+    model: Model = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: AsJson = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a web page on which the objects can be clicked."),
+    ] = None,
+) -> None:
+    """Shop the look: find the objects of a picture and search each of them.
+
+    Example: `visualsearch look pins.index living-room.jpg -k 5 --goes-with 6 --html look.html`
+    """
+    from .. import images
+    from ..errors import UsageError
+    from ..proposals import FINDER
+
+    if (scene is None) == (pin is None):
+        raise UsageError(
+            "nothing to look at" if scene is None else "both a scene and a pin",
+            "one of SCENE and --pin is needed",
+            "Example: visualsearch look pins.index living-room.jpg",
+        )
+    if scene is None or pin is not None:
+        _goes_with(folder, str(pin), k, label_by, where, as_json)
+        return
+    picture = images.load(sys.stdin.buffer.read() if scene == "-" else scene)
+    boxes = [images.parse_crop(text, picture.size) for text in box] if box else None
+    with open_index(folder, model, device=device, precision=precision) as opened:
+        found = opened.look(
+            picture,
+            k,
+            boxes=boxes,
+            most=most,
+            finder=finder or FINDER,
+            sure=sure,
+            where=where,
+            min_score=min_score,
+            label_by=label_by,
+            vocabulary=word or None,
+            prefer=prefer,
+            repeat=repeat,
+            diversity=diversity,
+            goes_with=goes_with,
+        )
+    if html is not None:
+        from ..look_page import write_look
+        from ..report import command_line
+
+        name = "stdin" if scene == "-" else scene
+        write_look(
+            html,
+            picture,
+            found,
+            command=command_line(["visualsearch", *sys.argv[1:]]),
+            title=_title(name),
+            where=where,
+        )
+        note(f"results: {html.resolve()}")
+    for sentence in found.notes:
+        note(sentence)
+    if as_json:
+        emit(found.to_dict())
+    elif html is None:
+        _show(found)
+
+
+def _goes_with(folder: Path, pin: str, k: int, label_by: str, where: str | None, as_json: bool) -> None:
+    with open_index(folder) as opened:
+        hits = opened.complete(pin, k, label_by=label_by, where=where)
+    if as_json:
+        emit({"pin": pin, "goes_with": [hit.to_dict() for hit in hits], "plan": hits.plan})
+    else:
+        show_hits(hits)
+
+
+def _title(name: str) -> str:
+    return f"Shop the look: {Path(name).name}"
+
+
+def _show(found: Look) -> None:
+    for number, one in enumerate(found, 1):
+        place = ",".join(f"{v:.2f}" for v in one.box)
+        print(f"{number}. {plain(one.label or 'object')}  at {place}  ({one.score:.2f})")
+        show_hits(one.hits)
+        print()
+    if found.goes_with is not None:
+        print("goes with it")
+        show_hits(found.goes_with)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(look)

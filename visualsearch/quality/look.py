@@ -1,0 +1,361 @@
+"""How well a scene's objects find their own: proposals, crops, the whole look, regions, and speed.
+
+Scenes are composed (`look_scenes`) from objects and grounds that the bundled detector never saw; the index holds the
+objects' product shots among thousands of other pictures. Everything runs through the public `Index`. Scenes that ship
+with the package, with their true boxes, are measured too.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from PIL.Image import Image as Picture
+
+from visualsearch.crops import STYLE, CropStyle, Shape
+from visualsearch.engine import Index, open_or_create
+from visualsearch.errors import UnknownNameError, UsageError
+from visualsearch.images import load
+from visualsearch.look import PREFER, Look
+from visualsearch.proposals import FINDER, MOST, find, overlaps
+from visualsearch.quality.data import Data
+from visualsearch.quality.look_scenes import (
+    Piece,
+    Placed,
+    Recipe,
+    Scene,
+    Split,
+    compose,
+    cut,
+    grounds,
+    pieces,
+    product_shot,
+)
+from visualsearch.resources import models_dir
+from visualsearch.types import WHOLE, Box, Encoder, Float32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOUND = 0.5
+"""Intersection over union from which a box counts as found (Everingham et al. 2010, the PASCAL VOC challenge)."""
+SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+STYLES: Mapping[str, CropStyle] = MappingProxyType(
+    {
+        "crop as it is": CropStyle(Shape.AS_IS),
+        "squashed": CropStyle(Shape.SQUASH),
+        "square by context": CropStyle(Shape.CONTEXT),
+        "padded white": CropStyle(Shape.WHITE),
+        "padded white, margin 5 %": CropStyle(Shape.WHITE, 0.05),
+        "padded white, margin 10 %": CropStyle(Shape.WHITE, 0.10),
+        "padded white, margin 25 %": CropStyle(Shape.WHITE, 0.25),
+        "padded edge colour": CropStyle(Shape.EDGE),
+        "padded white, whole x 0.1": CropStyle(Shape.WHITE, 0.0, 0.1),
+        "padded white, whole x 0.25": CropStyle(Shape.WHITE, 0.0, 0.25),
+    }
+)
+FINDERS = ("saliency", "grid")
+SMALL = Recipe(low=0.08, high=0.20)
+LARGE_INDEX = 100_000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a task's table: what was tried, and its figures by name."""
+
+    task: str
+    what: str
+    values: Mapping[str, float]
+    count: int
+
+
+@dataclass
+class LookBench:
+    """What the tasks share. `work` keeps the index between runs; `scenes` is how many are composed for each task."""
+
+    encoder: Encoder
+    data: Data
+    work: Path
+    scenes: int = 120
+    others: int | None = None
+    seed: int = 7
+    tell: Callable[[str], None] = field(default=lambda _: None)
+
+    @cached_property
+    def objects(self) -> list[Piece]:
+        """The measuring split's objects that could be cut out."""
+        found = [p for p in pieces(self.data, Split.MEASURE, sample_objects()) if cut(p) is not None]
+        if len(found) < 10:
+            raise UsageError(
+                f"only {len(found)} objects to compose scenes from",
+                "the picture sets are not there",
+                "Run: apt-get install tuxpaint-stamps-default; more sets: visualsearch bench quality",
+            )
+        return found
+
+    @cached_property
+    def composed(self) -> list[Scene]:
+        """Scenes of 3 to 6 objects at 8 to 60 % of the side."""
+        return list(self.compose(Recipe(), self.seed))
+
+    def compose(self, recipe: Recipe, seed: int) -> Iterator[Scene]:
+        """`scenes` scenes by a recipe; the same seed gives the same scenes."""
+        behind = grounds(self.data, Split.MEASURE)
+        if not behind[0] and not behind[1]:
+            raise UsageError(
+                "no ground to compose scenes on",
+                "no wallpaper is installed",
+                "apt-get install mate-backgrounds",
+            )
+        for number in range(self.scenes):
+            yield compose(self.objects, behind, np.random.default_rng((seed, number)), recipe)
+
+    @cached_property
+    def gallery(self) -> Index:
+        """An index of all product shots among other pictures; kept in `work`, so a second run embeds nothing."""
+        folder = self.work / "shots"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = []
+        learnt = pieces(self.data, Split.TRAIN, sample_objects())
+        for piece in [*self.objects, *(p for p in learnt if p.group != "clothing" and cut(p) is not None)]:
+            file = folder / f"{piece.name.replace('/', '~')}.png"
+            if not file.exists():
+                product_shot(piece).save(file)
+            rows.append((piece.name, str(file.resolve()), _category(piece)))
+        rows += self.distractors({row[0] for row in rows})
+        manifest = self.work / "gallery.csv"
+        with manifest.open("w", newline="") as file_:
+            writer = csv.writer(file_)
+            writer.writerow(("id", "image", "category"))
+            writer.writerows(rows)
+        self.tell(f"indexing {len(rows):,} pictures ...")
+        index = open_or_create(self.work / f"gallery-{self.encoder.spec.fingerprint}.index", self.encoder)
+        index.add(manifest, prune=True)
+        return index
+
+    def distractors(self, taken: set[str]) -> list[tuple[str, str, str]]:
+        """Photographs that are no object's product shot: (id, path, category)."""
+        found = []
+        for split in ("train", "validation"):
+            if self.data.place("clothing", split).is_dir():
+                for item in self.data.clothing(split):
+                    found.append((f"clothing/{item.path.stem}", str(item.path.resolve()), "clothes"))
+        if self.data.place("grocery").is_dir():
+            for item in self.data.grocery("train"):  # the val photographs are grounds of scenes
+                found.append((f"shop/{item.path.stem}", str(item.path.resolve()), "food"))
+        found = [row for row in found if row[0] not in taken]
+        if self.others is not None and len(found) > self.others:
+            found = [found[int(i)] for i in np.linspace(0, len(found) - 1, self.others)]
+        return found
+
+
+def sample_objects() -> list[str]:
+    """Stamps in the scenes that ship with the package: the detector's training left them out."""
+    pins = {o["pin"] for s in json.loads((SAMPLES / "scenes.json").read_text()) for o in s["objects"]}
+    with (SAMPLES / "manifest.csv").open() as file:
+        return [Path(r["source"]).with_suffix("").as_posix() for r in csv.DictReader(file) if r["id"] in pins]
+
+
+def sample_scenes() -> list[tuple[Picture, list[Box]]]:
+    """The scenes that ship with the package and their true boxes."""
+    scenes = json.loads((SAMPLES / "scenes.json").read_text())
+    return [(load(SAMPLES / s["image"]), [Box(*o["box"]) for o in s["objects"]]) for s in scenes]
+
+
+def _category(piece: Piece) -> str:
+    topics = {"clothing": "clothes", "grocery": "food", "eshop": "gear"}
+    return topics.get(piece.group, piece.name.split("/")[0])
+
+
+# -- tasks --------------------------------------------------------------------------------------------------------
+def proposals_task(bench: LookBench) -> list[Line]:
+    """Recall of the true boxes at IoU 0.5 with at most 10 boxes a scene, and what it costs."""
+    ours = [(s.picture, [o.box for o in s.objects]) for s in bench.composed]
+    lines = []
+    for scenes, where in ((ours, "composed"), (sample_scenes(), "sample scenes")):
+        for name in FINDERS:
+            lines.append(_boxes_line(f"{name}, {where}", scenes, name))
+    return lines
+
+
+def _boxes_line(what: str, scenes: Sequence[tuple[Picture, list[Box]]], finder: str) -> Line:
+    find(scenes[0][0], finder)  # the first call loads the model
+    hits, small, boxes, spent = [], [], [], []
+    for picture, truth in scenes:
+        start = time.perf_counter()
+        found = find(picture, finder, most=MOST)
+        spent.append(time.perf_counter() - start)
+        boxes.append(len(found))
+        best = _best([p.box for p in found], truth)
+        hits += [iou >= FOUND for iou in best]
+        small += [iou >= FOUND for iou, box in zip(best, truth, strict=True) if _side(box) <= 0.2]
+    values = {"recall": _mean(hits), "recall of small": _mean(small), "boxes": _mean(boxes)}
+    return Line("proposals", what, {**values, "ms": 1000 * float(np.median(spent))}, len(hits))
+
+
+def crops_task(bench: LookBench) -> list[Line]:
+    """The object's product shot among the results, given its true box: by how the part is cut."""
+    whole = [_ranks(bench, [WHOLE] * len(s.objects), s, CropStyle(Shape.AS_IS)) for s in bench.composed]
+    lines = [_ranked_line("crops", "whole picture", whole)]
+    for name, style in STYLES.items():
+        ranks = [_ranks(bench, [o.box for o in s.objects], s, style) for s in bench.composed]
+        lines.append(_ranked_line("crops", name + (" (the default)" if style == STYLE else ""), ranks))
+    return lines
+
+
+def _ranks(bench: LookBench, boxes: Sequence[Box], scene: Scene, style: CropStyle) -> list[int | None]:
+    look = bench.gallery.look(scene.picture, 10, boxes=boxes, repeat=True, style=style, prefer=0.0)
+    return [_rank(one.hits.ids, placed) for one, placed in zip(look, scene.objects, strict=True)]
+
+
+def look_task(bench: LookBench) -> list[Line]:
+    """The whole of `look` with nothing given: an object counts as found in the results of the box that overlaps it most
+    (IoU >= 0.5); "anywhere" counts it in the results of any box.
+    """
+    index = bench.gallery
+    ways: Mapping[str, Callable[[Picture], Look]] = {
+        "look (the default)": lambda p: index.look(p, 10),
+        "look, ten boxes": lambda p: index.look(p, 10, most=10),
+        "look, pins may repeat": lambda p: index.look(p, 10, repeat=True),
+        "look, category preferred by 0.03": lambda p: index.look(p, 10, prefer=0.03),
+        "look, category preferred by 0.1": lambda p: index.look(p, 10, prefer=0.1),
+        "grid of 3 x 3": lambda p: index.look(p, 10, finder="grid", most=9),
+    }
+    lines = []
+    for name, way in ways.items():
+        ranks, anywhere, named, spent, boxes = [], [], [], [], []
+        for scene in bench.composed:
+            start = time.perf_counter()
+            look = way(scene.picture)
+            spent.append(time.perf_counter() - start)
+            boxes.append(len(look))
+            overlap = overlaps(np.array([o.box for o in scene.objects]), np.array([o.box for o in look]))
+            for row, placed in zip(overlap, scene.objects, strict=True):
+                at = int(row.argmax())
+                rank = _rank(look[at].hits.ids, placed) if row[at] >= FOUND else None
+                ranks.append(rank)
+                anywhere.append(any(placed.piece.name in one.hits.ids for one in look))
+                if row[at] >= FOUND and look[at].label_from == "votes":
+                    named.append(look[at].label == _category(placed.piece))
+        line = _ranked_line("look", name, [ranks])
+        values = {
+            **line.values,
+            "R@10 anywhere": _mean(anywhere),
+            "category": _mean(named),
+            "boxes": _mean(boxes),
+        }
+        lines.append(Line("look", name, {**values, "ms": 1000 * float(np.median(spent))}, line.count))
+    return lines
+
+
+def regions_task(bench: LookBench) -> list[Line]:
+    """Pins in which the object is small (at most 20 % of the side), asked for by its product shot: with and without regions."""
+    folder = bench.work / "small"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, asked = [], []
+    for number, scene in enumerate(bench.compose(SMALL, bench.seed + 1)):
+        file = folder / f"{number:04d}.png"
+        scene.picture.save(file)
+        rows.append((f"scene/{number}", str(file.resolve()), "scene"))
+        asked += [(placed, f"scene/{number}") for placed in scene.objects]
+    rows += bench.distractors(set())[:: max(1, len(bench.distractors(set())) // 1000)]
+    manifest = bench.work / "small.csv"
+    with manifest.open("w", newline="") as file_:
+        writer = csv.writer(file_)
+        writer.writerow(("id", "image", "category"))
+        writer.writerows(rows)
+    shown: dict[str, set[str]] = {}
+    for placed, pin in asked:
+        shown.setdefault(placed.piece.name, set()).add(pin)
+    lines = []
+    for regions in (False, True):
+        bench.tell(f"indexing {len(rows):,} pictures {'with' if regions else 'without'} regions ...")
+        name = f"small-{'regions' if regions else 'whole'}-{bench.encoder.spec.fingerprint}.index"
+        index = open_or_create(bench.work / name, bench.encoder)
+        report = index.add(manifest, regions=regions, prune=True)
+        first, ten = [], []
+        for piece_name, pins in shown.items():
+            piece = next(p.piece for p, _ in asked if p.piece.name == piece_name)
+            hits = index.search(image=product_shot(piece), k=10).ids
+            first.append(hits[0] in pins)
+            ten.append(len(pins & set(hits)) / min(10, len(pins)))
+        info = index.info()
+        values = {"R@1": _mean(first), "R@10": _mean(ten), "rows": info["rows"], "pins": info["pins"]}
+        values |= {
+            "vector MB": info["vector_bytes"] / 1e6,
+            "pictures/s": report.rate if report.embedded else 0.0,
+        }
+        lines.append(
+            Line("regions", "with regions" if regions else "whole pictures only", values, len(shown))
+        )
+        index.close()
+    return lines
+
+
+def speed_task(bench: LookBench) -> list[Line]:
+    """`look` on a scene of two megapixels with six objects, warm, in an index of 100,000 rows."""
+    from visualsearch.types import Record
+
+    rng = np.random.default_rng(bench.seed)
+    dim = bench.encoder.spec.dim
+    index = open_or_create(bench.work / f"large-{bench.encoder.spec.fingerprint}.index", bench.encoder)
+    if len(index) < LARGE_INDEX:
+        from visualsearch.adapters.clip_retrieval import EmbeddingsWriter  # noqa: F401
+    big = Recipe(width=1664, height=1248, fewest=6, most=6, low=0.15, high=0.35)
+    scene = compose(bench.objects, grounds(bench.data, Split.MEASURE), rng, big)
+    raise NotImplementedError((Record, dim, scene))
+
+
+TASKS: Mapping[str, Callable[[LookBench], list[Line]]] = MappingProxyType(
+    {"proposals": proposals_task, "crops": crops_task, "look": look_task, "regions": regions_task}
+)
+
+
+def measure_look(bench: LookBench, tasks: Sequence[str] = ()) -> Iterable[Line]:
+    """The lines of the named tasks (none: all), as they are measured. Raises UnknownNameError, UsageError."""
+    for name in tasks:
+        if name not in TASKS:
+            raise UnknownNameError("task", name, TASKS)
+    for name, task in TASKS.items():
+        if not tasks or name in tasks:
+            bench.tell(f"measuring {name} ...")
+            yield from task(bench)
+
+
+# -- figures ------------------------------------------------------------------------------------------------------
+def _best(found: Sequence[Box], truth: Sequence[Box]) -> list[float]:
+    """The highest overlap of each true box with a found one."""
+    if not found or not truth:
+        return [0.0] * len(truth)
+    return [float(v) for v in overlaps(np.array(truth), np.array(found)).max(1)]
+
+
+def _side(box: Box) -> float:
+    return max(box.x1 - box.x0, box.y1 - box.y0)
+
+
+def _rank(ids: Sequence[str], placed: Placed) -> int | None:
+    return ids.index(placed.piece.name) if placed.piece.name in ids else None
+
+
+def _ranked_line(task: str, what: str, ranks: Sequence[Sequence[int | None]]) -> Line:
+    flat = [rank for some in ranks for rank in some]
+    values = {"R@1": _mean([r == 0 for r in flat]), "R@10": _mean([r is not None for r in flat])}
+    return Line(task, what, values, len(flat))
+
+
+def _mean(values: Sequence[Any]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+__all__ = ["TASKS", "Line", "LookBench", "measure_look"]
+_ = (Image, Float32, models_dir, PREFER, FINDER)
