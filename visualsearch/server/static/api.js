@@ -1,0 +1,74 @@
+// Talking to the server. Every failure is an Error with the problem document's words and kind.
+
+export class Problem extends Error {
+  constructor(kind, title, detail, status) {
+    super(detail || title);
+    Object.assign(this, { kind, title, detail, status });
+  }
+}
+
+let login = null;
+
+/** What to do when a key is needed: an async function that asks for one. */
+export const whenKeyNeeded = (ask) => { login = ask; };
+
+async function call(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, headers: { Accept: "application/json", ...options.headers } });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("offline", "The server does not answer", "Check that it runs and that you are connected, then try again.", 0);
+  }
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  const body = await answer.json().catch(() => ({}));
+  const kind = (body.type ?? "").split("#")[1] ?? "internal";
+  if (answer.status === 401 && login && path !== "/session") {
+    await login(body.detail);
+    return call(path, options);
+  }
+  if (answer.status === 429 && !options.tried) {
+    const wait = 1000 * Math.min(5, Number(answer.headers.get("Retry-After")) || 1);
+    await new Promise((done) => { setTimeout(done, wait); });
+    options.signal?.throwIfAborted();
+    return call(path, { ...options, tried: true });
+  }
+  throw new Problem(kind, body.title ?? "That did not work", body.detail ?? "", answer.status);
+}
+
+const json = (value, method = "POST", signal = undefined) => ({
+  method,
+  signal,
+  body: JSON.stringify(value),
+  headers: { "Content-Type": "application/json" },
+});
+
+export const search = (query, signal) => call("/search", json(query, "POST", signal));
+export const look = (query, signal) => call("/look", json(query, "POST", signal));
+export const info = () => call("/info");
+export const attributes = () => call("/attributes");
+export const session = (key) => call("/session", json({ key }));
+export const pin = (id, signal) => call(`/pins/${encodeURIComponent(id)}`, { signal });
+
+export function pins(query, signal) {
+  const words = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== null && value !== undefined) words.set(name, value);
+  return call(`/pins?${words}`, { signal });
+}
+
+/** Search by a file; the answer's `upload` names it for the queries that follow. */
+export function searchFile(file, query, signal) {
+  const form = new FormData();
+  form.append("image", file, "picture");
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) && name !== "crop" ? value : [value]) form.append(name, String(one));
+  }
+  return call("/search", { method: "POST", body: form, signal });
+}
+
+/** Where the picture of a state's `image` is shown from; an address of another site is shown from the kept copy. */
+export function pictureOf(image, upload, size) {
+  if (image?.startsWith("pin:")) return `/pins/${encodeURIComponent(image.slice(4))}/picture?size=${size}`;
+  const name = image?.startsWith("upload:") ? image.slice(7) : upload;
+  return name ? `/uploads/${encodeURIComponent(name)}/picture?size=${size}` : null;
+}

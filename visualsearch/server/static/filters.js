@@ -1,0 +1,121 @@
+// Filters made from what the index's attributes hold: values to choose, ranges to narrow.
+
+import { el, say } from "/static/dom.js";
+
+const SHOWN = 8;
+const TICKS = 100;
+
+/** Fill `root` for these attributes; `change(edit)` is given a function that edits the state. */
+export function build(root, attributes, change) {
+  const groups = attributes.map((one) => MAKERS[one.kind]?.(one, change)).filter(Boolean);
+  root.replaceChildren(...groups.map(({ node }) => node));
+  return {
+    some: groups.length > 0,
+    /** Show what the state has chosen. */
+    show: (state) => groups.forEach(({ show }) => show(state)),
+  };
+}
+
+const MAKERS = { category: values, boolean: values, number: range };
+
+function values(one, change) {
+  if (one.values.length < 2) return null;
+  const chips = one.values.map(({ value, count }) => {
+    const chip = el("button", { type: "button", class: "chip", "aria-pressed": "false" }, say(value), el("small", {}, count.toLocaleString()));
+    chip.addEventListener("click", () => change((state) => {
+      const chosen = new Set(state.chosen[one.name] ?? []);
+      if (!chosen.delete(value)) chosen.add(value);
+      if (chosen.size) state.chosen[one.name] = [...chosen];
+      else delete state.chosen[one.name];
+    }));
+    return { value, chip };
+  });
+  const list = el("div", { class: "values" }, ...chips.map(({ chip }) => chip));
+  const rest = chips.slice(SHOWN);
+  if (rest.length > 1) {
+    const more = el("button", { type: "button", class: "link", "aria-expanded": "false" }, `${rest.length} more`);
+    const open = (wide) => {
+      rest.forEach(({ chip }) => { chip.hidden = !wide && chip.getAttribute("aria-pressed") === "false"; });
+      more.textContent = wide ? "Fewer" : `${rest.length} more`;
+      more.setAttribute("aria-expanded", String(wide));
+    };
+    more.addEventListener("click", () => open(more.getAttribute("aria-expanded") === "false"));
+    list.append(more);
+    open(false);
+  }
+  const show = (state) => {
+    const chosen = state.chosen[one.name] ?? [];
+    for (const { value, chip } of chips) {
+      const on = chosen.includes(value);
+      chip.setAttribute("aria-pressed", String(on));
+      if (on) chip.hidden = false;
+    }
+  };
+  return { node: group(one.name, list), show };
+}
+
+function range(one, change) {
+  if (!(one.high > one.low)) return null;
+  const whole = Number.isInteger(one.low) && Number.isInteger(one.high);
+  const span = one.high - one.low;
+  const toValue = (tick) => {
+    const value = one.low + (span * tick) / TICKS;
+    return whole ? Math.round(value) : Number(value.toPrecision(3));
+  };
+  const toTick = (value) => Math.round((TICKS * (value - one.low)) / span);
+  const slider = (side, start) => el("input", {
+    type: "range", min: 0, max: TICKS, value: start, class: side, "aria-label": `${one.name}, ${side === "low" ? "at least" : "at most"}`,
+  });
+  const low = slider("low", 0);
+  const high = slider("high", TICKS);
+  const said = el("output", { class: "said" });
+  const track = el("span", { class: "track", "aria-hidden": "true" });
+  const read = () => [
+    Number(low.value) > 0 ? toValue(Number(low.value)) : null,
+    Number(high.value) < TICKS ? toValue(Number(high.value)) : null,
+  ];
+  const draw = () => {
+    const [from, to] = read();
+    said.textContent = `${say(from ?? one.low)} – ${say(to ?? one.high)}`;
+    for (const [input, value] of [[low, from ?? one.low], [high, to ?? one.high]]) input.setAttribute("aria-valuetext", say(value));
+    track.style.left = `${low.value}%`;
+    track.style.right = `${100 - high.value}%`;
+  };
+  low.addEventListener("input", () => { if (Number(low.value) > Number(high.value)) low.value = high.value; draw(); });
+  high.addEventListener("input", () => { if (Number(high.value) < Number(low.value)) high.value = low.value; draw(); });
+  for (const input of [low, high]) {
+    input.addEventListener("change", () => change((state) => {
+      const [from, to] = read();
+      if (from === null && to === null) delete state.ranges[one.name];
+      else state.ranges[one.name] = [from, to];
+    }));
+  }
+  const show = (state) => {
+    const [from, to] = state.ranges[one.name] ?? [null, null];
+    low.value = from === null ? 0 : toTick(from);
+    high.value = to === null ? TICKS : toTick(to);
+    draw();
+  };
+  draw();
+  return { node: group(one.name, said, el("div", { class: "range" }, el("span", { class: "rail", "aria-hidden": "true" }), track, low, high)), show };
+}
+
+const group = (name, ...children) => el("fieldset", {}, el("legend", {}, name), ...children);
+
+/** The filters that are on, as [text, edit that takes it off]. */
+export function active(state) {
+  const found = [];
+  for (const [name, chosen] of Object.entries(state.chosen)) {
+    for (const value of chosen) {
+      found.push([`${name}: ${say(value)}`, (next) => {
+        next.chosen[name] = next.chosen[name].filter((other) => other !== value);
+        if (!next.chosen[name].length) delete next.chosen[name];
+      }]);
+    }
+  }
+  for (const [name, [low, high]] of Object.entries(state.ranges)) {
+    const text = low === null ? `${name} ≤ ${say(high)}` : high === null ? `${name} ≥ ${say(low)}` : `${name}: ${say(low)} – ${say(high)}`;
+    found.push([text, (next) => { delete next.ranges[name]; }]);
+  }
+  return found;
+}
