@@ -54,7 +54,7 @@ class Words:
         self, encoder: Encoder, vocabulary: Sequence[str] = VOCABULARY, prompt: str = PROMPT
     ) -> None:
         self.vocabulary = tuple(vocabulary)
-        texts = [prompt.format(word) for word in self.vocabulary]
+        texts = [PROMPT.format(word) for word in self.vocabulary]
         parts = [encoder.encode_texts(texts[at : at + 64]) for at in range(0, len(texts), 64)]
         self.vectors: Float32 = np.concatenate(parts)
 

@@ -231,9 +231,8 @@ def _saliency(picture: Image) -> list[Proposal]:
     colours = np.stack([g.mean(0) for g in groups if len(g)])
     away = np.sqrt(((lab[:, :, None] - colours) ** 2).sum(3)).min(2)
     found = []
-    for bound in np.unique(np.percentile(away, (60, 70, 80, 88, 94))):
-        if bound <= 1:
-            continue
+    levels = np.concatenate([np.percentile(away, (60, 70, 80, 88, 94)), (8, 15, 25)])
+    for bound in np.unique(levels[levels >= 5]):
         labels, count = joined(away > bound)
         for label in range(1, count + 1):
             rows, columns = np.nonzero(labels == label)
