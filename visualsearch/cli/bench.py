@@ -95,6 +95,68 @@ def quality(
     note(f"measured in {seconds:,.0f} s")
 
 
+@bench.command("look")
+def bench_look(
+    model: Model = "bundled",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The folder of picture sets: DIR/clothing, DIR/grocery ..."
+        ),
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            "--work",
+            metavar="DIR",
+            help="Keep the indexes here, for a faster second run (default: none kept).",
+        ),
+    ] = None,
+    tasks: Annotated[
+        str,
+        typer.Option(
+            "--tasks", metavar="NAME,...", help="Only these: proposals, crops, look, regions, speed."
+        ),
+    ] = "",
+    scenes: Annotated[int, typer.Option(help="Scenes that are composed for each task.", min=1)] = 120,
+    others: Annotated[
+        int | None, typer.Option(help="At most this many other pictures beside the product shots.", min=0)
+    ] = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure shop-the-look on composed scenes with known answers: boxes, crops, whole looks, regions, speed.
+
+    Needs the cut-out objects of Debian's tuxpaint-stamps-default and any of its wallpaper packages.
+
+    Example: `visualsearch bench look --data sets/ --tasks proposals,look`
+    """
+    import tempfile
+
+    from ..encoders import load_encoder
+    from ..quality.data import Data
+    from ..quality.look import LookBench, measure_look
+
+    wanted = [name.strip() for name in tasks.split(",") if name.strip()]
+    encoder = load_encoder(model or "bundled", device=device, precision=precision)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as kept_nowhere:
+        set_up = LookBench(encoder, Data(data), work or Path(kept_nowhere), scenes, others, tell=note)
+        lines = list(measure_look(set_up, wanted))
+    seconds = round(time.perf_counter() - start, 1)
+    if as_json:
+        head = {"model": encoder.spec.name, "fingerprint": encoder.spec.fingerprint, "scenes": scenes}
+        rows = [{"task": x.task, "what": x.what, "values": dict(x.values), "count": x.count} for x in lines]
+        emit({**head, "cores": os.cpu_count(), "seconds": seconds, "lines": rows})
+        return
+    width = max((len(line.what) for line in lines), default=0)
+    for line in lines:
+        figures = "  ".join(f"{name} {_figure(value)}" for name, value in line.values.items())
+        print(f"{line.task:9}  {line.what:{width}}  {figures}  (of {line.count:,})")
+    note(f"measured in {seconds:,.0f} s with {encoder.spec.name}")
+
+
 def _values(row: Row) -> dict[str, Any]:
     return {
         "task": row.task,
