@@ -214,6 +214,28 @@ def test_embed_writes_what_index_reads(run: Any, tmp_path: Path) -> None:
     assert [h["score"] for h in direct] == pytest.approx([h["score"] for h in through], abs=1e-3)
 
 
+def test_embeddings_of_another_model_make_an_index_of_that_model(run: Any, tmp_path: Path) -> None:
+    from visualsearch.adapters.clip_retrieval import write_embeddings
+    from visualsearch.sources import open_source
+
+    from .fakes import FakeEncoder
+
+    paint_many(tmp_path / "photos", 5)
+    write_embeddings(open_source(tmp_path / "photos"), tmp_path / "emb", FakeEncoder())
+    assert run("index", tmp_path / "emb", "--to", tmp_path / "x.index").code == 0
+    assert run("info", tmp_path / "x.index", "--json").json["encoder"] == "fake"
+    assert len(run("search", tmp_path / "x.index", "--like", "003.png", "--json").json["hits"]) == 4
+    run("index", tmp_path / "photos", "--to", tmp_path / "bundled.index")
+    refused = run("index", tmp_path / "emb", "--to", tmp_path / "bundled.index")
+    assert refused.code == 2
+    assert "--model fake" in refused.err
+
+
+def test_a_source_that_cannot_be_read_leaves_no_index_behind(run: Any, tmp_path: Path) -> None:
+    assert run("index", tmp_path / "nowhere", "--to", tmp_path / "x.index").code == 2
+    assert not (tmp_path / "x.index").exists()
+
+
 def test_models_are_listed_with_licence_and_scores(run: Any) -> None:
     listed = run("models", "--json").json
     assert listed["bundled"] in listed["shipped"]

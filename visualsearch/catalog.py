@@ -195,7 +195,7 @@ class Catalog:
             # A WAL database in a folder that cannot be written has no shared memory file. It also has no writer, so it
             # may be read as it is, but only when no log is left to replay.
             log = self.path.with_name(f"{FILE}-wal")
-            if log.exists() and log.stat().st_size:
+            if os.access(self.folder, os.W_OK) or (log.exists() and log.stat().st_size):
                 raise
             db.close()
             db = sqlite3.connect(

@@ -88,7 +88,7 @@ class Index:
     def create(
         cls,
         path: str | os.PathLike[str],
-        encoder: Encoder | str = "bundled",
+        encoder: Encoder | EncoderSpec | str = "bundled",
         *,
         preset: str = "auto",
         device: str = "auto",
@@ -96,7 +96,8 @@ class Index:
     ) -> Index:
         """A new, empty index.
 
-        `encoder` is the bundled one, an open_clip name, or an object; `preset` a recipe of `indexes/` or `auto` (by size).
+        `encoder` is the bundled one, an open_clip name, or an object; or the spec of one, which is not loaded before a query
+        or a picture needs it (finished embeddings do not). `preset` a recipe of `indexes/` or `auto` (by size).
         Raises UsageError when the folder holds something, EncoderError, UnknownNameError, StorageError.
         """
         folder = Path(path)
@@ -110,14 +111,16 @@ class Index:
             )
         if preset != "auto":
             ann.preset(preset)
-        loaded = _load(encoder, device=device, precision=precision)
+        options = {"device": device, "precision": precision}
+        made = encoder if isinstance(encoder, EncoderSpec) else _load(encoder, **options)
+        spec = made if isinstance(made, EncoderSpec) else made.spec
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(folder, error) from error
         with writing(folder):
-            Catalog.create(folder, loaded.spec, preset)
-        return cls(folder, Catalog.open(folder), loaded)
+            Catalog.create(folder, spec, preset)
+        return cls(folder, Catalog.open(folder), None if isinstance(made, EncoderSpec) else made, **options)
 
     @classmethod
     def open(
@@ -138,12 +141,12 @@ class Index:
 
     @classmethod
     def open_or_create(
-        cls, path: str | os.PathLike[str], encoder: Encoder | str | None = None, **options: Any
+        cls, path: str | os.PathLike[str], encoder: Encoder | EncoderSpec | str | None = None, **options: Any
     ) -> Index:
-        """`open` what exists, else `create`. `preset` counts for a new index only."""
+        """`open` what exists, else `create`. `preset`, and the spec of an encoder, count for a new index only."""
         if (Path(path) / "catalog.sqlite").exists():
             options.pop("preset", None)
-            return cls.open(path, encoder, **options)
+            return cls.open(path, None if isinstance(encoder, EncoderSpec) else encoder, **options)
         return cls.create(path, encoder or "bundled", **options)
 
     def close(self) -> None:
@@ -522,9 +525,7 @@ class Index:
             goes_with=goes_with,
         )
 
-    def complete(
-        self, pin: str, k: int = 5, *, label_by: str = "category", where: str | None = None
-    ) -> Hits:
+    def complete(self, pin: str, k: int = 5, *, label_by: str = "category", where: str | None = None) -> Hits:
         """Pins of other categories that go with a stored pin: of its board first, then alike in colour and texture.
 
         A first version: it knows nothing of taste, season or fit. Raises UnknownNameError, UsageError, FilterError.

@@ -43,6 +43,15 @@ def read_spec(folder: Path) -> EncoderSpec | None:
     return EncoderSpec.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
+def made_by(source: Any) -> EncoderSpec | None:
+    """The encoder whose embeddings a source holds; None for other sources, and where the folder does not say."""
+    return read_spec(Path(source)) if _is_folder(source) else None
+
+
+def _is_folder(source: Any) -> bool:
+    return isinstance(source, (str, Path)) and "://" not in str(source) and is_embeddings(Path(source))
+
+
 # -- reading ------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Embeddings:
@@ -94,7 +103,7 @@ def open_embeddings(source: Any, spec: EncoderSpec) -> Embeddings | None:
 
     Raises SourceError when files are missing or do not fit, EncoderMismatchError when another encoder made them.
     """
-    if not isinstance(source, (str, Path)) or "://" in str(source) or not is_embeddings(Path(source)):
+    if not _is_folder(source):
         return None
     folder = Path(source)
     made = read_spec(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from .common import (
     report_values,
     show_failures,
 )
+
+if TYPE_CHECKING:
+    from ..types import EncoderSpec
 
 STOPPED = 130
 
@@ -72,8 +75,9 @@ def index(
         batch=batch, workers=workers, prune=prune, check_content=check_content, max_pixels=max_pixels
     )
     reports, failed = [], 0
+    encoder = model or _look_at(sources)
     with Index.open_or_create(
-        to, model, preset=preset or "auto", device=device, precision=precision
+        to, encoder, preset=preset or "auto", device=device, precision=precision
     ) as opened:
         for source in sources:
             with progress(f"index {source}", as_json) as bar:
@@ -106,6 +110,20 @@ def index(
         emit({"pins": pins, "failed": failed, "sources": [report_values(r) for r in reports]})
     if failed:
         raise typer.Exit(1)
+
+
+def _look_at(sources: list[str]) -> EncoderSpec | None:
+    """Refuse what cannot be read before anything is written; the encoder of embeddings among the sources, if any."""
+    from ..adapters.clip_retrieval import is_embeddings, made_by
+    from ..sources import open_source
+
+    made = None
+    for source in sources:
+        if (spec := made_by(source)) is not None:
+            made = made or spec
+        elif not is_embeddings(Path(source)):
+            open_source(source)
+    return made
 
 
 def register(app: typer.Typer) -> None:
