@@ -18,6 +18,7 @@ from . import (
     dedup,
     demo,
     embed,
+    extension,
     index,
     info,
     look,
@@ -29,7 +30,7 @@ from . import (
 )
 from .common import note
 
-COMMANDS = (demo, index, search, look, embed, info, remove, compact, verify, dedup, models, serve, bench)
+COMMANDS = (demo, index, search, look, embed, info, remove, compact, verify, dedup, models, serve, extension, bench)
 
 app = typer.Typer(
     name="visualsearch",
