@@ -16,7 +16,10 @@ def models(as_json: AsJson = False) -> None:
 
     Example: `visualsearch models --json`
     """
+    import tomllib
+
     from ..encoders.registry import bundled_name, folder_names, recommended
+    from ..resources import models_dir
 
     entries = recommended()
     if as_json:
@@ -35,8 +38,12 @@ def models(as_json: AsJson = False) -> None:
     for name in ("name", "open_clip", "for", "licence", "M params", "dim", "px", "ImageNet %"):
         table.add_column(name, overflow="fold")
     for folder in folder_names():
-        mark = "bundled" if folder == bundled_name() else "ships with the package"
-        table.add_row(folder, "-", mark, "see its card", "", "", "", "")
+        card = tomllib.loads((models_dir() / folder / "model.toml").read_text(encoding="utf-8"))
+        use = "bundled: the default, no download" if folder == bundled_name() else "ships with the package"
+        sees = "pictures and words" if "text" in card else "pictures only"
+        table.add_row(
+            folder, "-", f"{use}; {sees}", card["license"], "", str(card["dim"]), str(card["image_size"]), ""
+        )
     for e in entries:
         licence = f"{e.license} (research only)" if e.research_only else e.license
         size = f"{e.image_params + e.text_params:,.0f}"

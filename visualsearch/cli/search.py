@@ -19,7 +19,7 @@ def search(
     image: Annotated[
         str | None,
         typer.Argument(
-            metavar="[IMAGE]", help="Query picture: a file, a URL, or - for stdin.", show_default=False
+            metavar="IMAGE", help="Query picture: a file, a URL, or - for stdin.", show_default=False
         ),
     ] = None,
     crop: Annotated[
