@@ -104,7 +104,9 @@ async def read_form(request: Request) -> FormData:
 
 async def read_search(request: Request) -> tuple[SearchRequest, bytes | None]:
     """The query of a POST, and its picture's file."""
-    kind = _media_type(request)
+    kind = (
+        _media_type(request) or "application/octet-stream"
+    )  # RFC 9110, 8.3: what none says may be taken for it
     reader = next((reader for start, reader in READERS if kind.startswith(start)), None)
     if reader is None:
         raise _unsupported(request, "application/json, multipart/form-data or a picture")

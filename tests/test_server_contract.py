@@ -1,0 +1,82 @@
+"""The API against its own OpenAPI document: whatever is sent, the answer is one that the document names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from .serving import catalogue, served, service
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder: Path = catalogue(tmp_path_factory.mktemp("contract"), 8)
+    with served(service(folder)) as address:
+        yield schemathesis.openapi.from_url(f"{address}/openapi.json")
+
+
+ROUTES = [
+    (method, path)
+    for path, methods in {
+        "/search": ("GET", "POST"),
+        "/look": ("POST",),
+        "/uploads": ("POST",),
+        "/uploads/{name}/picture": ("GET",),
+        "/pins": ("GET", "POST"),
+        "/pins/{id}": ("GET", "PUT", "PATCH", "DELETE"),
+        "/pins/{id}/similar": ("GET",),
+        "/pins/{id}/picture": ("GET",),
+        "/info": ("GET",),
+        "/attributes": ("GET",),
+        "/healthz": ("GET",),
+        "/readyz": ("GET",),
+        "/metrics": ("GET",),
+        "/session": ("GET", "POST", "DELETE"),
+    }.items()
+    for method in methods
+]
+
+
+def test_the_routes_below_are_all_there_are(schema: Any) -> None:
+    named = [(m.upper(), path) for path, methods in schema.raw_schema["paths"].items() for m in methods]
+    assert sorted(named) == sorted(ROUTES)
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_answer_is_one_that_the_document_names(schema: Any, method: str, path: str) -> None:
+    @given(case=schema[path][method].as_strategy())
+    @settings(
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    check()

@@ -1,0 +1,189 @@
+"""Who may do what: keys, scopes, hosts, origins; and where a server may be bound."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
+
+from starlette.testclient import TestClient
+
+from visualsearch.errors import UsageError
+from visualsearch.server.app import create_app
+from visualsearch.server.keys import FILE, Expired, Keys, Scope, new_key
+from visualsearch.server.problems import Kind
+from visualsearch.server.run import is_local, settled
+from visualsearch.server.settings import Settings
+
+from .serving import catalogue, png, service
+from .test_server_api import problem
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return catalogue(tmp_path_factory.mktemp("keys"), 8)
+
+
+@pytest.fixture(scope="module")
+def tokens(folder: Path) -> dict[str, str]:
+    return {
+        "read": new_key(folder / FILE, Scope.READ),
+        "write": new_key(folder / FILE, Scope.WRITE, days=1),
+        "old": new_key(folder / FILE, Scope.WRITE, days=0),
+    }
+
+
+@pytest.fixture
+def client(folder: Path, tokens: dict[str, str]) -> Iterator[TestClient]:
+    with TestClient(create_app(service(folder, keys_needed=True))) as made:
+        yield made
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_keys_are_kept_as_hashes_in_a_file_of_the_owner(folder: Path, tokens: dict[str, str]) -> None:
+    text = (folder / FILE).read_text()
+    entries = json.loads(text)
+    assert [entry["hash"] for entry in entries] == [sha256(t.encode()).hexdigest() for t in tokens.values()]
+    assert not any(token in text for token in tokens.values())
+    assert stat.S_IMODE((folder / FILE).stat().st_mode) == 0o600
+    assert len(set(tokens.values())) == 3
+    assert all(len(token) >= 43 for token in tokens.values())
+
+
+def test_reading_needs_a_key_and_writing_one_that_may_write(
+    client: TestClient, tokens: dict[str, str]
+) -> None:
+    reads = (
+        "/search?like=m/07",
+        "/pins",
+        "/pins/m%2F07",
+        "/pins/m%2F07/picture",
+        "/info",
+        "/attributes",
+        "/metrics",
+    )
+    for path in reads:
+        answer = client.get(path)
+        problem(answer, Kind.KEY_NEEDED)
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert client.get(path, headers=bearer(tokens["read"])).status_code == 200
+        assert client.get(path, headers={"X-API-Key": tokens["write"]}).status_code == 200
+    send: dict[str, Any] = {"content": png("red"), "params": {"id": "made"}}
+    problem(client.post("/pins", **send), Kind.KEY_NEEDED)
+    problem(client.post("/pins", **send, headers=bearer(tokens["read"])), Kind.FORBIDDEN)
+    assert client.post("/pins", **send, headers=bearer(tokens["write"])).status_code == 201
+    problem(client.delete("/pins/made", headers=bearer(tokens["read"])), Kind.FORBIDDEN)
+    assert client.delete("/pins/made", headers=bearer(tokens["write"])).status_code == 204
+
+
+def test_wrong_and_expired_keys_are_told_apart(client: TestClient, tokens: dict[str, str]) -> None:
+    problem(client.get("/info", headers=bearer("vs_wrong")), Kind.KEY_NEEDED)
+    problem(client.get("/info", headers=bearer(tokens["old"])), Kind.KEY_EXPIRED)
+    problem(client.get("/info", headers={"X-API-Key": "é".encode("latin-1")}), Kind.KEY_NEEDED)
+
+
+def test_health_and_the_page_need_no_key(client: TestClient) -> None:
+    for path in ("/healthz", "/readyz", "/", "/docs", "/openapi.json", "/static/main.js"):
+        assert client.get(path).status_code == 200
+    assert client.get("/session").json() == {"needed": True, "scope": None}
+
+
+def test_a_cookie_may_read_and_never_write(client: TestClient, tokens: dict[str, str]) -> None:
+    problem(client.post("/session", json={"key": "nonsense"}), Kind.KEY_NEEDED)
+    answer = client.post("/session", json={"key": tokens["write"]})
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert client.get("/info").status_code == 200
+    assert client.get("/session").json()["scope"] == "read"
+    problem(client.post("/pins", content=png("red")), Kind.FORBIDDEN)
+    client.delete("/session")
+    problem(client.get("/info"), Kind.KEY_NEEDED)
+
+
+def test_public_servers_read_without_a_key_and_write_with_one(folder: Path, tokens: dict[str, str]) -> None:
+    with TestClient(create_app(service(folder, keys_needed=True, public=True))) as client:
+        assert client.get("/info").status_code == 200
+        assert client.get("/session").json()["needed"] is False
+        problem(client.delete("/pins/m%2F07"), Kind.KEY_NEEDED)
+
+
+def test_a_new_key_counts_at_once(folder: Path, client: TestClient) -> None:
+    assert client.get("/info", headers=bearer(new_key(folder / FILE, Scope.READ))).status_code == 200
+
+
+def test_keys_come_from_the_environment_too(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / FILE, {"VISUALSEARCH_KEYS": f"write:{sha256(b'k').hexdigest()}"})
+    assert len(keys) == 1
+    assert keys.scope_of("k") == ("environment-1", Scope.WRITE)
+    assert keys.scope_of("other") is None
+    for bad in ("read", "read:abc", f"admin:{'0' * 64}"):
+        with pytest.raises(UsageError, match="entry 1 of VISUALSEARCH_KEYS"):
+            Keys(tmp_path / FILE, {"VISUALSEARCH_KEYS": bad})
+
+
+def test_a_key_ends_when_it_says(tmp_path: Path) -> None:
+    token = new_key(tmp_path / FILE, Scope.READ, days=2)
+    keys = Keys(tmp_path / FILE, {})
+    assert keys.scope_of(token, now=time.time() + 86_400) is not None
+    with pytest.raises(Expired):
+        keys.scope_of(token, now=time.time() + 3 * 86_400)
+
+
+def test_a_damaged_key_file_opens_nothing(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("[{]")
+    with pytest.raises(UsageError, match="not a list of keys"):
+        Keys(tmp_path / FILE, {}).scope_of("x")
+
+
+def test_off_the_loopback_keys_are_a_must(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--new-key"):
+        settled(tmp_path, "0.0.0.0", Settings())
+    local = settled(tmp_path, "127.0.0.1", Settings())
+    assert (local.keys_needed, set(local.hosts)) == (False, {"localhost", "127.0.0.1", "::1"})
+    new_key(tmp_path / FILE, Scope.READ)
+    assert settled(tmp_path, "0.0.0.0", Settings()).keys_needed is True
+    assert settled(tmp_path, "127.0.0.1", Settings()).keys_needed is True
+
+
+@pytest.mark.parametrize(("host", "local"), [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True),
+                                             ("0.0.0.0", False), ("::", False), ("192.168.0.4", False), ("example.org", False)])  # fmt: skip
+def test_only_the_loopback_is_local(host: str, local: bool) -> None:
+    assert is_local(host) is local
+
+
+def test_a_foreign_host_name_is_refused(folder: Path) -> None:
+    with TestClient(create_app(service(folder))) as client:
+        for host in ("evil.example", "127.0.0.1.evil.example", "", "["):
+            problem(client.get("/info", headers={"Host": host}), Kind.FORBIDDEN)
+        for host in ("localhost:8000", "[::1]:8000", "127.0.0.1"):
+            assert client.get("/info", headers={"Host": host}).status_code == 200
+
+
+def test_a_page_of_another_site_changes_nothing(folder: Path) -> None:
+    with TestClient(create_app(service(folder))) as client:
+        for origin in ("https://evil.example", "null", "http://testserver.evil.example"):
+            answer = client.delete("/pins/m%2F07", headers={"Origin": origin})
+            problem(answer, Kind.FORBIDDEN)
+        assert client.get("/pins/m%2F07").status_code == 200
+        for origin in ("http://testserver", "chrome-extension://abcdefgh"):
+            answer = client.post("/search", json={"like": "m/07"}, headers={"Origin": origin})
+            assert answer.status_code == 200
+            assert "access-control-allow-origin" not in answer.headers
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        replace(Settings(), queue=3).queue = 4  # type: ignore[misc]
