@@ -8,7 +8,6 @@ with the package, with their true boxes, are measured too.
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL.Image import Image as Picture
 
+from visualsearch import samples
 from visualsearch.crops import STYLE, CropStyle, Shape
 from visualsearch.engine import Index, open_or_create
 from visualsearch.errors import UnknownNameError, UsageError
@@ -44,7 +44,6 @@ from visualsearch.types import WHOLE, Box, Encoder
 
 FOUND = 0.5
 """Intersection over union from which a box counts as found (Everingham et al. 2010, the PASCAL VOC challenge)."""
-SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 STYLES: Mapping[str, CropStyle] = MappingProxyType(
     {
         "crop as it is": CropStyle(Shape.AS_IS),
@@ -59,7 +58,7 @@ STYLES: Mapping[str, CropStyle] = MappingProxyType(
         "padded white, whole x 0.25": CropStyle(Shape.WHITE, 0.0, 0.25),
     }
 )
-FINDERS = ("saliency", "grid")
+FINDERS = ("bundled", "saliency", "grid")
 SMALL = Recipe(low=0.08, high=0.20)
 LARGE_INDEX = 100_000
 
@@ -156,15 +155,14 @@ class LookBench:
 
 def sample_objects() -> list[str]:
     """Stamps in the scenes that ship with the package: the detector's training left them out."""
-    pins = {o["pin"] for s in json.loads((SAMPLES / "scenes.json").read_text()) for o in s["objects"]}
-    with (SAMPLES / "manifest.csv").open() as file:
+    pins = {one.pin for scene in samples.scenes() for one in scene.objects}
+    with samples.manifest().open(encoding="utf-8") as file:
         return [Path(r["source"]).with_suffix("").as_posix() for r in csv.DictReader(file) if r["id"] in pins]
 
 
 def sample_scenes() -> list[tuple[Picture, list[Box]]]:
     """The scenes that ship with the package and their true boxes."""
-    scenes = json.loads((SAMPLES / "scenes.json").read_text())
-    return [(load(SAMPLES / s["image"]), [Box(*o["box"]) for o in s["objects"]]) for s in scenes]
+    return [(load(scene.image), [one.box for one in scene.objects]) for scene in samples.scenes()]
 
 
 def _category(piece: Piece) -> str:

@@ -275,7 +275,7 @@ def train(options: argparse.Namespace) -> None:
             with torch.autocast("cpu", torch.bfloat16):
                 out = net(*maps)
             terms = losses(out.float(), *wanted)
-            loss = terms[0] + 2 * terms[1] + terms[2]
+            loss = terms[0] + options.boxes * terms[1] + terms[2]
             tuned.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -347,6 +347,7 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--parts", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--boxes", type=float, default=2.0, help="weight of the boxes' loss")
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--start", type=Path, help="go on from these weights (head.pt of an earlier run)")
     parser.add_argument("--batch", type=int, default=32)
