@@ -6,7 +6,7 @@ import ipaddress
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -25,8 +25,8 @@ PRIVATE = (
 class Handler(BaseHTTPRequestHandler):
     """Answers each path of `pages` by its function."""
 
-    pages: dict[str, Callable[[Any], None]] = {}
-    seen: list[tuple[str, str]] = []
+    pages: ClassVar[dict[str, Callable[[Any], None]]] = {}
+    seen: ClassVar[list[tuple[str, str]]] = []
 
     def do_GET(self) -> None:
         self.seen.append((self.path, self.headers["Host"]))

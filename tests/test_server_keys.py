@@ -158,8 +158,19 @@ def test_off_the_loopback_keys_are_a_must(tmp_path: Path) -> None:
     assert settled(tmp_path, "127.0.0.1", Settings()).keys_needed is True
 
 
-@pytest.mark.parametrize(("host", "local"), [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True),
-                                             ("0.0.0.0", False), ("::", False), ("192.168.0.4", False), ("example.org", False)])  # fmt: skip
+HOSTS = {
+    "127.0.0.1": True,
+    "127.3.2.1": True,
+    "::1": True,
+    "localhost": True,
+    "0.0.0.0": False,
+    "::": False,
+    "192.168.0.4": False,
+    "example.org": False,
+}
+
+
+@pytest.mark.parametrize(("host", "local"), HOSTS.items())
 def test_only_the_loopback_is_local(host: str, local: bool) -> None:
     assert is_local(host) is local
 

@@ -97,7 +97,7 @@ def test_one_query_that_fails_costs_its_neighbours_nothing() -> None:
             threading.Event().wait(0.001)
         inner.go.set()
         assert good.result(20).shape == (1, 49)
-        with pytest.raises(ValueError, match="reshape|dimensions"):
+        with pytest.raises(ValueError, match=r"reshape|dimensions"):
             bad.result(20)
     encoder.close()
 
