@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.error import URLError
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from visualsearch import proposals
-from visualsearch.errors import UnknownNameError, UsageError
+from visualsearch.errors import EncoderError, UnknownNameError, UsageError
 from visualsearch.proposals import Proposal, find, joined, overlaps, region_boxes, thinned
 from visualsearch.quality.look import sample_scenes
 from visualsearch.types import Box
@@ -143,3 +145,15 @@ def test_a_torchvision_detector_is_read_as_fractions_with_scores(monkeypatch: py
     proposals._torchvision.cache_clear()
     assert found.box == pytest.approx((0.1, 0.1, 0.5, 0.5))
     assert found.score == pytest.approx(0.9)
+
+
+def test_without_a_network_a_torchvision_detector_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision import models
+
+    def unreachable(name: str, weights: str) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(models, "get_model", unreachable)
+    proposals._torchvision.cache_clear()
+    with pytest.raises(EncoderError, match=r"no route to host.*bundled finder"):
+        find(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")

@@ -102,17 +102,23 @@ class LookBench:
         """Scenes of 3 to 6 objects at 8 to 60 % of the side."""
         return list(self.compose(Recipe(), self.seed))
 
+    @cached_property
+    def behind(self) -> tuple[list[Path], list[Path]]:
+        """The measuring split's grounds: wallpapers, and photographs of shops."""
+        found = grounds(self.data, Split.MEASURE)
+        if not any(found):
+            raise UsageError(
+                "there is no ground to compose scenes on",
+                "no wallpaper is installed and the grocery set is not there",
+                "Run: apt-get install mate-backgrounds",
+            )
+        return found
+
     def compose(self, recipe: Recipe, seed: int) -> Iterator[Scene]:
         """`scenes` scenes by a recipe; the same seed gives the same scenes."""
-        behind = grounds(self.data, Split.MEASURE)
-        if not behind[0] and not behind[1]:
-            raise UsageError(
-                "no ground to compose scenes on",
-                "no wallpaper is installed",
-                "apt-get install mate-backgrounds",
-            )
+        pool, behind = self.objects, self.behind
         for number in range(self.scenes):
-            yield compose(self.objects, behind, np.random.default_rng((seed, number)), recipe)
+            yield compose(pool, behind, np.random.default_rng((seed, number)), recipe)
 
     @cached_property
     def gallery(self) -> Index:
@@ -302,8 +308,7 @@ def speed_task(bench: LookBench) -> list[Line]:
     """
     rng = np.random.default_rng(bench.seed)
     big = Recipe(width=1664, height=1248, fewest=6, most=6, low=0.15, high=0.35)
-    behind = grounds(bench.data, Split.MEASURE)
-    scenes = [compose(bench.objects, behind, rng, big) for _ in range(8)]
+    scenes = [compose(bench.objects, bench.behind, rng, big) for _ in range(8)]
     coded = []
     for scene in scenes:
         out = BytesIO()
