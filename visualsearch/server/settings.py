@@ -32,9 +32,9 @@ class Settings:
     batch: int = 16
     rate: float = 100.0
     burst: int = 400
-    uploads_bytes: int = 256_000_000
+    uploads_bytes: int = 128_000_000
     uploads_seconds: float = 3600.0
-    decoded_bytes: int = 256_000_000
+    decoded_bytes: int = 96_000_000
     thumbnail_bytes: int = 64_000_000
     recall_seconds: float = 300.0
     keys_needed: bool = False

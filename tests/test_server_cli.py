@@ -1,0 +1,122 @@
+"""`visualsearch serve` and `visualsearch extension`: keys, refusals, a real start and a clean stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
+
+import visualsearch as vs
+from visualsearch import cli
+from visualsearch.samples import samples_dir
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["visualsearch", *map(str, words)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three sample pins, by the bundled encoder."""
+    path = tmp_path_factory.mktemp("cli") / "pins.index"
+    with vs.create(path) as index:
+        index.add(
+            [
+                samples_dir() / f"pins/{name}.jpg"
+                for name in ("animals/duck", "plants/daffodil", "tools/hammer")
+            ]
+        )
+    return path
+
+
+def test_a_new_key_is_printed_once_and_kept_as_a_hash(folder: Path, tmp_path: Path, run: Any) -> None:
+    with vs.create(tmp_path / "own.index"):
+        pass
+    code, out, err = run("serve", tmp_path / "own.index", "--new-key", "write", "--days", "7")
+    assert code == 0
+    assert out.startswith("vs_")
+    (entry,) = json.loads((tmp_path / "own.index" / "keys.json").read_text())
+    assert entry["scope"] == "write"
+    assert entry["expires"] - entry["created"] == pytest.approx(7 * 86_400)
+    assert out.strip() not in json.dumps(entry) + err
+
+
+def test_no_key_no_network(folder: Path, run: Any) -> None:
+    code, out, err = run("serve", folder, "--host", "0.0.0.0", "--port", "0")
+    assert (code, out) == (2, "")
+    assert "there is no API key" in err
+    assert "--new-key read" in err
+
+
+def test_what_is_no_index_is_neither_served_nor_given_a_key(tmp_path: Path, run: Any) -> None:
+    for words in ((), ("--new-key", "read")):
+        code, _, err = run("serve", tmp_path, *words)
+        assert code == 2
+        assert "is not an index" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_is_taken_is_said_so(folder: Path, run: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = run("serve", folder, "--port", taken.getsockname()[1])
+    assert code == 2
+    assert "the address is taken" in err
+
+
+def test_it_serves_searches_and_stops_on_sigterm(folder: Path) -> None:
+    command = [sys.executable, "-m", "visualsearch", "serve", str(folder), "--port", "0"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    try:
+        assert server.stderr is not None
+        line = server.stderr.readline()
+        address = line.split(" at ")[1].split()[0]
+        assert address.startswith("http://127.0.0.1:")
+        picture = (samples_dir() / "pins/plants/daffodil.jpg").read_bytes()
+        asked = Request(f"{address}search?k=1", picture, {"Content-Type": "image/jpeg"})
+        with urlopen(asked, timeout=60) as answer:
+            (hit,) = json.load(answer)["hits"]
+        assert hit["score"] > 0.99
+        with urlopen(f"{address}", timeout=60) as page:
+            assert b"<title>visualsearch</title>" in page.read()
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) in (0, -signal.SIGTERM)
+    assert server.stderr.read() == ""
+
+
+def test_the_extension_is_written_for_its_server(tmp_path: Path, run: Any) -> None:
+    code, out, err = run("extension", "--to", tmp_path / "made", "--server", "http://127.0.0.1:8123")
+    assert code == 0
+    assert out.strip() == str((tmp_path / "made").resolve())
+    assert "8123" in err
+    assert "8123" in (tmp_path / "made" / "config.js").read_text()
+    code, _, err = run("extension", "--to", tmp_path / "other", "--server", "nowhere")
+    assert code == 2
+    assert "is no server's address" in err
