@@ -3,11 +3,12 @@
 import { el, say } from "/static/dom.js";
 
 const SHOWN = 8;
+const FEW = 15; // values that are taken in at a glance
 const TICKS = 100;
 
 /** Fill `root` for these attributes; `change(edit)` is given a function that edits the state. */
 export function build(root, attributes, change) {
-  const groups = attributes.map((one) => MAKERS[one.kind]?.(one, change)).filter(Boolean);
+  const groups = attributes.toSorted((a, b) => weight(a) - weight(b)).map((one) => MAKERS[one.kind]?.(one, change)).filter(Boolean);
   root.replaceChildren(...groups.map(({ node }) => node));
   return {
     some: groups.length > 0,
@@ -15,6 +16,9 @@ export function build(root, attributes, change) {
     show: (state) => groups.forEach(({ show }) => show(state)),
   };
 }
+
+/** What is most often chosen by comes first: short lists, then ranges, then long lists. */
+const weight = ({ kind, values: list }) => (kind === "number" ? 1 : list.length <= FEW ? 0 : 2);
 
 const MAKERS = { category: values, boolean: values, number: range };
 

@@ -370,6 +370,7 @@ function remember(pins) {
 // -- saying what is wrong -----------------------------------------------------------------------------------------
 const ADVICE = {
   "upload-gone": ["This picture is no longer kept", "Uploaded pictures stay in the server’s memory for a while only. Drop or choose it again.", ["Choose the picture", () => $("file").click()]],
+  "bad-request": ["That cannot be searched", null, null],
   offline: [null, null, ["Try again", () => show()]],
   busy: ["Many people are searching right now", "Wait a moment.", ["Try again", () => show()]],
   "rate-limited": ["That was a little fast", "Wait a moment.", ["Try again", () => show()]],
@@ -486,7 +487,7 @@ async function describe() {
   grid.facts = FACTS.filter((name) => server.attributes.includes(name)).slice(0, 2);
   for (const card of grid.cards.values()) grid.update(card, card.pin);
   grid.arrange();
-  if (!server.text) $("words").placeholder = "A picture’s address (this index knows no words)";
+  if (!server.text) $("words").placeholder = "Paste a picture’s address";
   filters = build($("filter-list"), server.summaries, (edit) => go(edit));
   $("filters").hidden = !filters.some;
   filters.show(state);
