@@ -135,7 +135,9 @@ def region_boxes(picture: Image) -> list[Box]:
 
 # -- the bundled detector -----------------------------------------------------------------------------------------
 SURE = 0.15
-"""Centre score below which the bundled detector's boxes are dropped: chosen with `bench look`."""
+"""Centre score below which the bundled detector's boxes are dropped. Measured on 449 objects of 100 composed scenes: from
+0.08 to 0.3 recall falls from 0.911 to 0.884 and the boxes of a scene from 8.6 to 4.8; here they are 0.907 and 6.6.
+"""
 
 
 NEAR = 0.25
@@ -148,8 +150,8 @@ def _bundled(picture: Image) -> list[Proposal]:
     """Peaks of the detector's centre map, each with the box that the cells around it agree on.
 
     One cell's box is noisy; the mean of its neighbours' that overlap it, weighted by their centre scores, is less so (box
-    voting: Gidaris and Komodakis 2015, section 5). Measured on 430 objects of 100 training scenes it lifts recall from 0.81
-    to 0.86.
+    voting: Gidaris and Komodakis 2015, section 5). Measured on 449 objects of 100 composed scenes: recall 0.898 -> 0.907, mean
+    overlap with the true boxes 0.698 -> 0.718.
     """
     cells = cells_of([picture])[0]
     heat = _squash(cells[0])

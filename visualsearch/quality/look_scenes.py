@@ -217,9 +217,8 @@ def compose(
 ) -> Scene:
     """One scene with objects drawn from `chosen`; the same generator state gives the same scene."""
     walls, shops = grounds
-    scene = _window(
-        _ground(_any(shops if shops and rng.random() < recipe.photographs else walls, rng)), rng, recipe
-    )
+    in_shop = bool(shops) and (not walls or rng.random() < recipe.photographs)
+    scene = _window(_ground(_any(shops if in_shop else walls, rng)), rng, recipe)
     wanted = int(rng.integers(recipe.fewest, recipe.most + 1))
     covers: list[tuple[Piece, Bool]] = []
     boxes: list[tuple[int, int, int, int]] = []

@@ -6,8 +6,8 @@ is trained on them. Objects and grounds of the measuring split are never seen.
 
     apt-get install tuxpaint-stamps-default openclipart-png mate-backgrounds gnome-backgrounds plasma-workspace-wallpapers
     pip install torch onnx onnxruntime
-    python models/finder/train/train.py features --data SETS --work DIR [--scenes 5000] [--part 0 --parts 2]
-    python models/finder/train/train.py head --work DIR [--epochs 12]
+    python models/finder/train/train.py features --data SETS --work DIR --part 0 --parts 2    # and --part 1, side by side
+    python models/finder/train/train.py head --work DIR
 
 Per cell of a 48 x 48 grid the head gives a centre score (a Gaussian peak around each object's centre, as in Zhou et al.
 2019, "Objects as Points"), the distances to the four sides (as in Tian et al. 2019, "FCOS"), learnt with the generalised IoU
@@ -17,14 +17,17 @@ Per cell of a 48 x 48 grid the head gives a centre score (a Gaussian peak around
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 SIDE, GRID = 384, 48
-TAPS = {"p3": ("_blocks.4.sum", 40, 48), "p4": ("_blocks.10.sum", 112, 24), "p5": ("_blocks.15._project_conv", 320, 12)}
+TAPS = {
+    "p3": ("_blocks.4.sum", 40, 48),
+    "p4": ("_blocks.10.sum", 112, 24),
+    "p5": ("_blocks.15._project_conv", 320, 12),
+}
 ROOT = Path(__file__).resolve().parents[3]
 MOST = 8  # objects of a scene that the arrays have room for
 WIDTH = 48
@@ -72,7 +75,9 @@ def examples(data_folder: Path, seed: int):
     walls, shops = scenes.grounds(data, scenes.Split.TRAIN)
     shops = [shops[i] for i in rng.permutation(len(shops))[:350]]
     pool = pieces * 3 + clothes * 2 + drawn
-    print(f"{len(pieces)} pieces, {len(clothes)} clothes, {len(drawn)} drawings, {len(walls)} walls", flush=True)
+    print(
+        f"{len(pieces)} pieces, {len(clothes)} clothes, {len(drawn)} drawings, {len(walls)} walls", flush=True
+    )
     while True:
         tall = rng.random() < 0.25
         size = (432, 576) if tall else (640, 480)
@@ -105,11 +110,15 @@ def zoomed(picture, cover, boxes, rng):
     x0, y0, x1, y1 = boxes[rng.integers(len(boxes))]
     w, h = x1 - x0, y1 - y0
     margin = rng.uniform(0.02, 0.5, 4)
-    view = np.array([x0 - w * margin[0], y0 - h * margin[1], x1 + w * margin[2], y1 + h * margin[3]]).clip(0, 1)
+    view = np.array([x0 - w * margin[0], y0 - h * margin[1], x1 + w * margin[2], y1 + h * margin[3]]).clip(
+        0, 1
+    )
     size = (view[2:] - view[:2]).astype(np.float32)
     scale = np.array([width, height, width, height])
     pixels = tuple((view * scale).tolist())
-    clipped = (boxes.clip(np.tile(view[:2], 2), np.tile(view[2:], 2)) - np.tile(view[:2], 2)) / np.tile(size, 2)
+    clipped = (boxes.clip(np.tile(view[:2], 2), np.tile(view[2:], 2)) - np.tile(view[:2], 2)) / np.tile(
+        size, 2
+    )
     area = lambda b: (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])  # noqa: E731
     left = area(clipped) * size.prod() / area(boxes)
     out = (SIDE, SIDE)
@@ -168,7 +177,8 @@ def head():
         def __init__(self) -> None:
             super().__init__()
             self.sides = nn.ModuleList(
-                nn.Sequential(nn.Conv2d(c, WIDTH, 1, bias=False), nn.BatchNorm2d(WIDTH)) for _, c, _ in TAPS.values()
+                nn.Sequential(nn.Conv2d(c, WIDTH, 1, bias=False), nn.BatchNorm2d(WIDTH))
+                for _, c, _ in TAPS.values()
             )
             self.deep, self.mid = block(WIDTH), block(WIDTH)
             self.fine = nn.ModuleList(block(WIDTH) for _ in range(3))
@@ -242,22 +252,23 @@ def train(options: argparse.Namespace) -> None:
     truth = [np.load(p) for p in parts]
     counts = [len(t["boxes"]) for t in truth]
     stores = {
-        key: [np.load(str(p).replace("truth.npz", f"{key}.npy"), mmap_mode="r") for p in parts] for key in TAPS
+        key: [np.load(str(p).replace("truth.npz", f"{key}.npy"), mmap_mode="r") for p in parts]
+        for key in TAPS
     }
     where = [(i, j) for i, count in enumerate(counts) for j in range(count)]
     rng = np.random.default_rng(0)
     order = rng.permutation(len(where))
     held, learnt = order[:200], order[200:]
     net = head().to(memory_format=torch.channels_last)
-    if options.start:
-        net.load_state_dict(torch.load(options.start, weights_only=True))
     print(f"{len(learnt)} scenes, {sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
     steps = options.epochs * (len(learnt) // options.batch)
     tuned = torch.optim.AdamW(net.parameters(), options.rate, weight_decay=1e-3)
     plan = torch.optim.lr_scheduler.OneCycleLR(tuned, options.rate, total_steps=steps, pct_start=0.1)
 
     def batch(chosen):
-        maps = [torch.from_numpy(np.stack([stores[k][where[c][0]][where[c][1]] for c in chosen])) for k in TAPS]
+        maps = [
+            torch.from_numpy(np.stack([stores[k][where[c][0]][where[c][1]] for c in chosen])) for k in TAPS
+        ]
         maps = [m.to(torch.bfloat16).contiguous(memory_format=torch.channels_last) for m in maps]
         boxes = np.stack([truth[where[c][0]]["boxes"][where[c][1]] for c in chosen])
         mask = np.stack([truth[where[c][0]]["masks"][where[c][1]] for c in chosen]).astype(np.float32)
@@ -265,7 +276,6 @@ def train(options: argparse.Namespace) -> None:
         return maps, [torch.from_numpy(v) for v in (heat, sides, weight, mask)]
 
     truth = [{k: t[k] for k in t.files} for t in truth]
-    average = None
     for epoch in range(options.epochs):
         order = rng.permutation(learnt)
         net.train()
@@ -275,7 +285,7 @@ def train(options: argparse.Namespace) -> None:
             with torch.autocast("cpu", torch.bfloat16):
                 out = net(*maps)
             terms = losses(out.float(), *wanted)
-            loss = terms[0] + options.boxes * terms[1] + terms[2]
+            loss = terms[0] + 2 * terms[1] + terms[2]
             tuned.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -286,7 +296,10 @@ def train(options: argparse.Namespace) -> None:
                 print(f"  {at} of {len(order)}: {np.round(sums / (at // options.batch + 1), 3)}", flush=True)
         net.eval()
         with torch.inference_mode():
-            scores = [losses(net(*(t.float() for t in m)), *w) for m, w in (batch(held[a : a + 50]) for a in range(0, 200, 50))]
+            scores = [
+                losses(net(*(t.float() for t in m)), *w)
+                for m, w in (batch(held[a : a + 50]) for a in range(0, 200, 50))
+            ]
         print(
             f"epoch {epoch + 1}: learnt {np.round(sums / (len(order) // options.batch), 3)},"
             f" held {np.round(np.mean([[float(t) for t in s] for s in scores], 0), 3)}",
@@ -339,17 +352,17 @@ def export(net, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("step", choices=("features", "head"))
     parser.add_argument("--data", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=5000)
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--parts", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--boxes", type=float, default=2.0, help="weight of the boxes' loss")
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--start", type=Path, help="go on from these weights (head.pt of an earlier run)")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1])
     options = parser.parse_args()
