@@ -56,6 +56,12 @@ def squares(count: int) -> list[Any]:
     return [rng.integers(0, 256, (1, 3, 32, 32), dtype=np.uint8) for _ in range(count)]
 
 
+def in_a_loop_of_its_own(work: Any) -> None:
+    """Run a coroutine in another thread: the browser tests leave their loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
 # -- batching -----------------------------------------------------------------------------------------------------
 def test_what_waits_while_a_batch_is_encoded_is_encoded_together() -> None:
     inner = Held()
@@ -130,7 +136,7 @@ def test_a_full_pool_refuses_at_once_and_takes_again_when_it_has_room() -> None:
         assert pool.pending == 0
         pool.close()
 
-    asyncio.run(scenario())
+    in_a_loop_of_its_own(scenario())
 
 
 def test_a_request_that_is_given_up_frees_its_place() -> None:
@@ -146,7 +152,7 @@ def test_a_request_that_is_given_up_frees_its_place() -> None:
         assert await first is True
         pool.close()
 
-    asyncio.run(scenario())
+    in_a_loop_of_its_own(scenario())
 
 
 def test_overload_is_answered_429_with_retry_after_and_everything_else_is_answered(folder: Path) -> None:
