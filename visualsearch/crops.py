@@ -1,7 +1,9 @@
 """How a part of a picture is shown to an encoder: its surroundings, its margin, its shape.
 
 An encoder that scales the shorter side and cuts the centre loses the ends of a long object; `view` therefore makes the part
-square first. A `CropStyle` says how, and is kept with an index whose regions were cut that way.
+square first. A `CropStyle` says how. The default was chosen with `visualsearch bench look --tasks crops,look`. Whitening the
+ground by the detector's outline was measured too (195 objects of 40 scenes, true boxes) and lost: R@10 0.846, or 0.913 when
+done by halves, against 0.933 for the plain part.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class CropStyle:
 
 
 STYLE = CropStyle()
-"""How parts are cut when nothing else is said: chosen by measurement, see `visualsearch bench look --task crops`."""
+"""How parts are cut when nothing else is said, for queries and for the regions of an index alike."""
 
 
 def view(picture: Image, box: Box, style: CropStyle = STYLE) -> Image:
