@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -34,7 +35,7 @@ from .schemas import (
     SearchRequest,
     SearchResponse,
 )
-from .settings import Settings
+from .settings import CORES, Settings
 from .stores import Store, Uploads, picture_bytes
 from .work import Pool
 
@@ -89,6 +90,7 @@ class Service:
         self.light = Pool("search", 4, 4 * settings.queue)
         self.thumbs = Pool("thumbnail", 4, 512)
         self.writes = Pool("write", 1, 16)
+        self._shrinking = threading.Semaphore(max(1, CORES - 1))  # a page of thumbnails leaves a core to queries
         self.ready = threading.Event()
         self._summary: tuple[int, list[AttributeOut]] | None = None
         self._info: tuple[int, dict[str, Any]] | None = None
@@ -103,8 +105,10 @@ class Service:
         from PIL import Image as Pillow
 
         size = self.encoder.spec.preprocessing.size
-        grey = Pillow.new("RGB", (size, size), (128, 128, 128))
-        self.index.run(Query((Part(image=grey),), k=1))
+        out = BytesIO()
+        Pillow.new("RGB", (size, size), (128, 128, 128)).save(out, "JPEG")
+        images.thumbnail(out.getvalue(), SIZES[0], "WEBP")
+        self.index.run(Query((Part(image=images.decode(out.getvalue())),), k=1))
         self.ready.set()
 
     def close(self) -> None:
@@ -316,7 +320,9 @@ class Service:
         if data is None:
             with self.metrics.stage("thumbnail"):
                 try:
-                    data = images.thumbnail(load(), rounded, form, 82)
+                    source = load()
+                    with self._shrinking:
+                        data = images.thumbnail(source, rounded, form, 82)
                 except PictureError as error:
                     raise RefusedError(
                         Kind.NO_PICTURE, "the picture cannot be read", error.why, error.remedy

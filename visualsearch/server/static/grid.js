@@ -87,7 +87,7 @@ export class Grid {
   }
 
   card(pin) {
-    const image = el("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
+    const image = el("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false", fetchpriority: "low" });
     const box = el("span", { class: "found", hidden: true });
     const score = el("span", { class: "score" });
     const picture = el("span", { class: "picture" }, image, box);
@@ -107,8 +107,23 @@ export class Grid {
       this.arrange();
     });
     image.addEventListener("error", () => picture.classList.add("broken"));
-    image.src = `${pin.picture}?size=480`;
+    this.load(card);
     return card;
+  }
+
+  load(card) {
+    if (!card.image.getAttribute("src")) card.image.src = `${card.pin.picture}?size=480`;
+  }
+
+  /** Stop loading pictures: a browser has few connections to a server, and a query comes first. `resume` goes on. */
+  pause() {
+    for (const { image, picture } of this.cards.values()) {
+      if (!image.complete && !picture.classList.contains("loaded")) image.removeAttribute("src");
+    }
+  }
+
+  resume() {
+    for (const card of this.cards.values()) this.load(card);
   }
 
   update(card, pin) {

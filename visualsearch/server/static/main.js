@@ -241,6 +241,7 @@ async function find(wanted, k) {
   const { signal } = asking;
   const results = $("results");
   results.setAttribute("aria-busy", "true");
+  grid.pause();
   document.body.classList.add("busy");
   try {
     const page = await answer(wanted, k, 0, signal);
@@ -255,6 +256,7 @@ async function find(wanted, k) {
     if (error.name !== "AbortError") fail(error);
   } finally {
     if (!signal.aborted) {
+      grid.resume();
       results.setAttribute("aria-busy", "false");
       document.body.classList.remove("busy");
     }
