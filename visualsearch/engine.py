@@ -6,6 +6,7 @@ search -> rescore from the stored vectors -> best row of each pin -> attributes 
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .indexer import Progress, Settings
     from .look import Look
     from .naming import Words
+    from .tuning import Trial
 
 MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
@@ -284,7 +286,7 @@ class Index:
                 segments.append(_copied(self.folder, number, vectors, part))
                 number += 1
             compacted = Vectors(self.folder, segments, self.spec.dim)
-            generation = self._built(compacted, number, self._recipe(writer, len(compacted)))
+            generation = self._built(compacted, number, self._recipe(writer, len(compacted)), _tuned(writer))
             with writer.commit():
                 writer.set_meta("next_file", number + 1)
                 writer.drop_segments(s.number for s in old)
@@ -339,7 +341,7 @@ class Index:
         number = int(writer.meta("next_file"))
         # A trained index takes more rows well until the collection has grown several times over.
         grown = now if same and now is not None and 3 * now.covers >= len(vectors) else None
-        generation = self._built(vectors, number, recipe, grown)
+        generation = self._built(vectors, number, recipe, _tuned(writer), grown)
         if generation is not None:
             with writer.commit():
                 writer.set_meta("next_file", number + 1)
@@ -347,7 +349,12 @@ class Index:
             self._sweep(writer)
 
     def _built(
-        self, vectors: Vectors, number: int, recipe: ann.Preset, grown: Generation | None = None
+        self,
+        vectors: Vectors,
+        number: int,
+        recipe: ann.Preset,
+        tuned: Mapping[str, Any],
+        grown: Generation | None = None,
     ) -> Generation | None:
         if recipe.exact or not len(vectors):
             return None
@@ -358,10 +365,12 @@ class Index:
         else:
             index, factory = ann.build(recipe, vectors)
         file, size = ann.save(index, self.folder, number)
-        search = dict(recipe.search)
+        search = {"candidates": recipe.candidates, **recipe.search}
+        if tuned.get("preset") == recipe.name:
+            search.update(tuned["search"])
         made = Generation(number, file, recipe.name, factory, search, len(vectors), size)
         snapshot = Snapshot(
-            -1, vectors, np.ones(len(vectors), bool), made, index, recipe.candidates, len(vectors)
+            -1, vectors, np.ones(len(vectors), bool), made, index, search["candidates"], len(vectors)
         )
         return replace(made, recall=measured_recall(snapshot))
 
@@ -641,8 +650,7 @@ class Index:
                     now is not None and now.generation is not None and now.generation.file == generation.file
                 )
                 loaded = now.ann if same and now is not None else ann.load(self.folder / generation.file)
-                recipes = ann.presets()
-                candidates = recipes[generation.preset].candidates if generation.preset in recipes else 10
+                candidates = generation.search["candidates"]
             snapshot = Snapshot(state, vectors, alive, generation, loaded, candidates, int(alive.sum()))
             # A reader that lags behind must not take the newer snapshot away from the others.
             if now is None or state > now.state:
@@ -654,6 +662,28 @@ class Index:
         """Pictures that the last run over their source could not index, with reasons."""
         with self.catalog.read() as reader:
             return reader.failures()
+
+    def tune(
+        self, recall: float = 0.95, *, k: int = 10, samples: int = 200
+    ) -> tuple[Trial | None, list[Trial]]:
+        """Choose the fastest search parameters that reach `recall`@k on stored vectors, and keep them.
+
+        Returns the chosen trial (the one of the highest recall where none reaches it; None when the search is exact) and all
+        trials, fastest first. Raises LockedError.
+        """
+        from .tuning import pick, tune
+
+        with self._writing() as writer:
+            with self._open() as (_, snapshot):
+                trials = tune(snapshot, k, samples)
+            if not trials or snapshot.generation is None:
+                return None, []
+            chosen = pick(trials, recall)
+            with writer.commit():
+                kept = replace(snapshot.generation, search=dict(chosen.search), recall=chosen.recall)
+                writer.add_generation(kept)
+                writer.set_meta("tuned", json.dumps({"search": dict(chosen.search), "preset": kept.preset}))
+        return chosen, trials
 
     def recall(self, k: int = 10, samples: int = 64) -> float:
         """recall@k of the index as it is searched now, against exact search, on stored vectors as queries."""
@@ -694,6 +724,12 @@ class Index:
         """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
         with self.catalog.read() as reader:
             return check(reader, self.folder, self.spec.dim)
+
+
+def _tuned(reader: Reader) -> dict[str, Any]:
+    """What `tune` chose, and for which preset; empty when it was never run."""
+    found: dict[str, Any] = json.loads(reader.meta("tuned", "{}"))
+    return found
 
 
 # -- helpers ------------------------------------------------------------------------------------------------------

@@ -26,11 +26,28 @@ from . import (
     remove,
     search,
     serve,
+    tune,
     verify,
 )
 from .common import note
 
-COMMANDS = (demo, index, search, look, embed, info, remove, compact, verify, dedup, models, serve, extension, bench)
+COMMANDS = (
+    demo,
+    index,
+    search,
+    look,
+    embed,
+    info,
+    remove,
+    compact,
+    tune,
+    verify,
+    dedup,
+    models,
+    serve,
+    extension,
+    bench,
+)
 
 app = typer.Typer(
     name="visualsearch",
