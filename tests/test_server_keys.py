@@ -95,6 +95,7 @@ def test_wrong_and_expired_keys_are_told_apart(client: TestClient, tokens: dict[
 
 
 def test_health_and_the_page_need_no_key(client: TestClient) -> None:
+    assert client.app.state.service.ready.wait(20)  # type: ignore[attr-defined]
     for path in ("/healthz", "/readyz", "/", "/docs", "/openapi.json", "/static/main.js"):
         assert client.get(path).status_code == 200
     assert client.get("/session").json() == {"needed": True, "scope": None}

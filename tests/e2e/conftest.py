@@ -30,7 +30,7 @@ def executable() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright(executable: str) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
@@ -38,7 +38,7 @@ def playwright(executable: str) -> Iterator[Any]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Any, executable: str) -> Iterator[Any]:
     made = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
     yield made

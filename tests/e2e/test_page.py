@@ -291,6 +291,8 @@ def test_dark_and_light_are_chosen_and_remembered(open_page: Open) -> None:
     light = page.evaluate(ground)
     assert (dark, light) == ("rgb(20, 19, 23)", "rgb(250, 248, 245)")
     page.reload()
+    page.wait_for_selector(".card")
+    settled(page)
     assert page.evaluate(ground) == light
 
 

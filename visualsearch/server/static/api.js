@@ -16,11 +16,11 @@ async function call(path, options = {}) {
   let answer;
   try {
     answer = await fetch(path, { ...options, headers: { Accept: "application/json", ...options.headers } });
+    if (answer.ok) return answer.status === 204 ? null : await answer.json(); // the line may break here, too
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("offline", "The server does not answer", "Check that it runs and that you are connected, then try again.", 0);
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
   const body = await answer.json().catch(() => ({}));
   const kind = (body.type ?? "").split("#")[1] ?? "internal";
   if (answer.status === 401 && login && path !== "/session") {
