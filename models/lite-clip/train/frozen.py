@@ -115,7 +115,8 @@ def main() -> None:
     part = FrozenPart(tower)
     path = arguments.out / "frozen.float.onnx"
     torch.onnx.export(
-        part, (torch.zeros(2, 3, 224, 224, dtype=torch.uint8),), str(path), input_names=["pixels"], output_names=["map", "pooled"],
+        part, (torch.zeros(2, 3, 224, 224, dtype=torch.uint8),), str(path), input_names=["pixels"],
+        output_names=["map", "pooled"],
         dynamic_axes={name: {0: "b"} for name in ("pixels", "map", "pooled")}, dynamo=False, opset_version=17,
     )  # fmt: skip
     pixels = calibration_pixels(arguments.packed)

@@ -2,7 +2,7 @@
 
     pixels -> stem and first stages (frozen) -+-> last stages, classifier (frozen) -> ConSE vector c
                                               +-> a trained copy of the last stages -> v, r (which see the frozen features too)
-    embedding = unit([VISUAL_SHARE * unit(v), SEMANTIC_SHARE * unit(c + r)])
+    embedding = [VISUAL_SHARE * unit(v), SEMANTIC_SHARE * meaning(c, r)]
 
 The frozen path keeps what ImageNet taught: c is the mean of the 1,000 class names' text vectors weighted by the
 class probabilities (ConSE, Norouzi et al. 2014, arXiv:1312.5650). The trained copy adds what ImageNet did not:
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 FEATURES = 1280
+REACH = 1.5  # how far the correction may move an unsure ConSE vector, whose length is at most 1
 FIRST = 5  # stages 0..4 are shared and frozen
 
 
@@ -139,6 +140,7 @@ class ImageTower(nn.Module):
         with torch.no_grad():
             self.head.weight[visual:] *= 0.3  # start near ConSE
         self.register_buffer("class_vectors", class_vectors.clone())
+        self.register_buffer("reach", torch.tensor(REACH))
         for part in (self.stem, self.teacher, self.classifier):
             part.requires_grad_(False)
 
@@ -162,10 +164,14 @@ class ImageTower(nn.Module):
         features = self.stem((pixels.to(self.head.weight.dtype) - 127.5) / 127.5)
         return self.join(features, self.teacher(features), self.class_vectors)
 
+    def meaning(self, c: Tensor, r: Tensor) -> Tensor:
+        """unit(c + reach * (1 - |c|^2) * r / sqrt(1 + |r|^2)): the surer the classifier, the less r may change."""
+        room = 1 - c.square().sum(1, keepdim=True)
+        s = c + self.reach * room * r / torch.sqrt(1 + r.square().sum(1, keepdim=True))
+        return s / s.norm(dim=1, keepdim=True).clamp_min(1e-6)
+
     def forward(self, pixels: Tensor) -> Tensor:
         v, c, r = self.parts(pixels)
         semantic_share = (1 - self.visual_share**2) ** 0.5
-        v = v / v.norm(dim=1, keepdim=True).clamp_min(1e-6) * self.visual_share
-        s = c + r
-        s = s / s.norm(dim=1, keepdim=True).clamp_min(1e-6) * semantic_share
-        return torch.cat([v, s], 1)
+        v = v / v.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        return torch.cat([self.visual_share * v, semantic_share * self.meaning(c, r)], 1)

@@ -22,15 +22,24 @@ def unit(x: Vectors) -> Vectors:
 
 
 class Sentences:
-    """Sentence vectors, each sentence embedded once for all tables of a run."""
+    """Sentence vectors, each sentence embedded once; kept in `cache`/asked.npz between runs when a folder is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Path | None = None) -> None:
+        self._file = None if cache is None else cache / "asked.npz"
         self._known: dict[str, Vectors] = {}
+        if self._file is not None and self._file.exists():
+            with np.load(self._file) as stored:
+                self._known = dict(zip(stored["sentences"].tolist(), stored["vectors"], strict=True))
 
     def __call__(self, sentences: list[str]) -> Vectors:
         new = sorted({s for s in sentences if s not in self._known})
         if new:
             self._known.update(zip(new, sentence_vectors(new), strict=True))
+            if self._file is not None:
+                known = list(self._known)
+                np.savez(
+                    self._file, sentences=np.array(known), vectors=np.stack([self._known[s] for s in known])
+                )
         return np.stack([self._known[s] for s in sentences])
 
 
@@ -79,7 +88,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     torch.manual_seed(0)
-    model, sentences = Model(TextBank(arguments.texts), Settings()).eval(), Sentences()
+    model, sentences = Model(TextBank(arguments.texts), Settings()).eval(), Sentences(arguments.texts)
     if arguments.baseline:
         classes = F.normalize(model.class_sentences, dim=1).numpy()
         images, visual = {}, {}

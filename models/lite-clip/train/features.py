@@ -1,0 +1,61 @@
+"""Pooled features of the trained tail, for every view and every picture measured: the inputs of heads.py."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from texts import TextBank
+from train import Model, Settings
+
+Maps = NDArray[np.uint8]
+
+
+def tail_of(state: Path, texts: Path, frozen: Path) -> Callable[[Maps], NDArray[np.float16]]:
+    """A function from the stem's maps (n, c, 14, 14) uint8 to features (n, 1280) float16, averaged weights."""
+    scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
+    model = Model(TextBank(texts), Settings())
+    model.load_state_dict(torch.load(state, weights_only=False)["averaged"], strict=False)
+    tail = model.tower.student.eval().to(memory_format=torch.channels_last)
+
+    def run(maps: Maps, batch: int = 128) -> NDArray[np.float16]:
+        out = []
+        for i in range(0, len(maps), batch):
+            x = (torch.from_numpy(np.asarray(maps[i : i + batch])).float() - scale["zero"]) * scale["scale"]
+            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+                features = tail(x.to(memory_format=torch.channels_last))
+            out.append(features.float().numpy().astype(np.float16))
+        return np.concatenate(out)
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("texts", "frozen", "views", "prepared", "state", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    tail = tail_of(arguments.state, arguments.texts, arguments.frozen)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(arguments.prepared.glob("*.npz")):
+        target = arguments.out / f"{path.stem}.npy"
+        if not target.exists():
+            with np.load(path) as data:
+                np.save(target, tail(data["maps"]))
+    print("pictures measured: done", flush=True)
+    for path in sorted(p for p in arguments.views.iterdir() if p.name.isdigit()):
+        target = arguments.out / f"{path.name}.npy"
+        if not target.exists():
+            np.save(target, tail(np.load(path / "maps.npy", mmap_mode="r")))
+            print(f"shard {path.name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
