@@ -90,7 +90,8 @@ class Service:
         self.light = Pool("search", 4, 4 * settings.queue)
         self.thumbs = Pool("thumbnail", 4, 512)
         self.writes = Pool("write", 1, 16)
-        self._shrinking = threading.Semaphore(max(1, CORES - 1))  # a page of thumbnails leaves a core to queries
+        # A page full of thumbnails leaves a core to queries.
+        self._shrinking = threading.Semaphore(max(1, CORES - 1))
         self.ready = threading.Event()
         self._summary: tuple[int, list[AttributeOut]] | None = None
         self._info: tuple[int, dict[str, Any]] | None = None
