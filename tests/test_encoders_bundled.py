@@ -43,6 +43,15 @@ def test_every_bundled_model_gives_unit_vectors_of_its_dimension(encoder):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+def test_a_sentence_does_not_depend_on_the_others():
+    encoder = load_encoder("bundled")
+    texts = ["a red dress", "hammer", "a very long sentence about a yellow flower in a vase on a table", ""]
+    together = encoder.embed_texts(texts)
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_array_equal(encoder.embed_texts([text])[0], vector)
+    assert (together[0] * together[1:]).sum(1).max() < 0.9
+
+
 def test_a_vector_does_not_depend_on_its_batch(encoder):
     pictures = [pattern(300, 240, seed) for seed in range(19)]  # more than one run of the graph takes
     together = encoder.embed_images(pictures)

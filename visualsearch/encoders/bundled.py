@@ -29,7 +29,7 @@ from visualsearch.types import EncoderSpec, Precision, Preprocessing, Resize
 # Pictures a run takes: as fast as 64 (measured: EfficientNet-Lite0, 2 threads, 191 and 190 a second), and the
 # runtime's memory arena, which never shrinks, stays a quarter of the size.
 _PICTURES_A_RUN = 16
-_TEXTS_A_RUN = 32
+_TEXTS_A_RUN = 1  # a text tower may quantise over its batch: alone, a sentence has one vector and no other
 
 
 @dataclass(frozen=True)
