@@ -68,8 +68,8 @@ EXAMPLES = (
     Example(
         "More like this, not like that",
         "One pin pulls, the other pushes away.",
-        like="animals/duck",
-        unlike="animals/magellanic-penguin",
+        like="animals/orca",
+        unlike="animals/clownfish",
         k=5,
     ),
     Example(

@@ -13,7 +13,7 @@ class Settings:
     """Limits and manners of a server.
 
     Sizes are bytes, times seconds. `queue`: picture queries that may wait or run at once; one more is
-    answered 429. `rate` and `burst`: requests a second and at once of one client (by key, else by address);
+    answered 429. `rate` and `burst`: requests a second and at once of one client (by address);
     0 means no limit. `keys_needed`: requests must carry an API key; `public`: reading needs none all the
     same. `hosts`: names that the Host header may have; empty means any. `allow_private`: query addresses may
     lead into private networks. `secure_cookie`: the session cookie travels over https only.
