@@ -99,7 +99,11 @@ def test_the_results_are_what_the_page_promises(made: Made) -> None:
 def test_words_are_searched_or_said_to_be_impossible(made: Made) -> None:
     with open_index(made.page.parent / "pins.index") as index:
         reads = index.spec.text
-    assert bool(sections(made)["Words"][1]) == reads
+    found = sections(made)["Words"][1]
+    assert bool(found) == reads
+    with open_index(made.page.parent / "pins.index") as index:
+        kinds = [hit.attributes["kind"] for hit in index.search(text="a bird", k=10)] if reads else []
+    assert sum(kind == "birds" for kind in kinds) >= (7 if reads else 0)
     assert [reason.split(":")[0] for reason in made.absent] == ([] if reads else ["Words"])
     assert ("This query was not run." in made.page.read_text(encoding="utf-8")) == (not reads)
 
@@ -107,12 +111,12 @@ def test_words_are_searched_or_said_to_be_impossible(made: Made) -> None:
 def test_an_encoder_that_reads_words_gets_the_words_run(tmp_path: Path) -> None:
     class Reader(FakeEncoder):
         def encode_texts(self, texts: Sequence[str]) -> Float32:
-            return super().encode_texts(["red" for text in texts if "red" in text])
+            return super().encode_texts(["red" for text in texts if "bird" in text])
 
     made = make(tmp_path, Reader())
     assert made.absent == ()
     with open_index(tmp_path / "pins.index", Reader()) as index:
-        assert sections(made)["Words"][1] == index.search(text="a red flower", k=10).ids
+        assert sections(made)["Words"][1] == index.search(text="a bird", k=10).ids
 
 
 def test_running_it_again_embeds_nothing_and_says_where_the_page_is(made: Made) -> None:

@@ -650,7 +650,7 @@ class Index:
                     now is not None and now.generation is not None and now.generation.file == generation.file
                 )
                 loaded = now.ann if same and now is not None else ann.load(self.folder / generation.file)
-                candidates = generation.search["candidates"]
+                candidates = generation.search.get("candidates", 10)
             snapshot = Snapshot(state, vectors, alive, generation, loaded, candidates, int(alive.sum()))
             # A reader that lags behind must not take the newer snapshot away from the others.
             if now is None or state > now.state:

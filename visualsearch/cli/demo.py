@@ -65,6 +65,7 @@ EXAMPLES = (
         picture="scenes/workbench.jpg",
         item="tools/hammer",
     ),
+    Example("Words", "Words find the pictures they describe.", text="a bird"),
     Example(
         "More like this, not like that",
         "One pin pulls, the other pushes away.",
@@ -78,7 +79,6 @@ EXAMPLES = (
         like="food/tomato",
         where="category = 'food' and price < 3",
     ),
-    Example("Words", "A sentence finds the pictures it describes.", text="a red flower"),
 )
 
 
