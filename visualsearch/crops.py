@@ -39,7 +39,7 @@ class CropStyle:
     in the sum with the part's (0: none).
     """
 
-    shape: Shape = Shape.WHITE
+    shape: Shape = Shape.EDGE
     margin: float = 0.0
     whole: float = 0.0
 

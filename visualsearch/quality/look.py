@@ -226,6 +226,7 @@ def look_task(bench: LookBench) -> list[Line]:
         "look (the default)": lambda p: index.look(p, 10),
         "look, ten boxes": lambda p: index.look(p, 10, most=10),
         "look, pins may repeat": lambda p: index.look(p, 10, repeat=True),
+        "look, padded white": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE)),
         "look, square by context": lambda p: index.look(p, 10, style=CropStyle(Shape.CONTEXT)),
         "look, margin 5 %": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE, 0.05)),
         "look, margin 10 %": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE, 0.10)),
