@@ -18,7 +18,7 @@ from visualsearch.crops import CropStyle, Shape, view
 from visualsearch.errors import PictureError, UnknownNameError, UsageError
 from visualsearch.look import LookObject
 from visualsearch.look_page import write_look
-from visualsearch.naming import votes
+from visualsearch.naming import Words, votes
 from visualsearch.proposals import Proposal
 from visualsearch.types import WHOLE, Box, Hit, Hits
 
@@ -93,6 +93,18 @@ def test_labels_are_words_where_the_encoder_knows_words(
     found = shop.look(scene, k=1, boxes=[LEFT, RIGHT], vocabulary=["red", "blue", "green"])
     assert [(one.label, one.label_from) for one in found] == [("red", "words"), ("blue", "words")]
     assert found[0].label_score == pytest.approx(1.0, abs=0.05)
+
+
+def test_neighbours_that_agree_name_an_object_before_the_general_vocabulary(
+    shop: vs.Index, scene: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visualsearch.naming.PROMPT", "{}")
+    monkeypatch.setattr(shop, "spec", replace(shop.spec, text=True))
+    monkeypatch.setattr(shop, "words", lambda given: Words(shop.encoder, given or ["red", "blue", "green"]))
+    agreed = shop.look(scene, k=1, boxes=[LEFT], label_by="board")[0]
+    assert agreed.label_from == "votes"
+    assert agreed.label_score >= 0.5
+    assert shop.look(scene, k=1, boxes=[LEFT], label_by="no-such-attribute")[0].label_from == "words"
 
 
 def test_labels_are_the_neighbours_votes_where_it_does_not(scene: Image.Image, tmp_path: Path) -> None:

@@ -506,8 +506,9 @@ class Index:
 
         `scene`: path, URL, bytes, PIL picture or (h, w, 3) uint8 array. `boxes` are searched instead of what `finder` finds
         (fractions, or pixels when any number is above 1); `most` bounds what it finds, `sure` (0..1) drops what it is less
-        sure of. `where` and `min_score` as in `search`. A label is the nearest word of `vocabulary` where the encoder knows
-        words, else the value of the attribute `label_by` that the neighbours vote for; `prefer` adds to the score of hits
+        sure of. `where` and `min_score` as in `search`. A label is the nearest word of `vocabulary` where one is
+        given and the encoder knows words; else the value of the attribute `label_by` on which most neighbours agree; else a
+        word of a general vocabulary, or the neighbours' best vote. `prefer` adds to the score of hits
         of that value when ranking (None: what was measured to be best). A pin comes back for one object only unless
         `repeat`; `diversity` (0..1) trades likeness for variety. `goes_with` asks for that many pins of other categories
         that go with the scene. When nothing is found the whole picture is searched and `found` is False.

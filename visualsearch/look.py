@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from .engine import Index
 
+AGREED = 0.5
+"""Neighbours whose share of the votes is at least this name an object before the general vocabulary does: the catalogue's own
+words fit its things better. A vocabulary that the caller gives always comes first.
+"""
 PREFER = 0.0
 """What a hit of the category that an object's neighbours vote for gains, in cosine.
 
@@ -147,7 +151,11 @@ def shop(
     labels: Sequence[Name | None] = names
     if index.spec.text:
         words = index.words(vocabulary)
-        labels = [words.nearest(vector) for vector in vectors]
+        agreed = [vocabulary is None and name is not None and name.score >= AGREED for name in names]
+        labels = [
+            name if sure_of_it else words.nearest(vector)
+            for name, sure_of_it, vector in zip(names, agreed, vectors, strict=True)
+        ]
     clock.end("search")
     objects = tuple(
         replace(
