@@ -367,3 +367,23 @@ def test_dedup_tells_exact_near_and_similar_apart(run: Any, tmp_path: Path, appl
     assert [g["likeness"] for g in groups] == ["exact", "near"]
     assert set(groups[0]["ids"]) == {"original.png", "same.png"}
     assert set(groups[1]["ids"]) == {"original.png", "same.png", "small.jpg"}
+
+
+def test_one_odd_picture_does_not_cost_the_batch_of_embed_either(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from visualsearch.encoders.bundled import BundledEncoder
+
+    paint_many(tmp_path / "photos", 3)
+    paint(tmp_path / "photos" / "odd.png", "red")
+    real = BundledEncoder.preprocess
+
+    def odd(self: Any, picture: Any) -> Any:
+        if picture.getpixel((0, 0)) == (220, 30, 30):
+            raise MemoryError("too large")
+        return real(self, picture)
+
+    monkeypatch.setattr(BundledEncoder, "preprocess", odd)
+    made = run("embed", tmp_path / "photos", "--to", tmp_path / "emb", "--json")
+    assert (made.code, made.json["added"], made.json["failed"]) == (1, 3, 1)
+    assert "MemoryError" in made.json["failures"][0]["reason"]

@@ -20,8 +20,8 @@ import numpy as np
 from . import images
 from .catalog import Catalog, Pin, Writer
 from .crops import view
-from .errors import PictureError, VisualSearchError
-from .pipeline import Clock, Embedded, Prepared, default_workers, embed, look_ahead
+from .errors import VisualSearchError
+from .pipeline import ODD, Clock, Embedded, Prepared, default_workers, embed, failed, look_ahead
 from .types import Box, Encoder, Failure, Float32, IndexReport, Record
 from .vectors import Segment, Vectors, write_segment
 
@@ -213,15 +213,8 @@ class Indexer:
                     return Prepared(record, digest, twin=rows)
             with self.clock.stage("decode", self.workers):
                 return self._decoded(record, data, digest)
-        except PictureError as error:
-            return Prepared(
-                record, failure=Failure(record.uri, record.id, error.why or error.what, error.remedy)
-            )
-        except (MemoryError, OSError, ValueError) as error:  # one odd picture must not cost the batch
-            reason = f"{type(error).__name__}: {error}"
-            return Prepared(
-                record, failure=Failure(record.uri, record.id, reason, "Save it again as JPEG or PNG")
-            )
+        except ODD as error:
+            return Prepared(record, failure=failed(record, error))
 
     def _stored(self, digest: bytes) -> tuple[tuple[int, Box | None], ...]:
         """Rows (and boxes) that a pin of the same content has."""

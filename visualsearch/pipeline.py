@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from .errors import PictureError
 from .types import Box, Encoder, Failure, Float32, Record, UInt8
 
 T = TypeVar("T")
@@ -47,6 +48,17 @@ class Embedded(Generic[T]):
 
     item: T
     vectors: Float32 | None
+
+
+ODD = (PictureError, MemoryError, OSError, ValueError)
+"""What one odd picture may raise; it must not cost the batch."""
+
+
+def failed(record: Record, error: BaseException) -> Failure:
+    """The failure of a record, from one of the ODD errors."""
+    if isinstance(error, PictureError):
+        return Failure(record.uri, record.id, error.why or error.what, error.remedy)
+    return Failure(record.uri, record.id, f"{type(error).__name__}: {error}", "Save it again as JPEG or PNG")
 
 
 class Clock:

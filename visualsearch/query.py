@@ -150,22 +150,54 @@ def alive_rows(vectors: Vectors, dead: Int64) -> Bool:
     return alive
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Stored vectors as queries, each left out of its own answer, and the exact answers to them.
+
+    `queries`: (n, d) float32, `own`: (n,) their positions, `truth`: the other k nearest positions of each.
+    """
+
+    queries: Float32
+    own: Int64
+    truth: tuple[frozenset[int], ...]
+    k: int
+    allowed: Bool | None
+
+    def found(self, snapshot: Snapshot, number: int) -> int:
+        """How many of a query's true k nearest the approximate search finds, rescored."""
+        query = self.queries[number]
+        candidates = approximate(snapshot, query, self.k + 1, self.allowed)
+        scores = snapshot.vectors.gather(candidates) @ query
+        ranked = candidates[np.argsort(-scores, kind="stable")][: self.k + 1]
+        return len(_others(ranked, self.own[number], self.k) & self.truth[number])
+
+    def share(self, found: int) -> float:
+        """recall@k (0..1) of `found` hits over all queries; 1 where there is nothing to find."""
+        wanted = self.k * len(self.own)
+        return found / wanted if wanted else 1.0
+
+
+def held_out(snapshot: Snapshot, k: int, samples: int, seed: int) -> HeldOut:
+    """At most `samples` live rows as queries, with the exact scan's answers among the live rows."""
+    live = np.flatnonzero(snapshot.alive)
+    own = np.random.default_rng(seed).choice(live, min(samples, len(live)), replace=False)
+    k = max(0, min(k, len(live) - 1))
+    queries = snapshot.vectors.gather(own)
+    allowed = None if len(live) == len(snapshot.vectors) else snapshot.alive
+    truth = tuple(
+        _others(snapshot.vectors.scan(query, k + 1, allowed=allowed)[1], position, k)
+        for query, position in zip(queries, own, strict=True)
+    )
+    return HeldOut(queries, own, truth, k, allowed)
+
+
 def measured_recall(snapshot: Snapshot, k: int = 10, samples: int = 64) -> float:
     """Share of the exact top k that the search finds, over stored vectors as queries (each leaves itself out)."""
     if snapshot.ann is None:
         return 1.0  # the search is the exact scan itself
-    live = np.flatnonzero(snapshot.alive)
-    chosen = np.random.default_rng(0).choice(live, min(samples, len(live)), replace=False)
-    k = min(k, len(live) - 1)
-    if k < 1:
-        return 1.0
-    found = 0
-    for position in chosen:
-        query = snapshot.vectors.gather(np.array([position]))[0]
-        allowed = None if len(live) == len(snapshot.vectors) else snapshot.alive
-        best = snapshot.vectors.scan(query, k + 1, allowed=allowed)[1]
-        candidates = approximate(snapshot, query, k + 1, allowed)
-        scores = snapshot.vectors.gather(candidates) @ query
-        got = candidates[np.argsort(-scores, kind="stable")][: k + 1]
-        found += len(set(best[best != position][:k]) & set(got[got != position][:k]))
-    return found / (k * len(chosen))
+    sample = held_out(snapshot, k, samples, seed=0)
+    return sample.share(sum(sample.found(snapshot, number) for number in range(len(sample.own))))
+
+
+def _others(positions: Int64, own: int, k: int) -> frozenset[int]:
+    return frozenset(positions[positions != own][:k].tolist())

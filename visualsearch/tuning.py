@@ -10,12 +10,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 
-from .query import Snapshot, approximate
-from .types import Float32, Int64
+from .query import Snapshot, held_out
 
 KNOBS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "HNSW": {"efSearch": (16, 32, 64, 128, 256, 512), "candidates": (2, 4, 8)},
@@ -41,27 +39,18 @@ def tune(snapshot: Snapshot, k: int, samples: int, seed: int = 1) -> list[Trial]
         return []
     family = "IVF" if "IVF" in generation.factory else "HNSW"
     knobs = KNOBS[family]
-    live = np.flatnonzero(snapshot.alive)
-    chosen = np.random.default_rng(seed).choice(live, min(samples, len(live)), replace=False)
-    queries = snapshot.vectors.gather(chosen)
-    allowed = None if len(live) == len(snapshot.vectors) else snapshot.alive
-    k = min(k, len(live) - 1)
-    truth = [
-        _others(snapshot.vectors.scan(q, k + 1, allowed=allowed)[1], own, k)
-        for q, own in zip(queries, chosen, strict=True)
-    ]
+    sample = held_out(snapshot, k, samples, seed)
     trials = []
     for values in product(*knobs.values()):
         search = {**generation.search, **dict(zip(knobs, values, strict=True))}
         made = replace(generation, search=search)
         at = replace(snapshot, generation=made, candidates=search["candidates"])
         found, spent = 0, []
-        for query, own, want in zip(queries, chosen, truth, strict=True):
+        for number in range(len(sample.own)):
             start = time.perf_counter()
-            got = _ranked(at, query, k, allowed)
+            found += sample.found(at, number)
             spent.append(time.perf_counter() - start)
-            found += len(set(_others(got, own, k)) & set(want))
-        trials.append(Trial(search, found / max(1, k * len(chosen)), 1000 * float(np.median(spent))))
+        trials.append(Trial(search, sample.share(found), 1000 * float(np.median(spent))))
     return _front(trials)
 
 
@@ -71,16 +60,6 @@ def pick(trials: list[Trial], recall: float) -> Trial:
     if reaching:
         return min(reaching, key=lambda t: t.milliseconds)
     return max(trials, key=lambda t: (t.recall, -t.milliseconds))
-
-
-def _ranked(snapshot: Snapshot, query: Float32, k: int, allowed: Any) -> Int64:
-    candidates = approximate(snapshot, query, k + 1, allowed)
-    scores = snapshot.vectors.gather(candidates) @ query
-    return candidates[np.argsort(-scores, kind="stable")][: k + 1]
-
-
-def _others(positions: Int64, own: int, k: int) -> list[int]:
-    return [int(p) for p in positions if p != own][:k]
 
 
 def _front(trials: list[Trial]) -> list[Trial]:

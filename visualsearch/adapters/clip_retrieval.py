@@ -23,7 +23,7 @@ import numpy as np
 
 from .. import images
 from ..errors import EncoderMismatchError, PictureError, SourceError, UsageError
-from ..pipeline import Clock, Embedded, default_workers, embed, look_ahead
+from ..pipeline import ODD, Clock, Embedded, default_workers, embed, failed, look_ahead
 from ..types import Encoder, EncoderSpec, Failure, Float32, IndexReport, Int64, Record, UInt8
 from ..vectors import flush_folder, storage_error, write_whole
 
@@ -218,8 +218,8 @@ def write_embeddings(
                 target = encoder.spec.preprocessing.size
                 picture = images.decode(data, name=item.uri, max_pixels=max_pixels, target=target)
                 return _Ready(item, encoder.preprocess(picture)[None])
-        except PictureError as error:
-            return _Ready(item, failure=Failure(item.uri, item.id, error.why or error.what, error.remedy))
+        except ODD as error:
+            return _Ready(item, failure=failed(item, error))
 
     started = clock.now()
     window = 2 * batch + 2 * threads

@@ -31,6 +31,7 @@ PrecisionOption = Annotated[
 Workers = Annotated[
     int | None, typer.Option(help="Threads that read and decode pictures (default: one a processor).", min=1)
 ]
+Batch = Annotated[int, typer.Option(help="Pictures embedded at once.", min=1)]
 MaxPixels = Annotated[
     int, typer.Option("--max-pixels", help="Pictures with more pixels fail (guards against bombs).", min=1)
 ]

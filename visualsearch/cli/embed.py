@@ -9,6 +9,7 @@ import typer
 
 from .common import (
     AsJson,
+    Batch,
     Device,
     MaxPixels,
     Model,
@@ -38,7 +39,7 @@ def embed(
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     workers: Workers = None,
-    batch: Annotated[int, typer.Option(help="Pictures embedded at once.", min=1)] = 32,
+    batch: Batch = 32,
     shard_rows: Annotated[int, typer.Option(help="Pictures in one pair of files.", min=1)] = 100_000,
     max_pixels: MaxPixels = 100_000_000,
     as_json: AsJson = False,

@@ -9,6 +9,7 @@ import typer
 
 from .common import (
     AsJson,
+    Batch,
     Device,
     MaxPixels,
     Model,
@@ -46,7 +47,7 @@ def index(
         str | None, typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-pq.")
     ] = None,
     workers: Workers = None,
-    batch: Annotated[int, typer.Option(help="Pictures embedded at once.", min=1)] = 32,
+    batch: Batch = 32,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove pins of these sources whose pictures are gone.")
     ] = False,

@@ -107,9 +107,10 @@ def _parts(
 
     parts: list[Part] = []
     if image is not None:
-        picture = images.load(sys.stdin.buffer.read() if image == "-" else image)
-        box = images.parse_crop(crop, picture.size) if crop else None
-        parts.append(Part(weights["image"], image=picture if image == "-" else image, crop=box))
+        given = sys.stdin.buffer.read() if image == "-" else image
+        # Only pixels of a crop need the picture's size here: the engine reads it, scaled where it may.
+        box = images.parse_crop(crop, images.load(given).size) if crop else None
+        parts.append(Part(weights["image"], image=given, crop=box))
     elif crop is not None:
         raise UsageError(
             "--crop without a picture", "there is nothing to cut from", "Name the query picture after DIR"
