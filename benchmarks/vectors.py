@@ -1,6 +1,6 @@
 """Realistic vectors for index benchmarks: embeddings of random crops of real pictures, expanded to any number of rows.
 
-python benchmarks/vectors.py PICTURES... --to DIR [--embed 50000] [--rows 100000 1000000] [--check --out benchmarks/results]
+python benchmarks/vectors.py PICTURES... --cache DIR [--embed 50000] [--rows 100000 1000000] [--check]
 
 1. Every tenth picture (by the hash of its name) is held out. Of every picture several views are embedded with the bundled
    encoder: the whole picture, then random crops, mirrored and with changed light. A stopped run goes on where it was.
@@ -9,7 +9,7 @@ python benchmarks/vectors.py PICTURES... --to DIR [--embed 50000] [--rows 100000
    name) through the encoder's text tower. The bundled model's text vectors fill only the second half of the dimensions,
    so they lie far from every picture: queries out of distribution, harder for every index.
 
-DIR then holds real.npy, held_out.npy, queries_image.npy, queries_text.npy (float16) and rows_N.npy (float16, (N, d));
+The cache then holds real.npy, held_out.npy, queries_image.npy, queries_text.npy (float16) and rows_N.npy (float16, (N, d));
 about.json says what they were made from (the encoder's fingerprint among it).
 """
 
@@ -259,7 +259,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Make the vectors."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("pictures", type=Path, nargs="*")
-    options.add_argument("--to", type=Path, help="folder of the vectors; kept between runs")
+    options.add_argument("--cache", type=Path, help="folder of the vectors; kept between runs")
     options.add_argument("--embed", type=int, default=50_000, help="views embedded, about")
     options.add_argument("--views", type=int, default=4, help="views a picture")
     options.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
@@ -268,16 +268,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--check", action="store_true", help="measure how like the real rows the made ones are"
     )
     options.add_argument("--smoke", action="store_true", help="a few sample pins, checks only")
-    options.add_argument("--out", type=Path, help="folder for vectors.json, what --check measured")
+    options.add_argument("--to", type=Path, help="folder for vectors.json, what --check measured")
     given = options.parse_args(argv)
     if given.smoke:
-        smoke(given.out)
+        smoke(given.to)
         return
-    if given.to is None or not given.pictures:
-        options.error("give PICTURES... and --to DIR")
+    if given.cache is None or not given.pictures:
+        options.error("give PICTURES... and --cache DIR")
     make(given)
     if given.check:
-        report("vectors", {"check": check(given.to, given.seed)}, given.out)
+        report("vectors", {"check": check(given.cache, given.seed)}, given.to)
 
 
 def make(given: argparse.Namespace) -> None:
@@ -295,22 +295,22 @@ def make(given: argparse.Namespace) -> None:
         "names": _digest("\n".join(p.name for p in pictures)),
         "expansion": asdict(Recipe()),
     }
-    given.to.mkdir(parents=True, exist_ok=True)
-    told = given.to / "about.json"
+    given.cache.mkdir(parents=True, exist_ok=True)
+    told = given.cache / "about.json"
     if told.exists() and (kept := json.loads(told.read_text())) != about:
         changed = [key for key in about if kept.get(key) != about[key]]
         raise SystemExit(
-            f"{given.to} was made otherwise ({', '.join(changed)} differ): choose another folder, or empty it"
+            f"{given.cache} was made otherwise ({', '.join(changed)} differ): choose another folder, or empty it"
         )
-    embed(encoder, pictures, given.views, given.to / "parts", given.seed)
+    embed(encoder, pictures, given.views, given.cache / "parts", given.seed)
     told.write_text(json.dumps(about, indent=2) + "\n")
-    if not (given.to / "real_owners.npy").exists():
-        _split(encoder, pictures, given.to, given.seed)
-    real, owners = np.load(given.to / "real.npy"), np.load(given.to / "real_owners.npy")
+    if not (given.cache / "real_owners.npy").exists():
+        _split(encoder, pictures, given.cache, given.seed)
+    real, owners = np.load(given.cache / "real.npy"), np.load(given.cache / "real_owners.npy")
     maker = Maker(real, owners, Recipe(), given.seed)
     for rows in given.rows:
-        expand(maker, rows, given.to / f"rows_{rows}.npy")
-        print(f"{given.to / f'rows_{rows}.npy'}: {min(rows, len(real)):,} real rows of {rows:,}")
+        expand(maker, rows, given.cache / f"rows_{rows}.npy")
+        print(f"{given.cache / f'rows_{rows}.npy'}: {min(rows, len(real)):,} real rows of {rows:,}")
 
 
 def _split(encoder: Any, pictures: list[Path], folder: Path, seed: int) -> None:
@@ -409,7 +409,7 @@ def smoke(to: Path | None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         given = argparse.Namespace(
-            pictures=[samples_dir() / "pins"], to=place / "v", embed=320, views=4, rows=[1000], seed=7
+            pictures=[samples_dir() / "pins"], cache=place / "v", embed=320, views=4, rows=[1000], seed=7
         )
         make(given)
         rows = np.load(place / "v" / "rows_1000.npy")
