@@ -171,9 +171,13 @@ def in_turn(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict
 
 def missing(module: str, package: str | None = None) -> str | None:
     """None where a module can be imported, else the words that a row says in its place ("skipped")."""
-    if importlib.util.find_spec(module) is not None:
-        return None
-    return f"not installed: pip install {package or module}"
+    return missing_of({module: package or module})
+
+
+def missing_of(needs: Mapping[str, str]) -> str | None:
+    """The same for several modules: module -> what pip calls it."""
+    wanted = [pip for module, pip in needs.items() if importlib.util.find_spec(module) is None]
+    return f"not installed: pip install {' '.join(wanted)}" if wanted else None
 
 
 def skipped(name: str, why: str, **more: Any) -> dict[str, Any]:

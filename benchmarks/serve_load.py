@@ -1,8 +1,9 @@
 """Throughput and latency of `visualsearch serve` under 1, 8 and 64 clients, and its memory before and after.
 
-python benchmarks/serve_load.py [--index DIR | --rows 100000] [--seconds 10] [--overload 60] [--to benchmarks/results]
+    python benchmarks/serve_load.py [--index DIR | --rows 100000] [--seconds 10] [--overload 60] [--smoke]
+                                    [--to benchmarks/results]
 
-Without --index it makes one of random vectors in a temporary folder (the bundled encoder's dimension; 1,000 clusters).
+Without --index it makes one of vectors around the sample pins' (see synthetic.py) in a temporary folder.
 Clients and server share the machine, over the loopback. Each client asks again as soon as it is answered; after a 429 it
 waits `--patience` seconds. Pictures are cut from the sample scenes, each sent once whole; when they run out, with a crop at
 random, so that no answer is remembered from before.
@@ -27,12 +28,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
+import synthetic
 from common import clean_environment, report
 from PIL import Image
 
 import visualsearch as vs
 from visualsearch.samples import scenes
-from visualsearch.types import Record
 
 CLIENTS = (1, 8, 64)
 PICTURE = (500, 375)
@@ -57,32 +58,6 @@ class Tally:
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "connections_lost": self.lost,
         }
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """A source of `rows` unit vectors around 1,000 centres."""
-
-    rows: int
-    dim: int
-    uri: str = "random vectors"
-    kind: str = "vectors"
-
-    def count(self) -> int | None:
-        """How many."""
-        return self.rows
-
-    def __iter__(self) -> Iterator[Record]:
-        rng = np.random.default_rng(0)
-        centres = rng.standard_normal((1000, self.dim), dtype=np.float32)
-        for at in range(0, self.rows, 1000):
-            block = centres[rng.integers(0, 1000, 1000)] + 0.7 * rng.standard_normal(
-                (1000, self.dim), dtype=np.float32
-            )
-            block /= np.linalg.norm(block, axis=1, keepdims=True)
-            for number, vector in enumerate(block[: self.rows - at], at):
-                attributes = {"price": number % 100, "category": f"c{number % 12}"}
-                yield Record(f"v{number}", f"vector/{number}", bytes, attributes, named=True, vector=vector)
 
 
 class Server:
@@ -226,21 +201,14 @@ def picture_requests(files: list[bytes]) -> Request:
     return made
 
 
-def make_index(folder: Path, rows: int) -> Path:
-    """An index of random vectors that the bundled encoder can query."""
-    with vs.create(folder / "random.index") as index:
-        index.add(Vectors(rows, index.spec.dim))
-    return folder / "random.index"
-
-
 async def measure(
     server: Server, ids: list[str], files: list[bytes], given: argparse.Namespace
 ) -> dict[str, Any]:
     """All runs, one after the other."""
     found: dict[str, Any] = {"pin": [], "picture": []}
     by_pin, by_picture = pin_requests(ids), picture_requests(files)
-    await load(server, by_pin, 1, 1, given.patience)  # connections, caches
-    await load(server, by_picture, 1, 1, given.patience)
+    for request in (by_pin, by_picture):  # connections, caches
+        await load(server, request, 1, min(1, given.seconds), given.patience)
     for name, request in (("pin", by_pin), ("picture", by_picture)):
         for clients in CLIENTS:
             over = name == "picture" and clients == CLIENTS[-1]
@@ -253,6 +221,15 @@ async def measure(
     return found
 
 
+def flat(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each run, named by what was asked and by how many clients."""
+    return [
+        {"name": f"{name}, {run['clients']} clients", "query": name, **run}
+        for name in found
+        for run in found[name]
+    ]
+
+
 def main() -> None:
     """Run the load test."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -262,10 +239,13 @@ def main() -> None:
     options.add_argument("--overload", type=float, default=60)
     options.add_argument("--patience", type=float, default=0.05)
     options.add_argument("--pictures", type=int, default=1500)
+    options.add_argument("--smoke", action="store_true", help="a thousand rows, a second a run")
     options.add_argument("--to", type=Path)
     given = options.parse_args()
+    if given.smoke:
+        given.rows, given.seconds, given.overload, given.pictures = 1000, 0.5, 1, 200
     with tempfile.TemporaryDirectory() as scratch:
-        place = given.index or make_index(Path(scratch), given.rows)
+        place = given.index or synthetic.make_index(Path(scratch) / "made.index", given.rows)
         with vs.open(place) as index:
             about = {name: index.info()[name] for name in ("pins", "encoder", "dim", "preset", "recall")}
             with index.catalog.read() as reader:
@@ -277,7 +257,7 @@ def main() -> None:
             code = server.stop()
         report(
             "serve_load",
-            {"index": about, "runs": found, "exit_code": code, "patience_s": given.patience},
+            {"index": about, "rows": flat(found), "exit_code": code, "patience_s": given.patience},
             given.to,
         )
 

@@ -1,9 +1,9 @@
 """Today's ways to embed a folder of pictures, one small file each, all optional to install.
 
-A file `embed_NAME.py` has one function, `embed(paths, model, batch) -> (seconds, vectors)`: `paths` are picture files, `model` is an
-open_clip architecture (a timm model for `embed_timm`) which gets random weights, since they take as long as trained ones; seconds
-run from the first file read to the last vector, after the model was loaded and has run once; vectors are (n, d), unit length,
-in the order of `paths`. Each runs in a process of its own: `python benchmarks/peers NAME LIST MODEL BATCH`.
+A file `embed_NAME.py` has one function, `embed(paths, model, batch) -> (seconds, vectors)`: `paths` are picture files; `model` is
+an open_clip architecture (a timm model for `embed_timm`) with random weights, which take as long as trained ones; seconds run
+from the first file read to the last vector, after the model was loaded and has run once; vectors are (n, d), unit length, in
+the order of `paths`. Each runs in a process of its own: `python benchmarks/peers NAME LIST MODEL BATCH`.
 
 Contestants of the approximate search are the files `ann_*.py`, with a protocol of their own.
 """

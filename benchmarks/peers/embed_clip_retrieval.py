@@ -1,6 +1,6 @@
 """clip-retrieval's own inference: its reader (4 worker processes, as by default), mapper, writer and runner, from the package.
 
-Its requirements (numpy < 2, open_clip < 3) do not fit beside today's packages, hence `--no-deps`, and only the files that do the work
+Its requirements (numpy < 2, open_clip < 3) do not fit beside today's packages, hence `--no-deps`; only the files that do the work
 are imported: `Runner` with `FilesReader`, `ClipMapper` and `NumpyWriter`, and all_clip's loader of open_clip models, here with a
 checkpoint of random weights. Its statistics process, which writes a file every five seconds, is left out.
 """
