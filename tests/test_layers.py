@@ -19,7 +19,7 @@ LAYERS = (
     {"crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
     {"catalog", "lock", "pipeline"},
     {"ann", "rank"},
-    {"query", "checks", "tuning"},
+    {"exact", "query", "checks", "tuning"},
     {"adapters", "indexer", "report"},
     {"engine"},
     {"dedup", "look", "look_page", "quality"},

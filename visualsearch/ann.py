@@ -20,7 +20,7 @@ import numpy as np
 
 from .errors import NotAnIndexError, UnknownNameError, UsageError
 from .resources import indexes_dir
-from .types import Bool, Float32, Int64
+from .types import Bool, Float16, Float32, Int64
 from .vectors import Vectors, flush_folder, storage_error
 
 FOLDER = "ann"
@@ -183,6 +183,35 @@ def search(
     _, found = index.search(query[None], k, params=options)
     positions: Int64 = found[0]
     return positions[positions >= 0]
+
+
+def scan_halves(rows: Float16, query: Float32, k: int, allowed: Bool | None = None) -> tuple[Float32, Int64]:
+    """The k largest float32 inner products of a (d,) query with (n, d) contiguous float16 rows, and their numbers.
+
+    Best first; fewer than k where `allowed`, (n,) bool, leaves fewer. The rows are read where they are, a mapped file
+    included: FAISS's half-precision index stores just such rows, so it is given a view in place of a copy.
+    """
+    import faiss
+
+    index = faiss.IndexScalarQuantizer(
+        rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    codes, place = index.codes, faiss.swig_ptr(rows.view(np.uint8).reshape(-1))
+    codes.is_owned, codes.view_data, codes.c_ptr = False, place, place
+    codes.view_size = codes.c_size = rows.nbytes
+    index.ntotal = len(rows)
+    selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+    params = None if selector is None else faiss.SearchParameters(sel=selector)
+    scores, numbers = index.search(query[None], k, params=params)
+    found = numbers[0] >= 0
+    return scores[0][found], numbers[0][found]
+
+
+def one_thread() -> None:
+    """Let FAISS use only the calling thread for what this thread asks of it."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
 
 
 def _parameters(index: Any, params: Mapping[str, Any], selector: Any, k: int) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import images
 from .errors import PictureError
+from .exact import scan
 from .query import Snapshot, approximate
 from .types import Float32, Int64
 
@@ -108,7 +109,7 @@ def _close_pairs(snapshot: Snapshot, whole: dict[int, int], least: float) -> Ite
         part = positions[at : at + 256]
         for position, query in zip(part, vectors.gather(part), strict=True):
             if snapshot.ann is None:
-                found = vectors.scan(query, NEIGHBOURS + 1, allowed=allowed)[1]
+                found = scan(vectors, query, NEIGHBOURS + 1, allowed=allowed)[1]
             else:
                 found = approximate(snapshot, query, NEIGHBOURS + 1, allowed)
             scores: Float32 = vectors.gather(found) @ query

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import ann
 from .catalog import Generation, Reader
+from .exact import scan, scan_chosen, scan_many
 from .filters import parse
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
 from .vectors import Vectors
@@ -88,8 +89,8 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
 def exact(vectors: Vectors, query: Float32, fetch: int, allowed: Bool | None, left: int) -> Int64:
     """Positions of the exact top `fetch` among the allowed; `left` is how many are allowed."""
     if allowed is not None and left < len(vectors) // 4:
-        return vectors.scan_positions(query, fetch, np.flatnonzero(allowed))[1]
-    return vectors.scan(query, fetch, allowed=allowed)[1]
+        return scan_chosen(vectors, query, fetch, np.flatnonzero(allowed))[1]
+    return scan(vectors, query, fetch, allowed=allowed)[1]
 
 
 def approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None) -> Int64:
@@ -99,7 +100,7 @@ def approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | 
     generation = snapshot.generation
     params = generation.search if generation else {}
     found = ann.search(snapshot.ann, query, min(fetch * snapshot.candidates, covers), params, old)
-    fresh = snapshot.vectors.scan(query, fetch, covers, None, allowed)[1]
+    fresh = scan(snapshot.vectors, query, fetch, covers, None, allowed)[1]
     return np.concatenate([found, fresh])
 
 
@@ -184,10 +185,8 @@ def held_out(snapshot: Snapshot, k: int, samples: int, seed: int) -> HeldOut:
     k = max(0, min(k, len(live) - 1))
     queries = snapshot.vectors.gather(own)
     allowed = None if len(live) == len(snapshot.vectors) else snapshot.alive
-    truth = tuple(
-        _others(snapshot.vectors.scan(query, k + 1, allowed=allowed)[1], position, k)
-        for query, position in zip(queries, own, strict=True)
-    )
+    found = scan_many(snapshot.vectors, queries, k + 1, allowed)
+    truth = tuple(_others(f[1], position, k) for f, position in zip(found, own, strict=True))
     return HeldOut(queries, own, truth, k, allowed)
 
 

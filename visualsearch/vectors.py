@@ -17,12 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import NotAnIndexError, StorageError
-from .types import Bool, Float16, Float32, Int64
+from .types import Float16, Float32, Int64
 
 FOLDER = "vectors"
 BLOCK = 8192
-CACHE_BYTES = 256 << 20
-"""A matrix up to this size is kept as float32 once it has been scanned; larger ones are converted block by block."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,6 @@ class Vectors:
             s.rows is None and s.first == start for s, start in zip(segments, self.starts, strict=False)
         )
         self._rows: Int64 | None = None if dense else np.concatenate([_rows(s) for s in segments])
-        self._float32: Float32 | None = None
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -137,12 +134,14 @@ class Vectors:
 
     def gather(self, positions: Int64) -> Float32:
         """(m,) positions in any order -> (m, d) float32."""
+        if len(self.segments) == 1:
+            return widened(self.maps[self.segments[0].file][positions])
         out = np.empty((len(positions), self.dim), np.float32)
         owner = np.searchsorted(self.starts, positions, side="right") - 1
         for number in np.unique(owner):
             chosen = owner == number
             inside = positions[chosen] - self.starts[number]
-            out[chosen] = self.maps[self.segments[number].file][inside]
+            out[chosen] = widened(self.maps[self.segments[number].file][inside])
         return out
 
     def blocks(
@@ -155,64 +154,33 @@ class Vectors:
             low, high = max(start, base), min(stop, base + segment.count)
             data = self.maps[segment.file]
             for at in range(low, high, size):
-                yield at, data[at - base : min(at + size, high) - base].astype(np.float32)
+                yield at, widened(data[at - base : min(at + size, high) - base])
 
-    def scan(
-        self, query: Float32, k: int, start: int = 0, stop: int | None = None, allowed: Bool | None = None
-    ) -> tuple[Float32, Int64]:
-        """Exact top k of positions start .. stop-1 by inner product: ((<= k,) scores, (<= k,) positions), best first.
-
-        `allowed`, (len,) bool over all positions, leaves out the rest.
-        """
-        stop = len(self) if stop is None else stop
-        if k <= 0 or stop <= start:
-            return np.empty(0, np.float32), np.empty(0, np.int64)
-        scores = self._scores(query, start, stop)
-        if allowed is not None:
-            scores = np.where(allowed[start:stop], scores, -np.inf)
-        best = top(scores, k)
-        best = best[scores[best] > -np.inf]
-        return scores[best], best + start
-
-    def scan_positions(self, query: Float32, k: int, positions: Int64) -> tuple[Float32, Int64]:
-        """Exact top k among the given positions only."""
-        scores = np.empty(len(positions), np.float32)
-        for at in range(0, len(positions), BLOCK):
-            part = positions[at : at + BLOCK]
-            scores[at : at + BLOCK] = self.gather(part) @ query
-        best = top(scores, k)
-        return scores[best], positions[best]
-
-    def _scores(self, query: Float32, start: int, stop: int) -> Float32:
-        if (
-            self._float32 is None
-            and len(self) * self.dim * 4 <= CACHE_BYTES
-            and (start, stop) == (0, len(self))
-        ):
-            whole = np.empty((len(self), self.dim), np.float32)
-            for at, block in self.blocks():
-                whole[at : at + len(block)] = block
-            self._float32 = whole
-        if self._float32 is not None:
-            scores: Float32 = self._float32[start:stop] @ query
-            return scores
-        scores = np.empty(stop - start, np.float32)
-        for at, block in self.blocks(start, stop):
-            scores[at - start : at - start + len(block)] = block @ query
-        return scores
+    def stored(self) -> Iterator[tuple[int, Float16]]:
+        """(first position, (count, d) float16 rows as they are mapped) of every segment, in order."""
+        for number, segment in enumerate(self.segments):
+            yield int(self.starts[number]), self.maps[segment.file]
 
 
-def top(scores: Float32, k: int) -> Int64:
-    """Indices of the k largest scores, best first, ties by index."""
-    k = min(k, len(scores))
-    if k < len(scores):
-        # Among equals at the edge the smallest index must win, so that pages of results do not overlap.
-        edge = np.partition(scores, len(scores) - k)[len(scores) - k]
-        above = np.flatnonzero(scores > edge)
-        best = np.concatenate([above, np.flatnonzero(scores == edge)[: k - len(above)]])
-    else:
-        best = np.arange(len(scores))
-    return best[np.lexsort((best, -scores[best]))].astype(np.int64)
+def widened(rows: Float16, out: Float32 | None = None) -> Float32:
+    """Finite float16 values as float32, exactly: 5 times numpy's speed, for it works on all lanes at once.
+
+    The bits of a half, moved to a float's places, are its value times 2^-112 (IEEE 754: the biases differ by 112), for
+    subnormal values too. Infinities and NaN, which no index holds, come out as finite numbers of 65,536 and more.
+    """
+    out = np.empty(rows.shape, np.float32) if out is None else out
+    bits = out.view(np.int32)
+    for at in range(0, len(rows), 1024):  # a block stays in the cache over the four passes
+        part, floats = bits[at : at + 1024], out[at : at + 1024]
+        np.copyto(part, rows[at : at + 1024].view(np.int16))
+        np.left_shift(part, 13, out=part)
+        np.bitwise_and(part, _SIGN_AND_VALUE, out=part)
+        np.multiply(floats, _BIAS, out=floats)
+    return out
+
+
+_SIGN_AND_VALUE = np.int32(-0x70002000)  # 0x8fffe000: without the copies of the sign that the shift made
+_BIAS = np.float32(2.0**112)
 
 
 def _rows(segment: Segment) -> Int64:
