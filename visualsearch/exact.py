@@ -34,10 +34,10 @@ MOST = 2048
 """Above this many results, every score is kept rather than a heap."""
 PIECE = 8192
 """Rows that are worth a thread."""
-FEW = 24
-"""Up to so many queries are scanned one by one: a float16 scan costs 38 ns a row and query, a block's conversion 160 ns a row
-and its product 13 ns a row and query (512 dimensions, one core of a Zen 5)."""
-BLOCK = 4096
+FEW = 10
+"""Up to so many queries are scanned one by one: a float16 scan costs 27 ns a row and query, a block's conversion 190 ns a row
+and its product 7 ns a row and query (512 dimensions, both cores of a 2-core Zen 5)."""
+BLOCK = 2048
 GATHER_NS, SELECT_NS, SCORE_NS = 160.0, 2.0, 45.0
 """Nanoseconds to fetch and score a chosen row; to pass over a row that is not; to score one that is, in place."""
 
@@ -102,12 +102,13 @@ def scan_many(vectors: Vectors, queries: Float32, k: int, allowed: Bool | None =
     if k <= 0 or not len(vectors):
         return [_nothing() for _ in queries]
     best = _Best(queries, k)
+    wide = np.empty((BLOCK, vectors.dim), np.float32)  # kept: fresh memory for every block would cost as much as the product
     for at, rows in _halves(vectors):
         chosen = None if allowed is None else np.flatnonzero(allowed[at : at + len(rows)])
         if chosen is not None and len(chosen) < len(rows):
             rows = rows[chosen]  # noqa: PLW2901 - the same block, less what is left out
         if len(rows):
-            best.take(_wide(rows) @ best.columns, at, chosen)
+            best.take(_wide(rows, wide[: len(rows)]) @ best.columns, at, chosen)
     return [_settled(vectors, q, k, p) for q, p in zip(queries, best.positions(), strict=True)]
 
 
@@ -238,9 +239,8 @@ def _halves(vectors: Vectors) -> Iterator[tuple[int, Float16]]:
             yield base + at, rows[at : at + BLOCK]
 
 
-def _wide(rows: Float16) -> Float32:
-    """Rows as float32, converted on all cores."""
-    out = np.empty(rows.shape, np.float32)
+def _wide(rows: Float16, out: Float32) -> Float32:
+    """Rows as float32 in `out`, converted on all cores."""
     parts = zip(np.array_split(rows, _cores()), np.array_split(out, _cores()), strict=True)
     _each(lambda pair: widened(pair[0], pair[1]), list(parts))
     return out
