@@ -17,7 +17,7 @@ LAYERS = (
     {"types", "errors"},
     {"resources", "fetch", "images", "filters", "evaluate"},
     {"crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
-    {"catalog", "lock", "pipeline"},
+    {"catalog", "columns", "lock", "pipeline"},
     {"ann", "rank"},
     {"exact", "query", "checks", "tuning"},
     {"adapters", "indexer", "report"},

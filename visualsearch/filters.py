@@ -1,4 +1,6 @@
-"""`where` expressions over attributes: parsed here, run by SQLite, never pasted into SQL.
+"""`where` expressions over attributes: parsed here to a tree, which runs as SQL (here) or over columns (columns.py).
+
+Values never become a part of the SQL; they travel beside it.
 
 Grammar (keywords in any case)::
 
@@ -25,7 +27,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from .errors import FilterError
 
@@ -44,20 +47,103 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_COMPARE = {"=": "=", "==": "=", "!=": "<>", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _EXAMPLE = "Example: \"price < 50 and category in ('shoe', 'bag') and not sold\""
 
 Value = str | int | float | bool
 
 
+class Check(StrEnum):
+    """What a test asks of an attribute's value, as SQL writes it."""
+
+    EQUAL = "="
+    UNEQUAL = "<>"
+    LESS = "<"
+    AT_MOST = "<="
+    MORE = ">"
+    AT_LEAST = ">="
+    AMONG = "in"
+    LIKE = "like"
+    CONTAINS = "contains"
+    NULL = "is null"
+    TRUE = "is true"
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test of one attribute. `values` are all texts or all numbers; there is one, but for AMONG, NULL and TRUE."""
+
+    __test__ = False  # not one of pytest's
+
+    name: str
+    check: Check
+    values: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Not:
+    """True where the part is false."""
+
+    part: Node
+
+
+@dataclass(frozen=True)
+class Both:
+    """True where both parts are."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True)
+class Either:
+    """True where a part is."""
+
+    left: Node
+    right: Node
+
+
+Node = Test | Not | Both | Either
+"""A filter's tree. Its logic has three values, as in SQL: what is missing makes a test neither true nor false."""
+
+
 @dataclass(frozen=True)
 class Filter:
-    """A parsed filter: a SQL condition over `pins p` with `?` marks, and the values that go with them."""
+    """A parsed filter: its tree, and the same as a SQL condition over `pins p` with `?` marks and the values for them."""
 
     text: str
-    sql: str
-    values: tuple[Value, ...]
-    names: frozenset[str]
+    tree: Node
+    sql: str = field(init=False)
+    values: tuple[Value, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        values: list[Value] = []
+        object.__setattr__(self, "sql", _sql(self.tree, values))
+        object.__setattr__(self, "values", tuple(values))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The attributes it asks for; `id` and `uri` are none."""
+        return frozenset(t.name for t in tests(self.tree)) - COLUMNS.keys()
+
+
+def tests(node: Node) -> list[Test]:
+    """All tests of a tree."""
+    if isinstance(node, Test):
+        return [node]
+    parts = [node.part] if isinstance(node, Not) else [node.left, node.right]
+    return [test for part in parts for test in tests(part)]
+
+
+_COMPARE = {
+    "=": Check.EQUAL,
+    "==": Check.EQUAL,
+    "!=": Check.UNEQUAL,
+    "<>": Check.UNEQUAL,
+    "<": Check.LESS,
+    "<=": Check.AT_MOST,
+    ">": Check.MORE,
+    ">=": Check.AT_LEAST,
+}
 
 
 @dataclass(frozen=True)
@@ -79,9 +165,7 @@ def parse(text: str, known: Collection[str] | None = None) -> Filter:
             f"{len(text):,} characters, at most {MAX_LENGTH:,} are read",
             "Put the values in an attribute and filter by that",
         )
-    parser = _Parser(text, known)
-    sql = parser.parse()
-    return Filter(text, sql, tuple(parser.values), frozenset(parser.names))
+    return Filter(text, _Parser(text, known).parse())
 
 
 class _Parser:
@@ -90,8 +174,6 @@ class _Parser:
         self.tokens = self._scan(text)
         self.next = 0
         self.depth = 0
-        self.values: list[Value] = []
-        self.names: set[str] = set()
 
     # -- tokens ---------------------------------------------------------------------------------------------------
     def _scan(self, text: str) -> list[_Token]:
@@ -140,31 +222,31 @@ class _Parser:
         return FilterError(f"cannot read the filter {self.text!r}", why, _EXAMPLE)
 
     # -- grammar --------------------------------------------------------------------------------------------------
-    def parse(self) -> str:
+    def parse(self) -> Node:
         if not self.tokens:
             raise FilterError("empty filter", "there is nothing to compare", _EXAMPLE)
-        sql = self._or()
+        tree = self._or()
         if self.next < len(self.tokens):
             raise self._unexpected("'and', 'or' or the end")
-        return sql
+        return tree
 
-    def _or(self) -> str:
-        return self._chain("or", self._and)
+    def _or(self) -> Node:
+        return self._chain("or", self._and, Either)
 
-    def _and(self) -> str:
-        return self._chain("and", self._not)
+    def _and(self) -> Node:
+        return self._chain("and", self._not, Both)
 
-    def _chain(self, word: str, part: Callable[[], str]) -> str:
+    def _chain(self, word: str, part: Callable[[], Node], joined: type[Both] | type[Either]) -> Node:
         parts = [part()]
         while self._take(word):
             parts.append(part())
         # A balanced tree keeps long chains within SQLite's expression depth.
         while len(parts) > 1:
             pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
-            parts = [f"({p[0]} {word.upper()} {p[1]})" if len(p) > 1 else p[0] for p in pairs]
+            parts = [joined(p[0], p[1]) if len(p) > 1 else p[0] for p in pairs]
         return parts[0]
 
-    def _not(self) -> str:
+    def _not(self) -> Node:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise FilterError(
@@ -174,7 +256,7 @@ class _Parser:
             )
         try:
             if self._take("not"):
-                return f"(NOT {self._not()})"
+                return Not(self._not())
             if self._take("("):
                 inner = self._or()
                 self._need(")")
@@ -183,62 +265,45 @@ class _Parser:
         finally:
             self.depth -= 1
 
-    def _test(self) -> str:
+    def _test(self) -> Node:
         name = self._name()
         if self._take("is"):
             negate = bool(self._take("not"))
             self._need("null")
-            return self._sql(name, "{} IS NOT NULL" if negate else "{} IS NULL")
+            missing = Test(name, Check.NULL)
+            return Not(missing) if negate else missing
         if self._peek(*_COMPARE):
-            sign = _COMPARE[self._need(*_COMPARE)]
-            return self._compare(name, sign, self._value())
+            check = _COMPARE[self._need(*_COMPARE)]
+            return Test(name, check, (self._value(),))
         negate = bool(self._take("not"))
+        found: Node
         if self._take("in"):
-            sql = self._in(name)
+            found = self._in(name)
         elif self._take("between"):
             low = self._value()
             self._need("and")
             high = self._value()
-            sql = f"({self._compare(name, '>=', low)} AND {self._compare(name, '<=', high)})"
+            found = Both(Test(name, Check.AT_LEAST, (low,)), Test(name, Check.AT_MOST, (high,)))
         elif self._take("like"):
-            sql = self._sql(name, "{} LIKE ?", self._text_value())
+            found = Test(name, Check.LIKE, (self._text_value(),))
         elif self._take("contains"):
-            sql = self._contains(name)
+            found = Test(name, Check.CONTAINS, (self._value(),))
         elif negate:
             raise self._unexpected("'in', 'between', 'like' or 'contains'")
         else:
-            return self._sql(name, "CASE WHEN typeof({0}) IN ('integer', 'real') THEN {0} <> 0 END")
-        return f"(NOT {sql})" if negate else sql
+            return Test(name, Check.TRUE)
+        return Not(found) if negate else found
 
-    def _in(self, name: str) -> str:
+    def _in(self, name: str) -> Node:
         self._need("(")
         values = [self._value()]
         while self._take(","):
             values.append(self._value())
         self._need(")")
-        kinds = {isinstance(v, str) for v in values}
-        parts = []
-        for kind in sorted(kinds):
-            chosen = [v for v in values if isinstance(v, str) is kind]
-            marks = ", ".join("?" * len(chosen))
-            parts.append(self._sql(name, _TYPED[kind].format(f"IN ({marks})"), *chosen))
-        return f"({' OR '.join(parts)})"
-
-    def _compare(self, name: str, sign: str, value: Value) -> str:
-        return self._sql(name, _TYPED[isinstance(value, str)].format(f"{sign} ?"), value)
-
-    def _contains(self, name: str) -> str:
-        value = self._value()
-        if name in COLUMNS:
-            return self._sql(name, "instr({}, ?) > 0", str(value))
-        path = _path(name)
-        self.names.add(name)
-        self.values += [path, path, value, path, str(value)]
-        return (
-            "(CASE json_type(p.attributes, ?) WHEN 'array' THEN"
-            " EXISTS (SELECT 1 FROM json_each(p.attributes, ?) AS e WHERE e.value = ?)"
-            " WHEN 'text' THEN instr(json_extract(p.attributes, ?), ?) > 0 END)"
-        )
+        texts = tuple(v for v in values if isinstance(v, str))
+        numbers = tuple(v for v in values if not isinstance(v, str))
+        parts = [Test(name, Check.AMONG, some) for some in (numbers, texts) if some]
+        return Either(*parts) if len(parts) > 1 else parts[0]
 
     # -- leaves ---------------------------------------------------------------------------------------------------
     def _name(self) -> str:
@@ -279,26 +344,62 @@ class _Parser:
             raise self._unexpected("a quoted text")
         return value
 
-    def _sql(self, name: str, pattern: str, *values: Value) -> str:
-        """`pattern` with the column for every `{}` / `{0}`, its values in the order of their marks."""
-        uses = max(pattern.count("{}"), pattern.count("{0}"))
-        if name in COLUMNS:
-            self.values += values
-            return f"({pattern.replace('{0}', '{}').format(*[COLUMNS[name]] * uses)})"
-        self.names.add(name)
-        self.values += [_path(name)] * uses
-        self.values += values
-        return f"({pattern.replace('{0}', '{}').format(*['json_extract(p.attributes, ?)'] * uses)})"
 
-
+# -- SQL ----------------------------------------------------------------------------------------------------------
 # A text never equals or orders against a number: SQLite alone would put every text above every number.
-_TYPED = {
-    False: "CASE WHEN typeof({{0}}) IN ('integer', 'real') THEN {{0}} {} END",
-    True: "CASE WHEN typeof({{0}}) = 'text' THEN {{0}} {} END",
+_TEXT = "CASE WHEN typeof({0}) = 'text' THEN {0} %s END"
+_NUMBER = "CASE WHEN typeof({0}) IN ('integer', 'real') THEN {0} %s END"
+_UNTYPED = {
+    Check.LIKE: "{0} LIKE ?",
+    Check.NULL: "{0} IS NULL",
+    Check.TRUE: _NUMBER % "<> 0",
 }
 
 
-def _path(name: str) -> str:
+def _sql(node: Node, values: list[Value]) -> str:
+    """A tree as a condition; the values of its marks are appended to `values`, in their order."""
+    if isinstance(node, Not):
+        return f"(NOT {_sql(node.part, values)})"
+    if isinstance(node, Test):
+        return _test_sql(node, values)
+    word = "AND" if isinstance(node, Both) else "OR"
+    return f"({_sql(node.left, values)} {word} {_sql(node.right, values)})"
+
+
+def _test_sql(test: Test, values: list[Value]) -> str:
+    if test.check is Check.CONTAINS:
+        return _contains_sql(test, values)
+    if test.check in _UNTYPED:
+        pattern = _UNTYPED[test.check]
+    else:
+        marks = (
+            f"IN ({', '.join('?' * len(test.values))})" if test.check is Check.AMONG else f"{test.check} ?"
+        )
+        pattern = (_TEXT if isinstance(test.values[0], str) else _NUMBER) % marks
+    if test.name in COLUMNS:
+        values += test.values
+        return f"({pattern.format(COLUMNS[test.name])})"
+    values += [json_path(test.name)] * pattern.count("{0}")
+    values += test.values
+    return f"({pattern.format('json_extract(p.attributes, ?)')})"
+
+
+def _contains_sql(test: Test, values: list[Value]) -> str:
+    value = test.values[0]
+    if test.name in COLUMNS:
+        values.append(str(value))
+        return f"(instr({COLUMNS[test.name]}, ?) > 0)"
+    path = json_path(test.name)
+    values += [path, path, value, path, str(value)]
+    return (
+        "(CASE json_type(p.attributes, ?) WHEN 'array' THEN"
+        " EXISTS (SELECT 1 FROM json_each(p.attributes, ?) AS e WHERE e.value = ?)"
+        " WHEN 'text' THEN instr(json_extract(p.attributes, ?), ?) > 0 END)"
+    )
+
+
+def json_path(name: str) -> str:
+    """SQLite's path of an attribute. Raises FilterError for a name that has none."""
     if '"' in name or "\\" in name:
         raise FilterError(f"cannot filter by the attribute {name!r}", "its name holds a quote or backslash")
     return f'$."{name}"'

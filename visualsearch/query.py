@@ -6,13 +6,14 @@ attributes of the pins returned only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from . import ann
 from .catalog import Generation, Reader
+from .columns import Columns
 from .exact import scan, scan_chosen, scan_many
 from .filters import parse
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
@@ -33,6 +34,7 @@ class Snapshot:
     ann: Any
     candidates: int
     live: int
+    columns: Columns = field(default_factory=Columns, compare=False)
 
     @property
     def covers(self) -> int:
@@ -46,7 +48,7 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
     allowed: Bool | None = None
     total = reader.count() - len(seeds)
     if wanted.where is not None:
-        numbers = reader.matching(parse(wanted.where, reader.names()))
+        numbers = snapshot.columns.matching(reader, parse(wanted.where, reader.names()))
         numbers = numbers[~np.isin(numbers, list(seeds))]
         total = len(numbers)
         allowed = members(vectors.pins, numbers) & alive
