@@ -97,20 +97,24 @@ def origin(result: Mapping[str, Any]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] = ()) -> str:
-    """An HTML table; cells that are numbers stand to the right. `classes` colours the cell named state."""
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    """An HTML table; columns of figures stand to the right. `classes` colours the cell named state."""
+    figures = [all(_is_figure(row[at]) for row in rows) for at in range(len(head))]
+    kinds = [" class=n" if figure else "" for figure in figures]
+    top = "".join(f'<th scope="col"{k}>{escape(name)}</th>' for name, k in zip(head, kinds, strict=True))
     body = []
     for order, row in enumerate(rows):
         cells = []
-        for name, cell in zip(head, row, strict=True):
-            kind = classes[order] if classes and name == "state" else ""
-            if not kind and cell[:1].isdigit() and len(cell) < 24:
-                kind = "n"
-            cells.append(f"<td{f' class={kind}' if kind else ''}>{escape(cell)}</td>")
+        for name, text, kind in zip(head, row, kinds, strict=True):
+            shown = f" class={classes[order]}" if classes and name == "state" else kind
+            cells.append(f"<td{shown}>{escape(text)}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
     )
+
+
+def _is_figure(text: str) -> bool:
+    return not text or text == "–" or (text[0] in "-0123456789" and len(text) < 24)
 
 
 def flat_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
