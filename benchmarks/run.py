@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -73,11 +74,18 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         "how like real embeddings the made-up rows are",
         ("{data}", "--cache", "{cache}", "--check"),
     ),
+    "exact": Benchmark(
+        "exact.py",
+        "exact top 10 of one query and of 64, against IndexFlatIP",
+        ("--rows", "{cache}/rows_100000.npy", "--queries", "{cache}/queries_image.npy"),
+    ),
     "index_end_to_end": Benchmark(
         "index_end_to_end.py", "JPEG files to a committed index, against loops of today", ("{data}",)
     ),
     "update_while_searching": Benchmark(
-        "update_while_searching.py", "searching while pins are added and removed, against searching alone"
+        "update_while_searching.py",
+        "searching while pins are added and removed, against searching alone",
+        ("--vectors", "{cache}/rows_100000.npy"),
     ),
     "cold_start": Benchmark(
         "cold_start.py", "one search from the shell, against rclip and importing open_clip"
@@ -130,7 +138,7 @@ def run(name: str, benchmark: Benchmark, given: argparse.Namespace, to: Path) ->
                 command,
                 stdout=subprocess.DEVNULL,
                 stderr=told,
-                env=clean_environment(),
+                env=environment(),
                 check=False,
                 timeout=SMOKE_LIMIT if given.smoke else None,
             )
@@ -145,6 +153,13 @@ def run(name: str, benchmark: Benchmark, given: argparse.Namespace, to: Path) ->
         return Outcome(name, Status.FAILED, seconds, f"it ended well but did not write {target.name}")
     log.unlink()
     return Outcome(name, Status.DONE, seconds)
+
+
+def environment() -> dict[str, str]:
+    """What benchmarks run in: nothing that forces kernels, and the package of this checkout before an installed one."""
+    clean = clean_environment()
+    places = [str(ROOT), *filter(None, [clean.get("PYTHONPATH")])]
+    return {**clean, "PYTHONPATH": os.pathsep.join(places)}
 
 
 def told(outcome: Outcome) -> str:
