@@ -70,6 +70,19 @@ def vectors(result: Result) -> None:
         assert all(0 <= value <= 1 for value in found[kind]["recall"].values())
 
 
+def exact(result: Result) -> None:
+    assert result["same_as_float64"] == {"one": 1.0, "batch": 1.0}
+    found = rows(result)
+    assert found["visualsearch, 1 query"]["bytes_per_vector"] == 0
+    assert found["IndexFlatIP, 64 queries"]["bytes_per_vector"] == 4 * result["vectors"]["dim"]
+
+
+def exact(result: Result) -> None:
+    assert result["same_as_float64"] == {"one": 1.0, "batch": 1.0}
+    assert {goal["goal"] for goal in result["goals"]} == {"exact-one", "exact-batch"}
+    assert result["vectors"]["dim"] == 512
+
+
 def update_while_searching(result: Result) -> None:
     beside = rows(result)["beside the writer"]
     assert rows(result)["readers alone"]["errors"] == beside["errors"] == beside["stale"] == 0
@@ -92,6 +105,8 @@ def serve_load(result: Result) -> None:
 
 CHECKS: Mapping[str, Callable[[Result], None]] = {
     "vectors": vectors,
+    "exact": exact,
+    "exact": exact,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
     "serve_load": serve_load,
