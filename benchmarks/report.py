@@ -40,6 +40,8 @@ def amount(value: Any, unit: str = "") -> str:
     """A figure and its unit; a dash for none."""
     if value is None:
         return "–"
+    if unit == "s" and value < 0.1:
+        value, unit = value * 1000, "ms"
     return f"{number(float(value))} {unit}".strip()
 
 

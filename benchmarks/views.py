@@ -10,6 +10,7 @@ from plots import Axis, bars, lines
 
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]
+OURS = "visualsearch"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def _rows(result: Result, *names: str) -> list[Row]:
 def cold_start(result: Result) -> str | None:
     """Seconds of each command."""
     rows = _rows(result, "seconds")
-    ours = [row["name"] for row in rows if row["name"].startswith("visualsearch")]
+    ours = [row["name"] for row in rows if row["name"].startswith(OURS)]
     return bars("Cold start", [(row["name"], row["seconds"]) for row in rows], "s", ours) if rows else None
 
 
@@ -67,8 +68,42 @@ def updating(result: Result) -> str | None:
     return bars("Latency", values, "ms", ours) if rows else None
 
 
+def exact_of(queries: int) -> Callable[[Result], str | None]:
+    """Milliseconds a query of the exact scans, asked so many at a time."""
+
+    def draw(result: Result) -> str | None:
+        rows = [row for row in _rows(result, "ms_per_query") if row.get("queries") == queries]
+        ours = [row["name"] for row in rows if row["name"].startswith(OURS)]
+        return (
+            bars("Exact scan", [(r["name"], r["ms_per_query"]) for r in rows], "ms", ours) if rows else None
+        )
+
+    return draw
+
+
+def likeness(result: Result) -> str | None:
+    """Recall of the same indexes on real and on made-up rows."""
+    check = result.get("check", {})
+    series = {
+        f"{family}, {kind} rows": [
+            (float(setting.split()[-1]), recall)
+            for setting, recall in check[kind]["recall"].items()
+            if setting.startswith(family)
+        ]
+        for family in ("IVF", "HNSW")
+        for kind in ("real", "made")
+        if kind in check
+    }
+    return (
+        lines("Recall", series, Axis("nprobe or efSearch", log=True), Axis("recall@10")) if series else None
+    )
+
+
 VIEWS = (
+    View("Exact scan, one query", "milliseconds", "exact", exact_of(1)),
+    View("Exact scan, 64 queries at once", "milliseconds a query", "exact", exact_of(64)),
     View("One cold search", "from the shell's prompt to the answer, seconds", "cold_start", cold_start),
     View("Serving", "latency of one answer by number of clients", "serve_load", serving),
+    View("Made-up rows against real ones", "recall of the same index on either", "vectors", likeness),
     View("Searching while pins are added and removed", "latency, ms", "update_while_searching", updating),
 )
