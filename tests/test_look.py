@@ -22,8 +22,8 @@ from visualsearch.naming import Words, votes
 from visualsearch.proposals import Proposal
 from visualsearch.types import WHOLE, Box, Hit, Hits
 
+from .conftest import Ran
 from .fakes import COLORS, FakeEncoder, paint
-from .test_cli import Ran, run  # noqa: F401
 
 LEFT, RIGHT = Box(0.05, 0.1, 0.45, 0.9), Box(0.55, 0.1, 0.95, 0.9)
 ROWS = (
@@ -346,7 +346,7 @@ def test_what_goes_with_a_scene_comes_with_the_look(shop: vs.Index, scene: Image
 
 # -- command line and page ----------------------------------------------------------------------------------------
 @pytest.fixture
-def sold(tmp_path: Path, run: Any) -> Path:  # noqa: F811
+def sold(tmp_path: Path, run: Any) -> Path:
     """A small index of colours by the bundled encoder, made by the command line."""
     for colour in ("red", "blue", "green"):
         paint(tmp_path / "sold" / f"{colour}.png", colour)
@@ -359,7 +359,7 @@ def test_the_command_prints_one_document_and_writes_a_page_with_clickable_boxes(
     sold: Path,
     tmp_path: Path,
     scene: Image.Image,
-    run: Any,  # noqa: F811
+    run: Any,
 ) -> None:
     scene.save(tmp_path / "scene.png")
     page = tmp_path / "look.html"
@@ -381,7 +381,7 @@ def test_the_command_prints_one_document_and_writes_a_page_with_clickable_boxes(
     assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
-def test_the_command_takes_a_scene_or_a_pin_and_not_both(sold: Path, run: Any) -> None:  # noqa: F811
+def test_the_command_takes_a_scene_or_a_pin_and_not_both(sold: Path, run: Any) -> None:
     for words in ((), ("scene.png", "--pin", "red")):
         done = run("look", sold, *words)
         assert done.code == 2
