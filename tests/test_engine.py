@@ -174,7 +174,7 @@ def test_an_empty_index_finds_nothing_and_says_so(tmp_path: Path, encoder: FakeE
     assert len(index) == 0
 
 
-@pytest.mark.parametrize("preset", ["exact", "hnsw", "ivf-rabitq", "ivf-pq"])
+@pytest.mark.parametrize("preset", ["exact", "hnsw", "ivf-rabitq", "ivf-rabitq-compact"])
 def test_every_preset_finds_the_neighbours_with_true_cosines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
 ) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -25,6 +27,8 @@ from .vectors import Vectors, flush_folder, storage_error
 
 FOLDER = "ann"
 MAX_TRAIN_BYTES = 2 << 30
+MOMENT_ROWS = 50_000
+"""Rows that the principal axes are found from."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,37 @@ class Preset:
     def exact(self) -> bool:
         """True when every row is compared."""
         return not self.factory
+
+
+@cache
+def library() -> Any:
+    """FAISS, imported at first use, its matrix products with the widest vectors that the processor has.
+
+    The OpenBLAS inside the faiss-cpu wheel (0.3.15) is older than Zen 4 and Zen 5 and takes them for processors without
+    AVX-512. It reads OPENBLAS_CORETYPE when it is loaded, so the name of a kernel set that fits is put there for just that
+    moment: numpy's own OpenBLAS, loaded before, and child processes see nothing of it. A value that the user set stays.
+    """
+    variable = "OPENBLAS_CORETYPE"
+    if variable in os.environ or "faiss" in sys.modules or not _has_avx512():
+        import faiss
+
+        return faiss
+    os.environ[variable] = "SKYLAKEX"
+    try:
+        import faiss
+    finally:
+        del os.environ[variable]
+    return faiss
+
+
+def _has_avx512() -> bool:
+    """Whether Linux reports the AVX-512 subsets that OpenBLAS's SkylakeX kernels use."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    flags: set[str] = set(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
+    return {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags
 
 
 @cache
@@ -86,20 +121,23 @@ def factory_for(recipe: Preset, rows: int, dim: int) -> str:
 
 
 def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
-    """Train and fill an index over all positions of `vectors`: (FAISS index, factory string).
+    """Train and fill an index over all positions of `vectors`: (FAISS index, description).
 
-    Training takes a sample of the rows; memory for it is bounded by 2 GiB. Raises UsageError when there are too few rows.
+    Training takes a sample of the rows; memory for it is bounded by 2 GiB. A recipe with `reduce` indexes the rows in the
+    fewest dimensions (a multiple of 32) that keep this share of their length: candidates are rescored from the stored rows,
+    so what the rest would tell is not lost, and memory and time fall with the dimensions (LeanVec: Tepper et al. 2023,
+    https://arxiv.org/abs/2312.16335). Raises UsageError when there are too few rows.
     """
-    import faiss
-
+    faiss = library()
     rows, dim = len(vectors), vectors.dim
     factory = factory_for(recipe, rows, dim)
     try:
-        index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
-        space = faiss.ParameterSpace()
-        for key in ("efConstruction",):
-            if key in recipe.build:
-                space.set_index_parameter(index, key, recipe.build[key])
+        axes = None
+        if "reduce" in recipe.build:
+            axes = principal_axes(_sample(vectors, MOMENT_ROWS, seed), recipe.build["reduce"])
+        inner = faiss.index_factory(dim if axes is None else len(axes), factory, faiss.METRIC_INNER_PRODUCT)
+        _prepare(inner, recipe, seed)
+        index = inner if axes is None else _reduced(inner, axes)
         if not index.is_trained:
             index.train(_training_sample(recipe, vectors, seed))
         for _, block in vectors.blocks(size=65_536):
@@ -110,20 +148,66 @@ def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
             str(error).splitlines()[0],
             "Choose a preset meant for fewer rows, or `auto`",
         ) from error
-    return index, factory
+    return index, factory if axes is None else f"Axes{len(axes)},{factory}"
+
+
+def principal_axes(rows: Float32, share: float) -> Float32 | None:
+    """(d', d) orthonormal axes that keep `share` (0..1) of the rows' squared length, strongest first; None where that
+    takes nearly all dimensions.
+
+    The rows are not centred: in the space of these axes the inner product is the one of the rows' projections, and what is
+    cut off is small for every pair. d' is a multiple of 32, which packed codes want.
+    """
+    dim = rows.shape[1]
+    values, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))
+    kept = np.cumsum(values[::-1])
+    wanted = int(np.searchsorted(kept, share * kept[-1])) + 1
+    wanted = -(-wanted // 32) * 32
+    if wanted > 0.8 * dim:
+        return None
+    return np.ascontiguousarray(axes[:, ::-1][:, :wanted].T, dtype=np.float32)
+
+
+def _reduced(inner: Any, axes: Float32) -> Any:
+    faiss = library()
+    turn = faiss.LinearTransform(axes.shape[1], len(axes), False)
+    faiss.copy_array_to_vector(axes.ravel(), turn.A)
+    turn.is_trained = True
+    index = faiss.IndexPreTransform(turn, inner)
+    for owned in (turn, inner):
+        owned.this.disown()
+    index.own_fields = True
+    return index
+
+
+def _prepare(index: Any, recipe: Preset, seed: int) -> None:
+    """Settings of an index that is about to be trained or filled.
+
+    The lists of an inverted file are found by k-means that prunes by partial distances after the first round (FAISS's
+    port of SuperKMeans, https://github.com/cwida/SuperKMeans): plain Lloyd's centroids in a fraction of the time.
+    """
+    faiss = library()
+    if isinstance(index, faiss.IndexHNSW):
+        index.hnsw.efConstruction = recipe.build.get("efConstruction", index.hnsw.efConstruction)
+    if isinstance(index, faiss.IndexIVF):
+        index.cp.seed, index.cp.use_super_kmeans = seed, True
+        # The sample was chosen by the caller: it is not sampled again, and few rows a list are no news to the user.
+        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 1 << 20
+
+
+def _sample(vectors: Vectors, wanted: int, seed: int) -> Float32:
+    chosen = np.random.default_rng(seed).choice(len(vectors), min(wanted, len(vectors)), replace=False)
+    return vectors.gather(np.sort(chosen))
 
 
 def _training_sample(recipe: Preset, vectors: Vectors, seed: int) -> Float32:
     wanted = max(recipe.build.get("train_rows_per_list", 64) * lists_for(recipe, len(vectors)), 100_000)
-    wanted = min(wanted, len(vectors), MAX_TRAIN_BYTES // (4 * vectors.dim))
-    chosen = np.random.default_rng(seed).choice(len(vectors), wanted, replace=False)
-    return vectors.gather(np.sort(chosen))
+    return _sample(vectors, min(wanted, MAX_TRAIN_BYTES // (4 * vectors.dim)), seed)
 
 
 def save(index: Any, folder: Path, number: int) -> tuple[str, int]:
     """Write an index so that it appears complete or not at all: (name relative to the folder, bytes)."""
-    import faiss
-
+    faiss = library()
     name = f"{FOLDER}/{number:06d}.faiss"
     final = folder / name
     aside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
@@ -146,8 +230,7 @@ def save(index: Any, folder: Path, number: int) -> tuple[str, int]:
 
 def load(path: Path) -> Any:
     """Read an index. Raises FileNotFoundError when it is gone, NotAnIndexError when it is damaged."""
-    import faiss
-
+    faiss = library()
     if not path.exists():
         raise FileNotFoundError(path)
     try:
@@ -160,6 +243,39 @@ def load(path: Path) -> Any:
         ) from error
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """What a search needs to know of a FAISS index: looked up once, since asking costs microseconds."""
+
+    inner: Any
+    axes: Float32 | None
+    family: str
+    quantizer_is_graph: bool
+
+
+_shapes: WeakKeyDictionary[Any, _Shape] = WeakKeyDictionary()
+
+
+def _shape(index: Any) -> _Shape:
+    known = _shapes.get(index)
+    if known is not None:
+        return known
+    faiss = library()
+    inner, axes = index, None
+    if isinstance(index, faiss.IndexPreTransform):
+        inner = faiss.downcast_index(index.index)
+        turn = faiss.downcast_VectorTransform(index.chain.at(0))
+        axes = faiss.vector_to_array(turn.A).reshape(turn.d_out, turn.d_in)
+    graph = False
+    if isinstance(inner, faiss.IndexIVF):
+        graph = isinstance(faiss.downcast_index(inner.quantizer), faiss.IndexHNSW)
+    kinds = {"HNSW": faiss.IndexHNSW, "IVF": faiss.IndexIVF}
+    family = next((name for name, kind in kinds.items() if isinstance(inner, kind)), "other")
+    found = _Shape(inner, axes, family, graph)
+    _shapes[index] = found
+    return found
+
+
 def search(
     index: Any, query: Float32, k: int, params: Mapping[str, Any], allowed: Bool | None = None
 ) -> Int64:
@@ -168,21 +284,53 @@ def search(
     `params` are search parameters by FAISS name (`efSearch`, `nprobe`, `quantizer_efSearch`). `allowed`, (covers,) bool,
     leaves out positions inside the search.
     """
-    import faiss
-
+    faiss = library()
     selector = None
     if allowed is not None:
-        bits = np.packbits(allowed, bitorder="little")
-        selector = faiss.IDSelectorBitmap(bits)
-    inner, chain = index, None
-    if isinstance(index, faiss.IndexPreTransform):
-        inner, chain = faiss.downcast_index(index.index), index.chain
-    options = _parameters(inner, params, selector, k)
-    if chain is not None:
-        options = faiss.SearchParametersPreTransform(index_params=options)
-    _, found = index.search(query[None], k, params=options)
+        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+    shape = _shape(index)
+    asked = query if shape.axes is None else shape.axes @ query
+    _, found = shape.inner.search(
+        asked[None], k, params=_PARAMETERS[shape.family](shape, params, selector, k)
+    )
     positions: Int64 = found[0]
     return positions[positions >= 0]
+
+
+def foreign(index: Any, query: Float32, params: Mapping[str, Any]) -> bool:
+    """True when a (d,) unit query lies mostly outside the axes that the index keeps of the rows.
+
+    The words of a text tower are such queries: rows that differ little for the index differ much for them, so it cannot
+    rank for them. `foreign_below` of `params` is the least share of a query's squared length inside the axes.
+    """
+    axes = _shape(index).axes
+    if axes is None:
+        return False
+    inside = axes @ query
+    return bool(inside @ inside < params.get("foreign_below", 0.0))
+
+
+def _graph_parameters(shape: _Shape, params: Mapping[str, Any], selector: Any, k: int) -> Any:
+    return library().SearchParametersHNSW(sel=selector, efSearch=max(int(params.get("efSearch", 64)), k))
+
+
+def _list_parameters(shape: _Shape, params: Mapping[str, Any], selector: Any, k: int) -> Any:
+    faiss = library()
+    extra = {}
+    if shape.quantizer_is_graph and "quantizer_efSearch" in params:
+        extra["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=int(params["quantizer_efSearch"]))
+    return faiss.SearchParametersIVF(sel=selector, nprobe=int(params.get("nprobe", 32)), **extra)
+
+
+def _plain_parameters(shape: _Shape, params: Mapping[str, Any], selector: Any, k: int) -> Any:
+    return library().SearchParameters(sel=selector)
+
+
+_PARAMETERS: Mapping[str, Callable[[_Shape, Mapping[str, Any], Any, int], Any]] = {
+    "HNSW": _graph_parameters,
+    "IVF": _list_parameters,
+    "other": _plain_parameters,
+}
 
 
 def scan_halves(rows: Float16, query: Float32, k: int, allowed: Bool | None = None) -> tuple[Float32, Int64]:
@@ -191,8 +339,7 @@ def scan_halves(rows: Float16, query: Float32, k: int, allowed: Bool | None = No
     Best first; fewer than k where `allowed`, (n,) bool, leaves fewer. The rows are read where they are, a mapped file
     included: FAISS's half-precision index stores just such rows, so it is given a view in place of a copy.
     """
-    import faiss
-
+    faiss = library()
     index = faiss.IndexScalarQuantizer(
         rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
@@ -209,14 +356,12 @@ def scan_halves(rows: Float16, query: Float32, k: int, allowed: Bool | None = No
 
 def one_thread() -> None:
     """Let FAISS use only the calling thread for what this thread asks of it."""
-    import faiss
-
+    faiss = library()
     faiss.omp_set_num_threads(1)
 
 
 def _parameters(index: Any, params: Mapping[str, Any], selector: Any, k: int) -> Any:
-    import faiss
-
+    faiss = library()
     if isinstance(index, faiss.IndexHNSW):
         return faiss.SearchParametersHNSW(sel=selector, efSearch=max(int(params.get("efSearch", 64)), k))
     if isinstance(index, faiss.IndexIVF):

@@ -44,7 +44,7 @@ def index(
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     preset: Annotated[
-        str | None, typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-pq.")
+        str | None, typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-rabitq-compact.")
     ] = None,
     workers: Workers = None,
     batch: Batch = 32,
