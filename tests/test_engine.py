@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import visualsearch as vs
-from visualsearch import ann, engine
+from visualsearch import ann, engine, planner
 from visualsearch import query as query_path
 from visualsearch.errors import (
     EncoderMismatchError,
@@ -27,6 +27,9 @@ from visualsearch.errors import (
 from visualsearch.types import Part, Record
 
 from .fakes import FakeEncoder, paint
+
+DEAR_SCANS = planner.Costs(start=1e9)
+"""With these costs the approximate index is asked even where few rows are left."""
 
 
 class Given:
@@ -181,8 +184,8 @@ def test_every_preset_finds_the_neighbours_with_true_cosines(
     dim = 64
     encoder = FakeEncoder(dim=dim)
     matrix = clustered(4000, dim)
-    monkeypatch.setattr(query_path, "EXACT_ROWS", 100)
-    monkeypatch.setattr(engine, "EXACT_ROWS", 100)
+    monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 100)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)
     add_given(index, matrix, monkeypatch)
     queries = unit(matrix[::400] + 0.2 * np.random.default_rng(1).normal(size=(10, dim)) / np.sqrt(dim))
@@ -209,8 +212,8 @@ def test_a_filter_that_leaves_enough_pins_gives_k_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder, preset: str
 ) -> None:
     matrix = clustered(3000)
-    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
-    monkeypatch.setattr(engine, "EXACT_ROWS", 50)
+    monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)
     add_given(index, matrix, monkeypatch)
     query = matrix[17]
@@ -233,8 +236,8 @@ def test_a_filter_that_leaves_enough_pins_gives_k_of_them(
 def test_fresh_rows_are_found_exactly_beside_the_approximate_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder
 ) -> None:
-    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
-    monkeypatch.setattr(engine, "EXACT_ROWS", 50)
+    monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset="hnsw")
     old, new = clustered(2000), clustered(40, seed=5)
     add_given(index, old, monkeypatch)
@@ -252,8 +255,8 @@ def test_fresh_rows_are_found_exactly_beside_the_approximate_index(
 def test_many_fresh_rows_are_taken_into_the_approximate_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder
 ) -> None:
-    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
-    monkeypatch.setattr(engine, "EXACT_ROWS", 50)
+    monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset="hnsw")
     add_given(index, clustered(1000), monkeypatch)
     built = []
@@ -269,8 +272,8 @@ def test_many_fresh_rows_are_taken_into_the_approximate_index(
 def test_removed_pins_are_gone_at_once_and_compact_frees_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder, preset: str
 ) -> None:
-    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
-    monkeypatch.setattr(engine, "EXACT_ROWS", 50)
+    monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
     matrix = clustered(1000)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)
     add_given(index, matrix, monkeypatch)

@@ -19,7 +19,7 @@ LAYERS = (
     {"crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
     {"catalog", "columns", "lock", "pipeline"},
     {"ann", "rank"},
-    {"exact", "query", "checks", "tuning"},
+    {"exact", "planner", "query", "checks", "tuning"},
     {"adapters", "indexer", "report"},
     {"engine"},
     {"dedup", "look", "look_page", "quality"},

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 import visualsearch as vs
-from visualsearch import engine
-from visualsearch import query as query_path
+from visualsearch import engine, planner
 from visualsearch.tuning import Trial, _front, pick
 
 from .fakes import FakeEncoder
-from .test_engine import add_given, clustered
+from .test_engine import DEAR_SCANS, add_given, clustered
 
 
 def trial(recall: float, milliseconds: float) -> Trial:
@@ -39,8 +38,8 @@ def test_the_front_holds_what_no_other_setting_beats() -> None:
 def test_what_is_chosen_is_stored_used_and_survives_a_compaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str, knob: str
 ) -> None:
-    monkeypatch.setattr(engine, "EXACT_ROWS", 50)
-    monkeypatch.setattr(query_path, "EXACT_ROWS", 50)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
     index = vs.create(tmp_path / "x.index", FakeEncoder(), preset=preset)
     add_given(index, clustered(2000), monkeypatch)
     chosen, trials = index.tune(0.9, samples=30)

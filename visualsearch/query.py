@@ -6,6 +6,7 @@ attributes of the pins returned only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,11 @@ import numpy as np
 from . import ann
 from .catalog import Generation, Reader
 from .columns import Columns
-from .exact import scan, scan_chosen, scan_many
+from .exact import inner_products, scan, scan_many
 from .filters import parse
+from .planner import choose
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
 from .vectors import Vectors
-
-EXACT_ROWS = 20_000
-"""A filter that leaves at most this many rows is answered by an exact scan over them."""
 
 
 @dataclass(frozen=True)
@@ -59,28 +58,15 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
     need = min(wanted.offset + wanted.k, total)
     if need <= 0:
         return Hits((), max(total, 0), "empty")
-    left = len(vectors) if allowed is None else int(allowed.sum())
-    few = snapshot.ann is None or left <= EXACT_ROWS
-    plan = (
-        ("filtered-exact" if wanted.where else "exact")
-        if few
-        else ("filtered-ann" if wanted.where else "ann")
-    )
+    left = len(vectors) if allowed is None else int(np.count_nonzero(allowed))
     fetch = need
     while True:
-        positions = (
-            exact(vectors, query, fetch, allowed, left)
-            if few
-            else approximate(snapshot, query, fetch, allowed)
-        )
+        way, positions = candidates(snapshot, query, fetch, allowed, left)
         scores, positions, pins = rescored(vectors, query, positions)
         if len(pins) >= need or fetch >= left:
             break
-        if (
-            not few and fetch >= 4 * need
-        ):  # the approximate index cannot reach enough of what the filter leaves
-            few, plan = True, "filtered-exact"
-        fetch = min(left, 4 * fetch)
+        fetch = min(left, 4 * fetch)  # several rows of one pin took the places
+    plan = f"filtered-{way}" if wanted.where else way
     if wanted.min_score is not None:
         kept = int(np.searchsorted(-scores, -wanted.min_score, side="right"))
         scores, positions, pins = scores[:kept], positions[:kept], pins[:kept]
@@ -88,19 +74,40 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
     return Hits(described(reader, vectors, scores[page], positions[page], pins[page]), total, plan)
 
 
-def exact(vectors: Vectors, query: Float32, fetch: int, allowed: Bool | None, left: int) -> Int64:
-    """Positions of the exact top `fetch` among the allowed; `left` is how many are allowed."""
-    if allowed is not None and left < len(vectors) // 4:
-        return scan_chosen(vectors, query, fetch, np.flatnonzero(allowed))[1]
-    return scan(vectors, query, fetch, allowed=allowed)[1]
+def candidates(
+    snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None, left: int
+) -> tuple[str, Int64]:
+    """("exact" or "ann", positions that hold the top `fetch`) by the cheaper way; `left` positions are allowed.
+
+    An approximate search that comes back with fewer rows than it was asked for has seen all that is allowed around the
+    query, so what is missing lies farther off than it looks: a filter may leave out just the query's surroundings. Then
+    the rows are scanned.
+    """
+    generation, covers = snapshot.generation, snapshot.covers
+    count = min(fetch * snapshot.candidates, covers)
+    plan = choose(len(snapshot.vectors), left, snapshot.vectors.dim, generation, count)
+    if not plan.exact and not ann.foreign(snapshot.ann, query, plan.search):
+        found = approximate(snapshot, query, fetch, allowed, plan.search)
+        near = int(np.count_nonzero(found < covers))
+        if near >= count or near >= (covers if allowed is None else np.count_nonzero(allowed[:covers])):
+            return "ann", found
+    return "exact", scan(snapshot.vectors, query, fetch, allowed=allowed)[1]
 
 
-def approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None) -> Int64:
-    """Candidates of the approximate index and of the fresh rows, which are searched exactly."""
-    covers = snapshot.covers
+def approximate(
+    snapshot: Snapshot,
+    query: Float32,
+    fetch: int,
+    allowed: Bool | None,
+    search: Mapping[str, Any] | None = None,
+) -> Int64:
+    """Candidates of the approximate index and of the fresh rows, which are searched exactly.
+
+    `search` stands in for the generation's own search parameters.
+    """
+    covers, generation = snapshot.covers, snapshot.generation
     old = None if allowed is None else allowed[:covers]
-    generation = snapshot.generation
-    params = generation.search if generation else {}
+    params = search if search is not None else generation.search if generation else {}
     found = ann.search(snapshot.ann, query, min(fetch * snapshot.candidates, covers), params, old)
     fresh = scan(snapshot.vectors, query, fetch, covers, None, allowed)[1]
     return np.concatenate([found, fresh])
@@ -109,7 +116,8 @@ def approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | 
 def rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float32, Int64, Int64]:
     """True cosines of the candidates, best first, and only the best row of each pin."""
     stored = vectors.gather(positions)
-    scores = (stored @ query) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
+    lengths = np.sqrt(np.einsum("ij,ij->i", stored, stored))
+    scores = inner_products(stored, query) / np.maximum(lengths, np.float32(1e-12))
     order = np.lexsort((positions, -scores))
     scores, positions = scores[order], positions[order]
     pins = vectors.pins[positions]

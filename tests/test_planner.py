@@ -1,0 +1,85 @@
+"""The cheaper way is taken; it visits more where a filter leaves less; a search that comes back short is not trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import visualsearch as vs
+from visualsearch import engine, planner
+from visualsearch.catalog import Generation
+from visualsearch.planner import FAMILIES, Costs, choose
+from visualsearch.query import candidates
+
+from .fakes import FakeEncoder
+from .test_engine import DEAR_SCANS, add_given, clustered
+
+ROWS = 1_000_000
+GRAPH = Generation(1, "f", "hnsw", "HNSW32,SQ8", {"efSearch": 64, "candidates": 4}, ROWS, 0)
+LISTS = Generation(1, "f", "ivf", "IVF4096,RaBitQfs", {"nprobe": 32, "candidates": 16}, ROWS, 0)
+generations = st.sampled_from([GRAPH, LISTS])
+FREE_INDEX = Costs(start=1e12)
+
+
+def test_without_an_approximate_index_everything_is_scanned() -> None:
+    assert choose(ROWS, ROWS, 512, None, 10).exact
+
+
+@pytest.mark.parametrize("generation", [GRAPH, LISTS])
+def test_a_filter_that_leaves_next_to_nothing_is_scanned_and_none_is_searched(generation: Generation) -> None:
+    assert choose(ROWS, 100, 512, generation, 160).exact
+    everything = choose(ROWS, ROWS, 512, generation, 160)
+    assert not everything.exact
+    assert everything.search == generation.search
+
+
+@given(generations, st.integers(1, ROWS), st.integers(1, 2000))
+def test_the_index_visits_enough_rows_that_the_filter_leaves(
+    generation: Generation, left: int, wanted: int
+) -> None:
+    plan = choose(ROWS, left, 512, generation, wanted, FREE_INDEX)
+    family = next(f for mark, f in FAMILIES.items() if mark in generation.factory)
+    if plan.exact:  # it would have to visit everything
+        assert family.visits(ROWS, ROWS, generation.factory) * left / ROWS < wanted or left < wanted * 10
+        return
+    value = plan.search[family.knob]
+    assert value >= generation.search[family.knob]
+    assert left == ROWS or family.visits(value, ROWS, generation.factory) * left / ROWS >= wanted
+    assert plan.search["candidates"] == generation.search["candidates"]
+
+
+@given(generations, st.integers(1, ROWS), st.integers(0, ROWS))
+def test_what_leaves_more_rows_never_costs_less_to_scan(generation: Generation, left: int, more: int) -> None:
+    few = planner.COSTS.scan(ROWS, left, 512)
+    assert few <= planner.COSTS.scan(ROWS, min(ROWS, left + more), 512)
+    assert choose(ROWS, left, 512, generation, 160).microseconds <= few
+
+
+def test_an_index_of_an_unknown_kind_is_asked_as_it_stands() -> None:
+    other = Generation(1, "f", "nsg", "NSG32,Flat", {"candidates": 4}, ROWS, 0)
+    plan = choose(ROWS, 500_000, 512, other, 40)
+    assert not plan.exact
+    assert plan.search == other.search
+
+
+@pytest.mark.parametrize("preset", ["hnsw", "ivf-rabitq"])
+def test_a_filter_that_leaves_out_the_surroundings_of_the_query_costs_no_recall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
+) -> None:
+    monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    matrix = clustered(4000)
+    query = matrix[7]
+    matrix = matrix[np.argsort(matrix @ query)]  # far from the query first
+    index = vs.create(tmp_path / "x.index", FakeEncoder(), preset=preset)
+    add_given(index, matrix, monkeypatch)
+    allowed = np.arange(len(matrix)) < 1200
+    with index._open() as (_, snapshot):
+        way, found = candidates(snapshot, query, 10, allowed, 1200)
+    assert allowed[found].all()
+    best = np.argsort(-(matrix[:1200].astype(np.float16) @ query), kind="stable")[:10]
+    assert len(set(found.tolist()) & set(best.tolist())) >= 9, way
