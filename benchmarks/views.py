@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plots import Axis, bars, lines
+from plots import Axis, bars, lines, stacks
 
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]
 OURS = "visualsearch"
+STAGES = ("read", "decode", "embed", "commit")
+ENOUGH = 0.95
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,85 @@ def likeness(result: Result) -> str | None:
     )
 
 
+def speeds(result: Result) -> str | None:
+    """Pictures a second of each contestant."""
+    rows = _rows(result, "per_second")
+    ours = [row["name"] for row in rows if row["name"].startswith(OURS)]
+    return (
+        bars("Speed", [(row["name"], row["per_second"]) for row in rows], "pictures/s", ours)
+        if rows
+        else None
+    )
+
+
+def stages(result: Result) -> str | None:
+    """Where our time goes: seconds of each stage, of those that have one."""
+    found = []
+    for row in result.get("rows", []):
+        parts = {
+            stage: row[f"{stage}_s"] for stage in STAGES if isinstance(row.get(f"{stage}_s"), (int, float))
+        }
+        if any(parts.values()):
+            found.append((row["name"], parts))
+    return stacks("Stages", found, "s") if found else None
+
+
+def recall_and_speed(queries: str) -> Callable[[Result], str | None]:
+    """Queries a second over recall@10, one line a contestant, from 0.7 on."""
+
+    def draw(result: Result) -> str | None:
+        rows = [
+            r
+            for r in _rows(result, "recall", "per_second")
+            if r.get("queries") == queries and r["recall"] > 0.7
+        ]
+        series = {
+            name: sorted((r["recall"], r["per_second"]) for r in rows if r["name"] == name)
+            for name in _names(rows)
+        }
+        return (
+            lines("Recall and speed", series, Axis("recall@10"), Axis("queries/s", log=True))
+            if series
+            else None
+        )
+
+    return draw
+
+
+def latency_and_memory(result: Result) -> str | None:
+    """Median latency over memory at the first setting that reaches recall 0.95 on image queries."""
+    rows = [
+        row
+        for row in _rows(result, "recall", "p50_ms", "bytes_per_vector")
+        if row["recall"] >= ENOUGH and row.get("queries", "image") == "image"
+    ]
+    series = {}
+    for name in _names(rows):
+        best = min((row for row in rows if row["name"] == name), key=lambda row: row["p50_ms"])
+        series[name] = [(best["bytes_per_vector"], best["p50_ms"])]
+    axes = Axis("bytes a vector in memory", log=True), Axis("median ms", log=True)
+    return lines("Latency and memory", series, *axes, joined=False) if series else None
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """Names in their order, ours first: they take the same colours in all plots."""
+    return sorted(dict.fromkeys(row["name"] for row in rows), key=lambda name: not name.startswith(OURS))
+
+
 VIEWS = (
+    View("Image tower", "ViT-B/32, pictures a second", "embed", speeds),
+    View("JPEG folder to index, bundled model", "pictures a second", "index_end_to_end", speeds),
+    View("JPEG folder to index, ViT-B/32", "pictures a second", "index_end_to_end_vit_b_32", speeds),
+    View("Stages, bundled model", "seconds of each stage; they overlap", "index_end_to_end", stages),
+    View("Stages, ViT-B/32", "seconds of each stage; they overlap", "index_end_to_end_vit_b_32", stages),
+    View("Recall and speed, image queries", "1M rows, one thread", "search", recall_and_speed("image")),
+    View("Recall and speed, text queries", "1M rows, one thread", "search", recall_and_speed("text")),
+    View(
+        "Latency and memory",
+        "each at its fastest setting of recall 0.95, image queries",
+        "search",
+        latency_and_memory,
+    ),
     View("Exact scan, one query", "milliseconds", "exact", exact_of(1)),
     View("Exact scan, 64 queries at once", "milliseconds a query", "exact", exact_of(64)),
     View("One cold search", "from the shell's prompt to the answer, seconds", "cold_start", cold_start),
