@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from .catalog import Reader
 from .filters import COLUMNS, Both, Check, Filter, Node, Not, Test, Value, json_path, tests
-from .types import Int64, UInt8
+from .types import Bool, Int64, UInt8
 
 Int32 = NDArray[np.int32]
 
@@ -37,6 +37,14 @@ MAX_DISTINCT = 100_000
 """LIKE over more distinct values than this is left to SQL, which reads them as fast."""
 RUNS = 8
 """A test that is true for at most so many ranges of values is made by comparing; beyond, by looking up each pin's value."""
+
+
+def members(values: Int64, chosen: Int64) -> Bool:
+    """(n,) bool: which of the values are among the chosen; a table look-up, since pin numbers are dense."""
+    size = int(max(values.max(initial=-1), chosen.max(initial=-1))) + 1
+    table = np.zeros(size, dtype=bool)
+    table[chosen] = True
+    return table[values]
 
 
 class _LeftToSqlError(Exception):
@@ -109,6 +117,7 @@ class Columns:
     _kept: OrderedDict[tuple[str, bool], Column | Lists | None] = field(default_factory=OrderedDict)
     _asked: Counter[str] = field(default_factory=Counter)
     _pins: Int64 | None = None
+    _one_row_each: bool | None = None
     _guard: threading.RLock = field(default_factory=threading.RLock)
 
     def matching(self, reader: Reader, chosen: Filter) -> Int64:
@@ -116,15 +125,34 @@ class Columns:
 
         `reader` must see the state that these columns are of.
         """
+        truth = self._judged(reader, chosen)
+        if truth is None:
+            return reader.matching(chosen)
+        found: Int64 = self.pins(reader)[truth == TRUE]
+        return found
+
+    def allowed(self, reader: Reader, chosen: Filter, owners: Int64) -> tuple[Bool, int]:
+        """Which rows' pins a filter leaves, (rows,) bool, and how many pins these are. `owners`: (rows,) pin of each row."""
+        truth = self._judged(reader, chosen)
+        if truth is None:
+            numbers = reader.matching(chosen)
+            return members(owners, numbers), len(numbers)
+        left = truth == TRUE
+        count = int(np.count_nonzero(left))
+        pins = self.pins(reader)
+        if self._one_row_each is None:
+            self._one_row_each = np.array_equal(owners, pins)
+        return left if self._one_row_each else members(owners, pins[left]), count
+
+    def _judged(self, reader: Reader, chosen: Filter) -> UInt8 | None:
+        """(pins,) truth of each pin, or None where it is left to SQL."""
         with self._guard:
             known = all(self._asked[name] for name in chosen.names)
             self._asked.update(chosen.names)
             if known and not {t.name for t in tests(chosen.tree)} & COLUMNS.keys():
                 with suppress(_LeftToSqlError):
-                    truth = self._truth(reader, chosen.tree)
-                    found: Int64 = self.pins(reader)[truth == TRUE]
-                    return found
-        return reader.matching(chosen)
+                    return self._truth(reader, chosen.tree)
+        return None
 
     def pins(self, reader: Reader) -> Int64:
         """Numbers of all pins, ascending: (pins,) int64."""

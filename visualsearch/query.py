@@ -45,16 +45,17 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
     """The hits of a unit query vector in one snapshot."""
     vectors, alive = snapshot.vectors, snapshot.alive
     allowed: Bool | None = None
-    total = reader.count() - len(seeds)
     if wanted.where is not None:
-        numbers = snapshot.columns.matching(reader, parse(wanted.where, reader.names()))
-        numbers = numbers[~np.isin(numbers, list(seeds))]
-        total = len(numbers)
-        allowed = members(vectors.pins, numbers) & alive
-    elif seeds:
-        allowed = alive & ~members(vectors.pins, np.array(sorted(seeds), dtype=np.int64))
-    elif snapshot.live < len(vectors):
-        allowed = alive
+        chosen = parse(wanted.where, reader.names())
+        allowed, total = snapshot.columns.allowed(reader, chosen, vectors.pins)
+    else:
+        total = reader.count()
+    if snapshot.live < len(vectors):
+        allowed = alive if allowed is None else allowed & alive
+    if seeds:
+        left_out = np.isin(vectors.pins, list(seeds))
+        total -= len(np.unique(vectors.pins[left_out if allowed is None else left_out & allowed]))
+        allowed = ~left_out if allowed is None else allowed & ~left_out
     need = min(wanted.offset + wanted.k, total)
     if need <= 0:
         return Hits((), max(total, 0), "empty")
@@ -144,14 +145,6 @@ def described(
         )
         for pin, row, score in zip((int(p) for p in pins), rows, scores, strict=True)
     )
-
-
-def members(values: Int64, chosen: Int64) -> Bool:
-    """(n,) bool: which of the values are among the chosen; a table look-up, since pin numbers are dense."""
-    size = int(max(values.max(initial=-1), chosen.max(initial=-1))) + 1
-    table = np.zeros(size, dtype=bool)
-    table[chosen] = True
-    return table[values]
 
 
 def alive_rows(vectors: Vectors, dead: Int64) -> Bool:
