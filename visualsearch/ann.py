@@ -349,15 +349,15 @@ def scan_halves(rows: Float16, query: Float32, k: int, allowed: Bool | None = No
     index.ntotal = len(rows)
     selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
     params = None if selector is None else faiss.SearchParameters(sel=selector)
-    scores, numbers = index.search(query[None], k, params=params)
+    # One query is work for one thread: a team would only wait at its barrier, for long on a busy machine.
+    team = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        scores, numbers = index.search(query[None], k, params=params)
+    finally:
+        faiss.omp_set_num_threads(team)
     found = numbers[0] >= 0
     return scores[0][found], numbers[0][found]
-
-
-def one_thread() -> None:
-    """Let FAISS use only the calling thread for what this thread asks of it."""
-    faiss = library()
-    faiss.omp_set_num_threads(1)
 
 
 def _parameters(index: Any, params: Mapping[str, Any], selector: Any, k: int) -> Any:
