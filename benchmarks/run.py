@@ -79,8 +79,18 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         "exact top 10 of one query and of 64, against IndexFlatIP",
         ("--rows", "{cache}/rows_100000.npy", "--queries", "{cache}/queries_image.npy"),
     ),
+    "filtered": Benchmark(
+        "filtered.py",
+        "filtered top 10 at four selectivities, against FAISS IDSelector",
+        ("--cache", "{cache}"),
+    ),
+    "embed": Benchmark(
+        "embed.py", "image tower of ViT-B/32: open_clip, and every precision of ours", ("{data}",)
+    ),
     "index_end_to_end": Benchmark(
-        "index_end_to_end.py", "JPEG files to a committed index, against loops of today", ("{data}",)
+        "index_end_to_end.py",
+        "JPEG files to a committed index, against loops of today",
+        ("{data}", "--model", "bundled", "--model", "ViT-B-32", "--precision", "int8"),
     ),
     "update_while_searching": Benchmark(
         "update_while_searching.py",

@@ -83,6 +83,15 @@ def exact(result: Result) -> None:
     assert result["vectors"]["dim"] == 512
 
 
+def filtered(result: Result) -> None:
+    mine = [row for row in result["rows"] if row.get("contestant") == "visualsearch"]
+    assert len(mine) == 12, "four selectivities, three kinds of filter"
+    for row in mine:
+        assert row["recall"] >= 0.95, row["name"]
+        assert row["plan"] in ("filtered-exact", "filtered-ann")
+    assert 0 < result["filter"]["column_bytes_per_pin"] < 100
+
+
 def update_while_searching(result: Result) -> None:
     beside = rows(result)["beside the writer"]
     assert rows(result)["readers alone"]["errors"] == beside["errors"] == beside["stale"] == 0
@@ -106,7 +115,7 @@ def serve_load(result: Result) -> None:
 CHECKS: Mapping[str, Callable[[Result], None]] = {
     "vectors": vectors,
     "exact": exact,
-    "exact": exact,
+    "filtered": filtered,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
     "serve_load": serve_load,
