@@ -12,6 +12,7 @@ import pytest
 
 import visualsearch as vs
 from visualsearch import cli
+from visualsearch.images import _fast
 
 from .fakes import FakeEncoder, paint_many
 
@@ -45,6 +46,12 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Ran(code, out, err)
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Indexing loads the compiled loops for the whole process: no test shall depend on one that ran before it."""
+    monkeypatch.setattr(_fast, "_loaded", {"kernels": None})
 
 
 @pytest.fixture

@@ -223,6 +223,7 @@ class Indexer:
             return reader.rows_of(twin) if twin is not None else ()
 
     def _decoded(self, record: Record, data: bytes, digest: bytes) -> Prepared:
+        images.accelerate()
         # Regions are cut from the full picture; without them a JPEG may be decoded at the model's scale.
         target = None if self.propose else self.encoder.spec.preprocessing.size
         picture = images.decode(data, name=record.uri, max_pixels=self.settings.max_pixels, target=target)

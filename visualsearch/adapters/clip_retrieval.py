@@ -216,6 +216,7 @@ def write_embeddings(
                 data = item.read()
             with clock.stage("decode", threads):
                 target = encoder.spec.preprocessing.size
+                images.accelerate()
                 picture = images.decode(data, name=item.uri, max_pixels=max_pixels, target=target)
                 return _Ready(item, encoder.preprocess(picture)[None])
         except ODD as error:

@@ -1,7 +1,8 @@
 """Pictures in: any picture file, from anywhere, as upright RGB.
 
 `decode` turns bytes into pixels, `load` takes whatever a caller holds (path, URL, bytes, Pillow picture,
-array), `crop` and `thumbnail` cut and shrink. Every unreadable picture gives one `PictureError` with its
+array), `crop`, `resized` and `thumbnail` cut and shrink; `accelerate`
+makes large JPEGs and resizing faster for a batch. Every unreadable picture gives one `PictureError` with its
 reason; nothing is written to stderr.
 """
 
@@ -12,18 +13,22 @@ import warnings
 
 from visualsearch.images._boxes import check_box, crop, parse_crop
 from visualsearch.images._decode import MAX_PIXELS, decode
+from visualsearch.images._fast import accelerate
 from visualsearch.images._load import Picture, load, thumbnail
+from visualsearch.images._resize import resized
 from visualsearch.images._sniff import PICTURE_SUFFIXES
 
 __all__ = [
     "MAX_PIXELS",
     "PICTURE_SUFFIXES",
     "Picture",
+    "accelerate",
     "check_box",
     "crop",
     "decode",
     "load",
     "parse_crop",
+    "resized",
     "thumbnail",
 ]
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from PIL import Image as Pillow
+
 from visualsearch.errors import PictureError
+from visualsearch.images._fast import eighth
+from visualsearch.images._jpeg import without_details
 from visualsearch.images._pixels import to_rgb
 from visualsearch.images._sniff import Format, explain_foreign, sniff
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.JpegImagePlugin import JpegImageFile
 
 MAX_PIXELS = 100_000_000
 """Pictures of more pixels than this are refused before they are decoded, unless the caller says otherwise."""
@@ -40,13 +45,30 @@ def decode(
         with form.open(BytesIO(data)) as image:
             check_pixels(image.size, max_pixels, name)
             if target and form.name == "JPEG":
-                image.draft(None, (target * DRAFT_MARGIN, target * DRAFT_MARGIN))
+                return _shrunk(image, data, form, round(target * DRAFT_MARGIN))
             image.load()
-            return to_rgb(image)
+            return to_rgb(image, own=True)
     except PictureError:
         raise
     except Exception as error:  # Pillow's plugins raise what their parsers stumble over: any type
         raise PictureError(name, *_explain(form, data, error)) from error
+
+
+def _shrunk(image: JpegImageFile, data: bytes, form: Format, least: int) -> Image:
+    """A JPEG at the smallest scale that leaves its shorter side `least` pixels."""
+    if min(image.size) >= 8 * least and (not image.info.get("progressive") or form.whole(data)):
+        pixels = eighth(data, image.size)
+        if pixels is not None:
+            return to_rgb(image, colours=Pillow.fromarray(pixels))
+        start = without_details(data)
+        if start is not None:
+            with form.open(BytesIO(start)) as cut:
+                cut.draft(None, (least, least))
+                cut.load()
+                return to_rgb(image, colours=cut)
+    image.draft(None, (least, least))
+    image.load()
+    return to_rgb(image, own=True)
 
 
 def check_pixels(size: tuple[int, int] | None, max_pixels: int, name: str) -> None:

@@ -36,12 +36,15 @@ _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _ALPHA_MODES = {"LA", "RGBA", "PA"}
 
 
-def to_rgb(image: Image) -> Image:
+def to_rgb(image: Image, *, own: bool = False, colours: Image | None = None) -> Image:
     """`image`, loaded, of any mode -> a new upright RGB picture: ICC applied, alpha on white, orientation
     undone.
+
+    `own` says that nobody else holds `image`: its pixels are then taken over where they need no change. `colours` are
+    its pixels, scaled and in a mode without alpha, where they were decoded apart from it; `image` need not be loaded then.
     """
     turn = _TURNS.get(_orientation(image))
-    colour, alpha = _split(image)
+    colour, alpha = _split(image) if colours is None else (colours, None)
     rgb = _to_srgb(colour, image.info.get("icc_profile"))
     if alpha is not None:
         canvas = Pillow.new("RGB", rgb.size, (WHITE, WHITE, WHITE))
@@ -50,7 +53,10 @@ def to_rgb(image: Image) -> Image:
     if turn is not None:
         rgb = rgb.transpose(turn)
     elif rgb is image:
-        rgb = rgb.copy()  # an untouched picture is the caller's, or the file's own lazy object
+        # an untouched picture is the caller's, or the file's own lazy object, which holds on to the file
+        rgb = image._new(image.im) if own else image.copy()
+    elif rgb is colours:
+        rgb = colours._new(colours.im)
     # profile and orientation have been applied: left behind, they would be applied once more by the next reader
     rgb.info = {}
     return rgb

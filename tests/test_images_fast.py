@@ -1,0 +1,203 @@
+"""Large JPEGs and resizing in compiled loops: the same pictures, the same errors, only sooner."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.Image import Resampling
+
+from visualsearch import images
+from visualsearch.encoders.preprocess import preprocess
+from visualsearch.errors import PictureError
+from visualsearch.images import _fast
+from visualsearch.images._jpeg import first_scan, without_details
+from visualsearch.types import Preprocessing, Resize
+
+from .test_images import _UNTURN, ADOBE, encode, marked, scramble
+
+SIZES = [(640, 480), (481, 641), (333, 999), (1001, 63), (225, 224), (224, 300), (40, 30), (9, 700)]
+
+
+@pytest.fixture
+def fast():
+    """The compiled loops for one test; other tests go on with Pillow's."""
+    pytest.importorskip("numba")
+    _fast._loaded.clear()
+    assert images.accelerate()
+    return _fast.kernels()
+
+
+def photo(size, seed=0):
+    """A picture with smooth areas, edges and grain, as a camera's has."""
+    rng = np.random.default_rng(seed)
+    cells = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+    smooth = np.asarray(cells.resize(size, Resampling.BICUBIC), np.int16)
+    blocks = np.asarray(cells.convert("L").resize(size, Resampling.NEAREST), np.int16)[:, :, None]
+    grain = rng.integers(-12, 13, (size[1], size[0], 1))
+    return Image.fromarray(np.clip((smooth + blocks) // 2 + grain, 0, 255).astype(np.uint8))
+
+
+def by_libjpeg(data, mode="RGB"):
+    """The same file at 1/8 by Pillow's own decoder."""
+    picture = Image.open(io.BytesIO(data))
+    picture.draft(mode, (picture.width // 8, picture.height // 8))
+    return np.asarray(picture.convert(mode), np.int16)
+
+
+def grey(rgb):
+    """JFIF's luma of RGB values."""
+    return rgb.astype(float) @ np.array([0.299, 0.587, 0.114])
+
+
+# --- resizing
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("how", [Resampling.BILINEAR, Resampling.BICUBIC])
+def test_resizing_gives_the_bytes_of_pillows_two_passes(fast, size, how):
+    picture = photo(size)
+    wanted = picture.resize((size[0], 224), how).resize((200, 224), how)
+    got = images.resized(picture, (200, 224), how)
+    assert got.flags.c_contiguous
+    np.testing.assert_array_equal(got, np.asarray(wanted).transpose(2, 0, 1))
+
+
+def test_a_part_is_what_would_be_cut_from_the_whole(fast):
+    picture = photo((640, 480))
+    whole = images.resized(picture, (300, 225), Resampling.BICUBIC)
+    part = images.resized(picture, (300, 225), Resampling.BICUBIC, (37, 1, 261, 225))
+    np.testing.assert_array_equal(part, whole[:, 1:225, 37:261])
+
+
+@pytest.mark.parametrize("resize", list(Resize))
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_models_input_is_the_same_with_and_without(size, resize):
+    pytest.importorskip("numba")
+    picture, how = photo(size), Preprocessing(224, resize, fill=77)
+    slow = preprocess(picture, how).astype(int)
+    _fast._loaded.clear()
+    assert images.accelerate()
+    quick = preprocess(picture, how).astype(int)
+    # The two orders of the passes round and clip at other moments.
+    assert np.abs(quick - slow).max() <= 12
+    assert np.abs(quick - slow).mean() < 0.25
+
+
+# --- JPEGs at 1/8
+
+KINDS = [
+    {},
+    {"subsampling": 0},
+    {"subsampling": 1},
+    {"optimize": True},
+    {"quality": 30},
+    {"quality": 100},
+    {"restart_marker_blocks": 5},
+    {"restart_marker_rows": 1},
+    {"exif": b"Exif\0\0" + b"x" * 300, "comment": b"a \xff\xd8 in a comment"},
+]
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+@pytest.mark.parametrize("size", [(640, 480), (641, 487), (331, 1203)], ids=str)
+def test_the_brightness_at_an_eighth_is_libjpegs_to_the_bit(fast, size, options):
+    data = encode(photo(size).convert("L"), "JPEG", **({"quality": 92} | options))
+    got = _fast.eighth(data, size)
+    np.testing.assert_array_equal(got[:, :, 1], by_libjpeg(data, "L"))
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+@pytest.mark.parametrize("size", [(640, 480), (641, 487), (331, 1203)], ids=str)
+def test_colours_at_an_eighth_are_libjpegs_but_for_the_detail_of_the_chroma(fast, size, options):
+    data = encode(photo(size), "JPEG", **({"quality": 92} | options))
+    got, wanted = _fast.eighth(data, size), by_libjpeg(data)
+    assert got.shape == wanted.shape
+    inside = ((wanted > 2) & (wanted < 253)).all(axis=2)  # a clipped colour has another brightness
+    assert np.abs(grey(got) - grey(wanted))[inside].max() <= 4.5
+    same = options.get("subsampling") == 0
+    assert np.abs(got - wanted).mean() < (0.4 if same else 3)
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_a_progressive_file_needs_its_first_scan_only(fast, subsampling):
+    data = encode(photo((640, 480)), "JPEG", quality=92, progressive=True, subsampling=subsampling)
+    wanted = by_libjpeg(data)
+    assert len(without_details(data)) < len(data) / 3
+    assert np.abs(_fast.eighth(data, (640, 480)) - wanted).mean() < 3
+    assert np.abs(by_libjpeg(without_details(data)) - wanted).mean() < 5
+
+
+def test_only_the_kinds_that_are_understood_are_read(fast):
+    picture = photo((320, 240))
+    assert _fast.eighth(encode(picture, "JPEG"), (320, 240)) is not None
+    assert _fast.eighth(encode(picture, "JPEG"), (320, 241)) is None
+    assert _fast.eighth(encode(picture.convert("CMYK"), "JPEG"), (320, 240)) is None
+    assert _fast.eighth(encode(picture, "JPEG", keep_rgb=True), (320, 240)) is None
+    data = encode(picture, "JPEG")
+    frame = data.index(b"\xff\xc0")
+    arithmetic = data[:frame] + b"\xff\xc9" + data[frame + 2 :]
+    assert first_scan(arithmetic) is None
+    assert without_details(data) is None
+
+
+def test_without_accelerate_nothing_is_compiled():
+    assert _fast.kernels() is None
+    assert _fast.eighth(encode(photo((320, 240)), "JPEG"), (320, 240)) is None
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.95])
+def test_a_truncated_large_file_says_so(fast, part, progressive):
+    data = encode(photo((1000, 800)), "JPEG", quality=90, progressive=progressive)
+    with pytest.raises(PictureError, match="truncated"):
+        images.decode(data[: int(len(data) * part)], target=40)
+
+
+def test_corrupt_large_files_say_so(fast):
+    data = encode(photo((1000, 800)), "JPEG", quality=90)
+    with pytest.raises(PictureError, match="corrupt"):
+        images.decode(scramble(data, len(data) // 3), target=40)
+
+
+def test_any_damage_is_survived(fast):
+    rng = np.random.default_rng(3)
+    for options in ({}, {"progressive": True}, {"restart_marker_blocks": 3}, {"subsampling": 0}):
+        data = encode(photo((160, 120)), "JPEG", **options)
+        for _ in range(150):
+            damaged = bytearray(data)
+            for at in rng.integers(2, len(data), 3):
+                damaged[at] = rng.integers(256)
+            got = _fast.eighth(bytes(damaged), (160, 120))
+            assert got is None or got.shape == (15, 20, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("progressive", [False, True])
+def test_the_turn_is_undone_after_an_eighth(fast, orientation, progressive):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = marked().resize((900, 600))
+    stored = stored.transpose(_UNTURN[orientation]) if orientation > 1 else stored
+    data = encode(stored, "JPEG", exif=exif, quality=92, progressive=progressive)
+    got = images.decode(data, target=30)
+    assert got.size == (113, 75)
+    assert np.abs(np.array(got.getpixel((10, 10))) - (255, 0, 0)).max() <= 30
+    assert max(got.getpixel((100, 10))) <= 30
+    assert not got.info
+
+
+def test_a_colour_profile_applies_after_an_eighth(fast):
+    data = encode(Image.new("RGB", (800, 800), (100, 150, 100)), "JPEG", icc_profile=ADOBE, quality=100)
+    got, whole = images.decode(data, target=40), images.decode(data)
+    assert got.size == (100, 100)
+    assert np.abs(np.array(got.getpixel((50, 50))) - whole.getpixel((400, 400))).max() <= 1
+
+
+def test_a_large_progressive_file_is_cut_without_the_loops_too():
+    data = encode(photo((1600, 1200)), "JPEG", quality=92, progressive=True)
+    got = np.asarray(images.decode(data, target=70), np.int16)
+    assert got.shape == (150, 200, 3)
+    assert np.abs(got - by_libjpeg(data)).mean() < 5
