@@ -402,26 +402,32 @@ def _recalls(rows: NDArray[np.float32], queries: NDArray[np.float32]) -> dict[st
     return out
 
 
-def smoke(to: Path | None) -> None:
-    """The whole way over a few sample pins: sizes, unit length, and the same rows at a second run."""
+def make_small(cache: Path, rows: int) -> None:
+    """A few rows from the sample pins that ship with the package."""
     from visualsearch.samples import samples_dir
 
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        given = argparse.Namespace(
-            pictures=[samples_dir() / "pins"], cache=place / "v", embed=320, views=4, rows=[1000], seed=7
+    make(
+        argparse.Namespace(
+            pictures=[samples_dir() / "pins"], cache=cache, embed=320, views=4, rows=[rows], seed=7
         )
-        make(given)
-        rows = np.load(place / "v" / "rows_1000.npy")
-        queries = np.load(place / "v" / "queries_image.npy")
+    )
+
+
+def smoke(to: Path | None) -> None:
+    """The whole way over a few sample pins: sizes, unit length, and the same rows at a second run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = Path(scratch) / "v"
+        make_small(cache, 1000)
+        rows = np.load(cache / "rows_1000.npy")
+        queries = np.load(cache / "queries_image.npy")
         lengths = np.linalg.norm(rows.astype(np.float32), axis=1)
         if rows.shape[0] != 1000 or not np.allclose(lengths, 1, atol=2e-3) or not len(queries):
             raise SystemExit("the made rows are not 1000 vectors of unit length")
-        (place / "v" / "rows_1000.npy").unlink()
-        make(given)
-        if not np.array_equal(rows, np.load(place / "v" / "rows_1000.npy")):
+        (cache / "rows_1000.npy").unlink()
+        make_small(cache, 1000)
+        if not np.array_equal(rows, np.load(cache / "rows_1000.npy")):
             raise SystemExit("a second run made other rows")
-        report("vectors", {"smoke": True, "check": check(place / "v", 7)}, to)
+        report("vectors", {"smoke": True, "check": check(cache, 7)}, to)
 
 
 if __name__ == "__main__":
