@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import visualsearch as vs
-from visualsearch import engine, planner
+from visualsearch import engine, exact, planner
 from visualsearch.catalog import Generation
-from visualsearch.planner import FAMILIES, Costs, choose
+from visualsearch.planner import FAMILIES, Costs, Way, choose
 from visualsearch.query import candidates
 
 from .fakes import FakeEncoder
@@ -26,14 +26,14 @@ FREE_INDEX = Costs(start=1e12)
 
 
 def test_without_an_approximate_index_everything_is_scanned() -> None:
-    assert choose(ROWS, ROWS, 512, None, 10).exact
+    assert choose(ROWS, ROWS, 512, None, 10).way is Way.SCAN
 
 
 @pytest.mark.parametrize("generation", [GRAPH, LISTS])
 def test_a_filter_that_leaves_next_to_nothing_is_scanned_and_none_is_searched(generation: Generation) -> None:
-    assert choose(ROWS, 100, 512, generation, 160).exact
+    assert choose(ROWS, 100, 512, generation, 160, True).way is Way.SCAN
     everything = choose(ROWS, ROWS, 512, generation, 160)
-    assert not everything.exact
+    assert everything.way is Way.INDEX
     assert everything.search == generation.search
 
 
@@ -41,9 +41,9 @@ def test_a_filter_that_leaves_next_to_nothing_is_scanned_and_none_is_searched(ge
 def test_the_index_visits_enough_rows_that_the_filter_leaves(
     generation: Generation, left: int, wanted: int
 ) -> None:
-    plan = choose(ROWS, left, 512, generation, wanted, FREE_INDEX)
+    plan = choose(ROWS, left, 512, generation, wanted, costs=FREE_INDEX)
     family = next(f for mark, f in FAMILIES.items() if mark in generation.factory)
-    if plan.exact:  # it would have to visit everything
+    if plan.way is Way.SCAN:  # it would have to visit everything
         assert family.visits(ROWS, ROWS, generation.factory) * left / ROWS < wanted or left < wanted * 10
         return
     value = plan.search[family.knob]
@@ -59,10 +59,37 @@ def test_what_leaves_more_rows_never_costs_less_to_scan(generation: Generation, 
     assert choose(ROWS, left, 512, generation, 160).microseconds <= few
 
 
+def test_codes_are_compared_where_the_graph_would_visit_much_and_the_rows_are_many() -> None:
+    ways = [choose(ROWS, left, 512, GRAPH, 50, True).way for left in (50, 10_000, 500_000, ROWS)]
+    assert ways == [Way.SCAN, Way.CODES, Way.INDEX, Way.INDEX]
+
+
+def test_codes_hold_the_nearest_of_the_rows_that_a_filter_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "COSTS", Costs(start=0, passed=1e9, copied=1e9, code=0))
+    monkeypatch.setattr(engine, "FRESH_ROWS", 200)
+    matrix = clustered(3100)
+    index = vs.create(tmp_path / "x.index", FakeEncoder(), preset="hnsw")
+    add_given(index, matrix[:3000], monkeypatch)
+    add_given(index, matrix[3000:], monkeypatch, start=3000)  # beside the graph
+    allowed = np.random.default_rng(0).random(3100) < 0.2
+    shared = 0
+    with index._open() as (_, snapshot):
+        assert snapshot.covers == 3000
+        for query in matrix[::155]:
+            way, found = candidates(snapshot, query, 10, allowed, int(allowed.sum()))
+            assert way is Way.CODES
+            assert allowed[found].all()
+            best = exact.scan(snapshot.vectors, query, 10, allowed=allowed)[1]
+            shared += len(set(found.tolist()) & set(best.tolist()))
+    assert shared >= 0.98 * 200
+
+
 def test_an_index_of_an_unknown_kind_is_asked_as_it_stands() -> None:
     other = Generation(1, "f", "nsg", "NSG32,Flat", {"candidates": 4}, ROWS, 0)
     plan = choose(ROWS, 500_000, 512, other, 40)
-    assert not plan.exact
+    assert plan.way is Way.INDEX
     assert plan.search == other.search
 
 

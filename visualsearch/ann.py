@@ -251,6 +251,7 @@ class _Shape:
     axes: Float32 | None
     family: str
     quantizer_is_graph: bool
+    codes: tuple[Any, Any] | None
 
 
 _shapes: WeakKeyDictionary[Any, _Shape] = WeakKeyDictionary()
@@ -271,9 +272,21 @@ def _shape(index: Any) -> _Shape:
         graph = isinstance(faiss.downcast_index(inner.quantizer), faiss.IndexHNSW)
     kinds = {"HNSW": faiss.IndexHNSW, "IVF": faiss.IndexIVF}
     family = next((name for name, kind in kinds.items() if isinstance(inner, kind)), "other")
-    found = _Shape(inner, axes, family, graph)
+    found = _Shape(inner, axes, family, graph, _codes(inner))
     _shapes[index] = found
     return found
+
+
+def _codes(inner: Any) -> tuple[Any, Any] | None:
+    """A graph's store of scalar-quantised rows, and a view of their codes, (n, bytes) uint8."""
+    faiss = library()
+    if not isinstance(inner, faiss.IndexHNSW):
+        return None
+    storage = faiss.downcast_index(inner.storage)
+    if not isinstance(storage, faiss.IndexScalarQuantizer):
+        return None
+    codes = faiss.rev_swig_ptr(storage.codes.data(), storage.ntotal * storage.code_size)
+    return storage, codes.reshape(-1, storage.code_size)
 
 
 def search(
@@ -343,10 +356,42 @@ def scan_halves(rows: Float16, query: Float32, k: int, allowed: Bool | None = No
     index = faiss.IndexScalarQuantizer(
         rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
-    codes, place = index.codes, faiss.swig_ptr(rows.view(np.uint8).reshape(-1))
-    codes.is_owned, codes.view_data, codes.c_ptr = False, place, place
-    codes.view_size = codes.c_size = rows.nbytes
-    index.ntotal = len(rows)
+    return _scan_view(index, rows.view(np.uint8), query, k, allowed)
+
+
+def has_codes(index: Any) -> bool:
+    """Whether the index keeps a code of every row in the order of the rows, as a graph does: see `scan_codes`."""
+    return _shape(index).codes is not None
+
+
+def scan_codes(index: Any, query: Float32, k: int, chosen: Int64) -> Int64:
+    """The k of (m,) `chosen` positions whose codes inside the index score best for a (d,) unit query, best first.
+
+    A code is a small part of a row and lies in memory, so where a filter leaves too many rows to fetch and too few for the graph
+    to meet, comparing their codes costs least. Raises UsageError where the index has none (`has_codes`).
+    """
+    faiss = library()
+    shape = _shape(index)
+    if shape.codes is None:
+        raise UsageError("cannot compare codes", "this index keeps none in the order of the rows")
+    storage, codes = shape.codes
+    view = faiss.IndexScalarQuantizer(storage.d, storage.sq.qtype, faiss.METRIC_INNER_PRODUCT)
+    view.sq, view.is_trained = storage.sq, True
+    asked = query if shape.axes is None else shape.axes @ query
+    _, numbers = _scan_view(view, codes[chosen], asked, min(k, len(chosen)))
+    positions: Int64 = chosen[numbers]
+    return positions
+
+
+def _scan_view(
+    index: Any, codes: Any, query: Float32, k: int, allowed: Bool | None = None
+) -> tuple[Float32, Int64]:
+    """Search an empty scalar-quantiser index as if it held (n, bytes) uint8 contiguous codes, which stay where they are."""
+    faiss = library()
+    held, place = index.codes, faiss.swig_ptr(codes.reshape(-1))
+    held.is_owned, held.view_data, held.c_ptr = False, place, place
+    held.view_size = held.c_size = codes.nbytes
+    index.ntotal = len(codes)
     selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
     params = None if selector is None else faiss.SearchParameters(sel=selector)
     # One query is work for one thread: a team would only wait at its barrier, for long on a busy machine.

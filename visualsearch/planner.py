@@ -1,6 +1,7 @@
-"""Which way a query goes: the exact scan of the rows that its filter leaves, or the approximate index with a selector.
+"""Which way a query goes: an exact scan of the rows that its filter leaves, the approximate index with a selector, or the codes
+that a graph keeps of just those rows.
 
-Both ways are priced in microseconds from costs measured on one machine; since both grow with the same memory and the same
+All are priced in microseconds from costs measured on one machine; since both grow with the same memory and the same
 arithmetic, the choice carries over to others. A filter that leaves few rows makes the scan cheap and the index dear: of what the
 index visits only a share counts, so it has to visit more. How much more is set here too.
 """
@@ -11,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -21,20 +23,30 @@ from .catalog import Generation
 class Costs:
     """Microseconds, for vectors of 512 float16 values, on both cores of a 2-core Zen 5; measured over a million mapped rows.
 
-    `start`: of a scan. `passed`: a row that the mask leaves out. `row`: a row alone among such, fetched from memory.
-    `streamed`: a row among neighbours that are read too.
+    `start`: of a scan. `listed`: a row of the mask, when the rows left are listed; `copied`: a row of that list, fetched and
+    compared. `passed`: a row that the mask leaves out, when rows are compared in place; `row`: one that is compared alone
+    among such; `streamed`: one among neighbours that are read too. `code`: a row's code, fetched from the graph.
     """
 
     start: float = 100
+    listed: float = 0.0003
+    copied: float = 0.6
     passed: float = 0.0015
     row: float = 0.45
     streamed: float = 0.03
+    code: float = 0.12
 
     def scan(self, rows: int, left: int, dim: int) -> float:
         """Microseconds of an exact scan of `left` among `rows` rows."""
+        width = dim / 512
+        copied = rows * self.listed + left * self.copied * width
         # Where the rows left lie close, the memory is read as a stream.
-        read = min(left * self.row, rows * self.streamed)
-        return self.start + rows * self.passed + read * dim / 512
+        read = min(left * self.row, rows * self.streamed) * width
+        return self.start + min(copied, rows * self.passed + read)
+
+    def codes(self, rows: int, left: int) -> float:
+        """Microseconds to compare the codes of `left` among `rows` rows; more candidates are fetched than by a scan."""
+        return 2 * self.start + rows * self.listed + left * self.code
 
 
 COSTS = Costs()
@@ -73,36 +85,59 @@ FAMILIES: Mapping[str, Family] = {
 """By the mark in the factory string, first match first. Visits and costs: benchmarks/filtered.py."""
 
 
+class Way(StrEnum):
+    """How candidates are found. SCAN compares the stored rows, INDEX asks the index, CODES compares the graph's codes."""
+
+    SCAN = "exact"
+    INDEX = "ann"
+    CODES = "codes"
+
+
 @dataclass(frozen=True)
 class Plan:
-    """`exact`, or the search parameters for the approximate index, and the microseconds expected."""
+    """A way, the microseconds expected of it, and search parameters where the index is asked."""
 
-    exact: bool
+    way: Way
     microseconds: float
     search: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def choose(
-    rows: int, left: int, dim: int, generation: Generation | None, wanted: int, costs: Costs | None = None
+    rows: int,
+    left: int,
+    dim: int,
+    generation: Generation | None,
+    wanted: int,
+    codes: bool = False,
+    costs: Costs | None = None,
 ) -> Plan:
-    """The cheaper way to `wanted` candidates among the `left` of `rows` rows that may be found."""
-    scan = Plan(True, (costs or COSTS).scan(rows, left, dim))
+    """The cheapest way to `wanted` candidates among the `left` of `rows` rows that may be found.
+
+    `codes`: the index keeps a code of every row. It stands between the others: for where the graph would visit too much.
+    """
+    costs = costs or COSTS
+    ways = [Plan(Way.SCAN, costs.scan(rows, left, dim))]
+    if generation is not None:
+        ways += _asking(rows, left, generation, wanted)
+    if codes and left < rows:
+        ways.append(Plan(Way.CODES, costs.codes(rows, left)))
+    return min(ways, key=lambda plan: plan.microseconds)
+
+
+def _asking(rows: int, left: int, generation: Generation, wanted: int) -> list[Plan]:
+    """The index with parameters that visit enough of what is left; [] where that is all there is."""
     family = _family(generation)
-    if generation is None or family is None:
-        return scan if generation is None else Plan(False, 0.0, generation.search)
-    share = left / max(rows, 1)
+    if family is None:
+        return [Plan(Way.INDEX, 0.0, generation.search)]
     value = float(generation.search.get(family.knob, family.usual))
-    if share < 1:
-        each = family.visits(1, generation.covers, generation.factory) * share
+    if left < rows:
+        each = family.visits(1, generation.covers, generation.factory) * left / rows
         value = max(value, math.ceil(wanted / each)) if each > 0 else math.inf
-    if not math.isfinite(value) or value > generation.covers:
-        return scan
+    if value > generation.covers:
+        return []
     search = {**generation.search, family.knob: int(value)}
-    index = Plan(False, family.cost(value, generation.covers, generation.factory), search)
-    return min(scan, index, key=lambda plan: plan.microseconds)
+    return [Plan(Way.INDEX, family.cost(value, generation.covers, generation.factory), search)]
 
 
-def _family(generation: Generation | None) -> Family | None:
-    if generation is None:
-        return None
+def _family(generation: Generation) -> Family | None:
     return next((f for mark, f in FAMILIES.items() if mark in generation.factory), None)

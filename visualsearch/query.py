@@ -17,7 +17,7 @@ from .catalog import Generation, Reader
 from .columns import Columns
 from .exact import inner_products, scan, scan_many
 from .filters import parse
-from .planner import choose
+from .planner import Way, choose
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
 from .vectors import Vectors
 
@@ -39,6 +39,11 @@ class Snapshot:
     def covers(self) -> int:
         """Positions 0 .. covers-1 are in the approximate index; the others are fresh."""
         return self.generation.covers if self.generation else 0
+
+    @property
+    def search(self) -> Mapping[str, Any]:
+        """The approximate index's own search parameters."""
+        return self.generation.search if self.generation else {}
 
 
 def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:
@@ -77,22 +82,26 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
 
 def candidates(
     snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None, left: int
-) -> tuple[str, Int64]:
-    """("exact" or "ann", positions that hold the top `fetch`) by the cheaper way; `left` positions are allowed.
+) -> tuple[Way, Int64]:
+    """(way, positions that hold the top `fetch`) by the cheapest way; `left` positions are allowed.
 
     An approximate search that comes back with fewer rows than it was asked for has seen all that is allowed around the
     query, so what is missing lies farther off than it looks: a filter may leave out just the query's surroundings. Then
     the rows are scanned.
     """
-    generation, covers = snapshot.generation, snapshot.covers
+    vectors, covers = snapshot.vectors, snapshot.covers
     count = min(fetch * snapshot.candidates, covers)
-    plan = choose(len(snapshot.vectors), left, snapshot.vectors.dim, generation, count)
-    if not plan.exact and not ann.foreign(snapshot.ann, query, plan.search):
+    codes = snapshot.ann is not None and ann.has_codes(snapshot.ann)
+    plan = choose(len(vectors), left, vectors.dim, snapshot.generation, count, codes)
+    if plan.way is not Way.SCAN and not ann.foreign(snapshot.ann, query, snapshot.search):
+        if plan.way is Way.CODES and allowed is not None:
+            found = ann.scan_codes(snapshot.ann, query, count, np.flatnonzero(allowed[:covers]))
+            return plan.way, with_fresh(snapshot, query, fetch, allowed, found)
         found = approximate(snapshot, query, fetch, allowed, plan.search)
         near = int(np.count_nonzero(found < covers))
         if near >= count or near >= (covers if allowed is None else np.count_nonzero(allowed[:covers])):
-            return "ann", found
-    return "exact", scan(snapshot.vectors, query, fetch, allowed=allowed)[1]
+            return plan.way, found
+    return Way.SCAN, scan(vectors, query, fetch, allowed=allowed)[1]
 
 
 def approximate(
@@ -106,11 +115,16 @@ def approximate(
 
     `search` stands in for the generation's own search parameters.
     """
-    covers, generation = snapshot.covers, snapshot.generation
+    covers = snapshot.covers
     old = None if allowed is None else allowed[:covers]
-    params = search if search is not None else generation.search if generation else {}
+    params = snapshot.search if search is None else search
     found = ann.search(snapshot.ann, query, min(fetch * snapshot.candidates, covers), params, old)
-    fresh = scan(snapshot.vectors, query, fetch, covers, None, allowed)[1]
+    return with_fresh(snapshot, query, fetch, allowed, found)
+
+
+def with_fresh(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None, found: Int64) -> Int64:
+    """Candidates of the approximate index and those of the rows that it does not hold yet."""
+    fresh = scan(snapshot.vectors, query, fetch, snapshot.covers, None, allowed)[1]
     return np.concatenate([found, fresh])
 
 
