@@ -14,6 +14,13 @@ from visualsearch import exact
 from visualsearch.types import Bool, Float32
 from visualsearch.vectors import Segment, Vectors, widened, write_segment
 
+
+@pytest.fixture(autouse=True, scope="module")
+def library() -> None:
+    """FAISS is loaded, so that its scans are what is tested."""
+    exact.ann.library()
+
+
 SLOW_DISK = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -64,6 +71,26 @@ def collections(draw: st.DrawFn) -> tuple[Any, Float32, Bool, list[int], int]:
 def unit(rng: np.random.Generator, dim: int) -> Any:
     row = rng.standard_normal(dim)
     return row / np.linalg.norm(row)
+
+
+def test_the_library_is_loaded_only_once_so_much_was_scanned_that_it_pays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = np.array([unit(rng, 16) for _ in range(500)])
+    vectors, query = stored(tmp_path, rows, [300]), unit(rng, 16).astype(np.float32)
+    wanted = brute(rows, query, 10, np.ones(500, bool))
+    used: list[int] = []
+    halves = exact.ann.scan_halves
+    monkeypatch.setattr(exact.ann, "loaded", lambda: False)
+    monkeypatch.setattr(exact.ann, "scan_halves", lambda *a: used.append(1) or halves(*a))
+    monkeypatch.setattr(exact, "_scanned", [0])
+    monkeypatch.setattr(exact, "LOADING_ROWS", 1200)
+    for _ in range(2):
+        same(exact.scan(vectors, query, 10), wanted)
+    assert not used
+    same(exact.scan(vectors, query, 10), wanted)
+    assert used
 
 
 @given(collections())

@@ -72,6 +72,11 @@ def library() -> Any:
     return faiss
 
 
+def loaded() -> bool:
+    """Whether FAISS has been imported, which takes as long as many a search."""
+    return "faiss" in sys.modules
+
+
 def _has_avx512() -> bool:
     """Whether Linux reports the AVX-512 subsets that OpenBLAS's SkylakeX kernels use."""
     try:
