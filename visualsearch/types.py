@@ -221,7 +221,7 @@ class Hit:
 class Hits(Sequence[Hit]):
     """Results, best first. Behaves as a sequence of Hit.
 
-    `plan` says how they were found ("exact", "filtered-exact", "ann+fresh" ...), `total` how many pins were
+    `plan` says how they were found ("exact", "ann", "filtered-exact", "filtered-ann", "filtered-codes"), `total` how many pins were
     candidates (those the filter leaves).
     """
 
