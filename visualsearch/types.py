@@ -221,8 +221,8 @@ class Hit:
 class Hits(Sequence[Hit]):
     """Results, best first. Behaves as a sequence of Hit.
 
-    `plan` says how they were found ("exact", "ann", "filtered-exact", "filtered-ann", "filtered-codes"), `total` how many pins were
-    candidates (those the filter leaves).
+    `plan` says how they were found: "exact", "ann", or "filtered-" and one of "exact", "ann", "codes"; `total` how many pins
+    were candidates (those the filter leaves).
     """
 
     items: tuple[Hit, ...]
