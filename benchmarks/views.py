@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,6 +125,45 @@ def stages(result: Result) -> str | None:
     return stacks("Stages", found, "s") if found else None
 
 
+def decoding(result: Result) -> str | None:
+    """Milliseconds a picture over megapixels."""
+    rows = [row for row in _rows(result, "ms") if re.fullmatch(r"\d+ MP", row["set"])]
+    series = {
+        name: [(float(r["set"].split()[0]), r["ms"]) for r in rows if r["contestant"] == name]
+        for name in sorted(dict.fromkeys(r["contestant"] for r in rows), key=_ours_first)
+    }
+    return (
+        lines("Decode", series, Axis("megapixels"), Axis("ms a picture, one core", log=True))
+        if series
+        else None
+    )
+
+
+def small_pictures(result: Result) -> str | None:
+    """Milliseconds for small pictures as they are."""
+    rows = [row for row in _rows(result, "ms") if row["set"] == "as they are"]
+    ours = [row["contestant"] for row in rows if row["contestant"].startswith(OURS)]
+    return bars("Decode", [(row["contestant"], row["ms"]) for row in rows], "ms", ours) if rows else None
+
+
+def filtering(result: Result) -> str | None:
+    """Milliseconds over the share of rows that a random filter leaves; only settings that reach the recall."""
+    rows = [
+        row
+        for row in _rows(result, "selectivity", "p50_ms", "recall")
+        if row.get("filter") == "random" and row["recall"] >= ENOUGH
+    ]
+    series = {
+        name: [(100 * r["selectivity"], r["p50_ms"]) for r in rows if r["contestant"] == name]
+        for name in sorted(dict.fromkeys(r["contestant"] for r in rows), key=_ours_first)
+    }
+    return (
+        lines("Filters", series, Axis("% of rows left", log=True), Axis("median ms", log=True))
+        if series
+        else None
+    )
+
+
 def recall_and_speed(queries: str) -> Callable[[Result], str | None]:
     """Queries a second over recall@10, one line a contestant, from 0.7 on."""
 
@@ -163,10 +203,16 @@ def latency_and_memory(result: Result) -> str | None:
 
 def _names(rows: Sequence[Row]) -> list[str]:
     """Names in their order, ours first: they take the same colours in all plots."""
-    return sorted(dict.fromkeys(row["name"] for row in rows), key=lambda name: not name.startswith(OURS))
+    return sorted(dict.fromkeys(row["name"] for row in rows), key=_ours_first)
+
+
+def _ours_first(name: str) -> bool:
+    return not name.startswith(OURS)
 
 
 VIEWS = (
+    View("Large JPEGs to a model's input", "by megapixels; floor: decoding at 1/8 alone", "decode", decoding),
+    View("Small JPEGs to a model's input", "milliseconds a picture, one core", "decode", small_pictures),
     View("Image tower", "ViT-B/32, pictures a second", "embed", speeds),
     View("JPEG folder to index, bundled model", "pictures a second", "index_end_to_end", speeds),
     View("JPEG folder to index, ViT-B/32", "pictures a second", "index_end_to_end_vit_b_32", speeds),
@@ -182,6 +228,7 @@ VIEWS = (
     ),
     View("Exact scan, one query", "milliseconds", "exact", exact_of(1)),
     View("Exact scan, 64 queries at once", "milliseconds a query", "exact", exact_of(64)),
+    View("Filters", "median ms where recall is at least 0.95, random filters", "filtered", filtering),
     View("One cold search", "from the shell's prompt to the answer, seconds", "cold_start", cold_start),
     View("Serving", "latency of one answer by number of clients", "serve_load", serving),
     View("Made-up rows against real ones", "recall of the same index on either", "vectors", likeness),
