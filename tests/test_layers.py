@@ -32,6 +32,8 @@ HEAVY = {
     "open_clip",
     "faiss",
     "onnxruntime",
+    "openvino",
+    "nncf",
     "pyarrow",
     "httpx",
     "fsspec",

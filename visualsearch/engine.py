@@ -97,11 +97,13 @@ class Index:
         preset: str = "auto",
         device: str = "auto",
         precision: str | Precision = "auto",
+        compiled: bool = False,
     ) -> Index:
         """A new, empty index.
 
         `encoder` is the bundled one, an open_clip name, or an object; or the spec of one, which is not loaded before a query
         or a picture needs it (finished embeddings do not). `preset` a recipe of `indexes/` or `auto` (by size).
+        `device`, `precision` and `compiled` are those of `load_encoder`.
         Raises UsageError when the folder holds something, EncoderError, UnknownNameError, StorageError.
         """
         folder = Path(path)
@@ -115,7 +117,7 @@ class Index:
             )
         if preset != "auto":
             ann.preset(preset)
-        options = {"device": device, "precision": precision}
+        options = {"device": device, "precision": precision, "compiled": compiled}
         made = encoder if isinstance(encoder, EncoderSpec) else _load(encoder, **options)
         spec = made if isinstance(made, EncoderSpec) else made.spec
         try:
@@ -134,6 +136,7 @@ class Index:
         *,
         device: str = "auto",
         precision: str | Precision = "auto",
+        compiled: bool = False,
     ) -> Index:
         """An existing index. Its encoder is loaded at the first query that needs one.
 
@@ -141,7 +144,8 @@ class Index:
         Raises NotAnIndexError, VersionError, EncoderMismatchError.
         """
         folder = Path(path)
-        return cls(folder, Catalog.open(folder), encoder, device=device, precision=precision)
+        options = {"device": device, "precision": precision, "compiled": compiled}
+        return cls(folder, Catalog.open(folder), encoder, **options)
 
     @classmethod
     def open_or_create(
@@ -224,6 +228,7 @@ class Index:
         StorageError; what was committed before is kept.
         """
         from .adapters.clip_retrieval import open_embeddings
+        from .encoders import BaseEncoder
         from .indexer import Indexer, Settings
         from .sources import Source, open_source
 
@@ -243,10 +248,13 @@ class Index:
                 with writer.commit():
                     writer.set_meta("regions", int(writer.meta("next_row")) if regions else None)
             encoder = self.encoder if opened.kind != "embeddings" else _Finished(self.spec)
+            count = opened.count()
+            if isinstance(encoder, BaseEncoder):
+                encoder.calibrate(opened, count)
             since = writer.meta("regions")
             propose = None if since is None else region_boxes
             run = Indexer(self.folder, self.catalog, writer, encoder, chosen, progress, propose, since or 0)
-            report = run.run(opened, opened.uri, opened.kind, opened.count())
+            report = run.run(opened, opened.uri, opened.kind, count)
             self._maintain(writer)
         return report
 

@@ -1,7 +1,9 @@
-"""Where the data that comes with the package is: bundled models and index presets."""
+"""Where data is: what comes with the package (bundled models, index presets), and the user's cache."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from visualsearch.errors import VisualSearchError
@@ -17,6 +19,26 @@ def models_dir() -> Path:
 def indexes_dir() -> Path:
     """The folder of index presets, one TOML each. Raises VisualSearchError when it is missing."""
     return _find("indexes", "*.toml")
+
+
+CACHE_VARIABLE = "VISUALSEARCH_CACHE"
+
+
+def cache_dir() -> Path:
+    """The user's folder for what can be made again (converted models); it need not exist yet.
+
+    VISUALSEARCH_CACHE where it is set, else the system's place for caches: XDG_CACHE_HOME or ~/.cache, on macOS
+    ~/Library/Caches, on Windows %LOCALAPPDATA%.
+    """
+    if own := os.environ.get(CACHE_VARIABLE):
+        return Path(own).expanduser()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "visualsearch"
 
 
 def _find(name: str, marker: str) -> Path:

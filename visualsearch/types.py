@@ -53,6 +53,7 @@ class Precision(StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+    INT8 = "int8"
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ class Preprocessing:
 class EncoderSpec:
     """What decides the numbers an encoder gives: two encoders with one `fingerprint` share an index.
 
-    `weights` is the sha256 (hex) of the weights. `precision` is what the encoder computes in; it is
-    recorded but is not part of the fingerprint, since bf16 and fp32 vectors of one model agree to cosine
-    0.999 and may be mixed. `name` is what `load_encoder` takes to load the encoder again; where it holds a
+    `weights` is the sha256 (hex) of the weights. `precision` is what the encoder computes pictures in; it is
+    recorded but is not part of the fingerprint, since vectors of one model may be mixed: bf16 agrees with
+    fp32 to cosine 0.999, and an int8 conversion whose mean cosine is below 0.98 is refused when it is made
+    (`encoders.trials`). `name` is what `load_encoder` takes to load the encoder again; where it holds a
     path, `identity` stands for it in the fingerprint, so that a checkpoint may be moved.
     """
 

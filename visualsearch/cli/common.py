@@ -26,7 +26,19 @@ Model = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="Number format of the model: auto, fp32, bf16, fp16.")
+    str,
+    typer.Option(
+        "--precision",
+        help="Number format of the model: fp32, bf16, fp16 (cards), int8 (CPUs; extra `accelerate`), or auto: an open_clip"
+        " model on a CPU runs in what was measured to be fastest there and to agree with fp32.",
+    ),
+]
+Compiled = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Run an open_clip model through torch.compile: worth its minute of waiting on a card and many pictures.",
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option(help="Threads that read and decode pictures (default: one a processor).", min=1)
@@ -42,6 +54,21 @@ SHOWN_FAILURES = 20
 def note(text: str) -> None:
     """A line on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def tell_choices() -> None:
+    """From here on, show on stderr how an encoder was measured and what was chosen."""
+    import logging
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            note(record.getMessage())
+
+    log = logging.getLogger("visualsearch.encoders")
+    if not any(type(handler).__name__ == Notes.__name__ for handler in log.handlers):
+        log.addHandler(Notes())
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def emit(value: Any) -> None:

@@ -10,6 +10,7 @@ import typer
 from .common import (
     AsJson,
     Batch,
+    Compiled,
     Device,
     MaxPixels,
     Model,
@@ -20,6 +21,7 @@ from .common import (
     progress,
     report_values,
     show_failures,
+    tell_choices,
 )
 
 
@@ -38,6 +40,7 @@ def embed(
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    compiled: Compiled = False,
     workers: Workers = None,
     batch: Batch = 32,
     shard_rows: Annotated[int, typer.Option(help="Pictures in one pair of files.", min=1)] = 100_000,
@@ -54,9 +57,11 @@ def embed(
     from ..encoders import load_encoder
     from ..sources import open_source
 
+    tell_choices()
     opened = open_source(source)
-    encoder = load_encoder(model or "bundled", device=device, precision=precision)
+    encoder = load_encoder(model or "bundled", device=device, precision=precision, compiled=compiled)
     total = opened.count()
+    encoder.calibrate(opened, total)
     with progress(f"embed {source}", as_json) as bar:
 
         def tell(seen: int, failed: int) -> None:

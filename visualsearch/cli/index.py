@@ -10,6 +10,7 @@ import typer
 from .common import (
     AsJson,
     Batch,
+    Compiled,
     Device,
     MaxPixels,
     Model,
@@ -20,6 +21,7 @@ from .common import (
     progress,
     report_values,
     show_failures,
+    tell_choices,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def index(
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    compiled: Compiled = False,
     preset: Annotated[
         str | None, typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-rabitq-compact.")
     ] = None,
@@ -75,10 +78,11 @@ def index(
     settings = Settings(
         batch=batch, workers=workers, prune=prune, check_content=check_content, max_pixels=max_pixels
     )
+    tell_choices()
     reports, failed = [], 0
     encoder = model or _look_at(sources)
     with Index.open_or_create(
-        to, encoder, preset=preset or "auto", device=device, precision=precision
+        to, encoder, preset=preset or "auto", device=device, precision=precision, compiled=compiled
     ) as opened:
         for source in sources:
             with progress(f"index {source}", as_json) as bar:

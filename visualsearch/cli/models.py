@@ -13,6 +13,9 @@ def models(as_json: AsJson = False) -> None:
     """List the bundled model and the recommended open_clip models with licence, size and published scores.
 
     Any other open_clip model works too: `--model ARCHITECTURE/TAG`, a checkpoint's path, or `hf-hub:ORG/NAME`.
+    All open_clip models take `--precision`: fp32; bf16; fp16 on cards; int8 on CPUs (extra `accelerate`), calibrated on your
+    own pictures; or auto, the fastest on your processor of those that agree with fp32. Vectors of all precisions of a model
+    can be in one index.
 
     Example: `visualsearch models --json`
     """
@@ -60,6 +63,7 @@ def models(as_json: AsJson = False) -> None:
     Console().print(table)
     note(
         "open_clip models need: pip install 'visualsearch[clip]'. Scores: ImageNet-1k zero-shot top-1 as published."
+        " Faster on CPUs: pip install 'visualsearch[clip,accelerate]'."
     )
 
 

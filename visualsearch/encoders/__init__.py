@@ -21,7 +21,7 @@ __all__ = ["DEVICES", "ENCODERS", "BaseEncoder", "ModelEntry", "load_encoder", "
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-Loader = Callable[[names.Target, str, Precision, int | None], BaseEncoder]
+Loader = Callable[[names.Target, str, Precision, int | None, bool], BaseEncoder]
 
 
 def load_encoder(
@@ -30,6 +30,7 @@ def load_encoder(
     device: str = "auto",
     precision: str | Precision = Precision.AUTO,
     threads: int | None = None,
+    compiled: bool = False,
 ) -> BaseEncoder:
     """The encoder of that name.
 
@@ -37,7 +38,11 @@ def load_encoder(
     an open_clip architecture with a pretrained tag ("ViT-B-32/laion2b_s34b_b79k" or with ":"), a checkpoint
     file beside its open_clip_config.json, an architecture with a checkpoint file
     ("ViT-B-32:weights.safetensors"), "hf-hub:org/model" or "local-dir:folder". `device` is auto, cpu, mps,
-    cuda or cuda:N; `precision` auto, fp32, bf16 or fp16; `threads` the cores a run may use (None: all).
+    cuda or cuda:N; `precision` auto, fp32, bf16, fp16 or int8 (CPU); `threads` the cores a run may use (None:
+    all); `compiled` runs an open_clip model's image tower through torch.compile.
+
+    With an open_clip model on a CPU, auto measures once, when pictures are about to be indexed, which way is
+    fastest there among those that agree with fp32, and remembers it; `encoder.choice` tells what it found.
 
     Raises UnknownNameError with the near names, UsageError for a device or precision that is not there,
     MissingExtraError when the name needs open_clip and it is not installed, and EncoderError when the
@@ -57,14 +62,22 @@ def load_encoder(
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}", "it must be 1 or more", "Leave it out to use all cores")
     target = names.resolve(name)
-    return ENCODERS[target.family](target, device, asked, threads)
+    return ENCODERS[target.family](target, device, asked, threads, compiled)
 
 
-def _bundled(target: names.Target, device: str, precision: Precision, threads: int | None) -> BaseEncoder:
+def _bundled(
+    target: names.Target, device: str, precision: Precision, threads: int | None, compiled: bool
+) -> BaseEncoder:
+    if compiled:
+        raise UsageError(
+            f"the bundled model {target.architecture!r} cannot be compiled",
+            "it is run by ONNX Runtime, not by torch",
+            "Leave out --compile, or choose another model (run: visualsearch models)",
+        )
     if device not in ("auto", "cpu") or precision not in (Precision.AUTO, Precision.FP32):
         raise UsageError(
             f"the bundled model {target.architecture!r} cannot run on {device} in {precision}",
-            "its graph is made for the CPU in fp32",
+            "its graph is made for the CPU as it is",
             "Leave out --device and --precision, or choose another model (run: visualsearch models)",
         )
     from visualsearch.encoders.bundled import load
@@ -72,7 +85,9 @@ def _bundled(target: names.Target, device: str, precision: Precision, threads: i
     return load(models_dir() / target.architecture, threads=threads)
 
 
-def _openclip(target: names.Target, device: str, precision: Precision, threads: int | None) -> BaseEncoder:
+def _openclip(
+    target: names.Target, device: str, precision: Precision, threads: int | None, compiled: bool
+) -> BaseEncoder:
     for package in ("torch", "open_clip"):
         try:
             import_module(package)
@@ -80,7 +95,7 @@ def _openclip(target: names.Target, device: str, precision: Precision, threads: 
             raise MissingExtraError(f"{target.name!r} needs {error.name or package}", "clip") from error
     from visualsearch.encoders.openclip import load
 
-    return load(target, device=device, precision=precision, threads=threads)
+    return load(target, device=device, precision=precision, threads=threads, compiled=compiled)
 
 
 ENCODERS: Mapping[str, Loader] = MappingProxyType({"bundled": _bundled, "openclip": _openclip})

@@ -21,6 +21,8 @@ from visualsearch.types import EncoderSpec, Float32, UInt8
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from visualsearch.sources import Source
+
 TEXT_BATCH = 64
 T = TypeVar("T")
 
@@ -54,6 +56,12 @@ class BaseEncoder(ABC):
     def preprocess(self, picture: Image) -> UInt8:
         """An upright RGB picture -> (3, s, s) uint8, resized to the model's square, not normalised."""
         return preprocess(picture, self.spec.preprocessing)
+
+    def calibrate(self, source: Source, count: int | None = None) -> None:  # noqa: B027
+        """Make ready for embedding about `count` pictures of a source (None: unknown); called before they come.
+
+        Most encoders have nothing to do.
+        """
 
     def encode_images(self, pixels: NDArray[Any]) -> Float32:
         """(b, 3, s, s) uint8 from `preprocess` -> (b, d) float32 of unit length, contiguous.

@@ -1,4 +1,4 @@
-"""Any open_clip model, run by torch on CUDA, MPS or the CPU.
+"""Any open_clip model, run by torch on CUDA, MPS or the CPU; on the CPU its pictures may go through OpenVINO.
 
 Preprocessing (size, resize mode, interpolation, mean and std) and the activation function come from the
 model's own configuration. Weights are read as safetensors or by torch's restricted unpickler; a file that
@@ -12,26 +12,29 @@ import logging
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visualsearch.encoders import calibration
 from visualsearch.encoders.base import BaseEncoder
 from visualsearch.encoders.names import CONFIG, Target
+from visualsearch.encoders.plan import Model, Plan
+from visualsearch.encoders.towers import DTYPES, TorchTower, keep_first_token
+from visualsearch.encoders.trials import Choice
 from visualsearch.errors import EncoderError, UnknownNameError, UsageError
 from visualsearch.types import EncoderSpec, Precision, Preprocessing, Resize
+
+if TYPE_CHECKING:
+    from visualsearch.sources import Source
 
 _OFFLINE = (
     "Check the network, or work without one: --model bundled, or a checkpoint on disk "
     '(--model "ViT-B-32:/path/to/weights.safetensors")'
-)
-_DTYPES: Mapping[Precision, str] = MappingProxyType(
-    {Precision.FP32: "float32", Precision.BF16: "bfloat16", Precision.FP16: "float16"}
 )
 
 
@@ -45,23 +48,51 @@ class Weights:
 
 
 class OpenClipEncoder(BaseEncoder):
-    """An open_clip model on one device in one precision; made by `load`."""
+    """An open_clip model on one device; made by `load`.
 
-    def __init__(self, model: Any, spec: EncoderSpec, device: Any, tokenizer_source: str) -> None:
-        import torch
+    `spec.precision` is what torch computes in, unless a `plan` runs the pictures another way.
+    """
 
+    def __init__(
+        self,
+        model: Any,
+        spec: EncoderSpec,
+        device: Any,
+        tokenizer_source: str,
+        tower: TorchTower,
+        plan: Plan | None = None,
+    ) -> None:
         self._model, self._spec, self._device = model, spec, device
-        self._dtype = getattr(torch, _DTYPES[spec.precision])
-        self._tokenizer_source = tokenizer_source
-        self._mean, self._std = (
-            torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
-            for values in (spec.preprocessing.mean, spec.preprocessing.std)
-        )
+        self._tokenizer_source, self._tower, self._plan = tokenizer_source, tower, plan
 
     @property
     def spec(self) -> EncoderSpec:
         """What decides the numbers this encoder gives."""
-        return self._spec
+        if self._plan is None:
+            return self._spec
+        asked = self._plan.asked
+        chosen = self._plan.way.precision if asked is Precision.AUTO else asked
+        return replace(self._spec, precision=chosen)
+
+    @property
+    def choice(self) -> Choice | None:
+        """How pictures are embedded on this processor and what was measured of it; None where nothing was."""
+        return self._plan.choice if self._plan else None
+
+    def calibrate(self, source: Source, count: int | None = None) -> None:
+        """Settle how to embed about `count` pictures of a source, with pictures of it, where that is not settled.
+
+        Measures, and converts to int8 where that is asked for or pays; takes seconds to minutes once for a model
+        and a machine. Says so on the logger "visualsearch.encoders". Raises EncoderError when int8 was asked for
+        and cannot be had.
+        """
+        if self._plan is not None and self._plan.worthwhile(count):
+            size = self.spec.preprocessing.size
+            pixels = calibration.sample(source, self.preprocess, size)
+            self._plan.settle(pixels, self._shipped, count)
+
+    def _shipped(self) -> NDArray[np.uint8]:
+        return calibration.shipped(self.preprocess, self.spec.preprocessing.size)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -77,15 +108,13 @@ class OpenClipEncoder(BaseEncoder):
             ) from error
 
     def _image_vectors(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        import torch
-
-        with torch.inference_mode():
-            batch = self._to_device(torch.from_numpy(np.ascontiguousarray(pixels)))
-            if pixels.dtype == np.uint8:
-                # torchvision's order of operations in float32, so that every bit agrees with ToTensor and
-                # Normalize
-                batch = batch.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
-            return self._to_numpy(self._model.encode_image(batch.to(self._dtype)))
+        if self._plan is None or pixels.dtype != np.uint8:  # graphs normalise by themselves
+            return self._tower(pixels)
+        if self._plan.asked is Precision.INT8 and self._plan.choice is None:
+            # No source came by: a query. Sample pins calibrate, and the log says so.
+            nothing = np.empty((0, *pixels.shape[1:]), np.uint8)
+            self._plan.settle(nothing, self._shipped, None)
+        return self._plan.tower(pixels)
 
     def _text_vectors(self, texts: list[str]) -> NDArray[Any]:
         import torch
@@ -93,40 +122,41 @@ class OpenClipEncoder(BaseEncoder):
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
         tokens = self._tokenizer(clean)
         with torch.inference_mode():
-            return self._to_numpy(self._model.encode_text(self._to_device(tokens)))
-
-    def _to_device(self, tensor: Any) -> Any:
-        if self._device.type == "cuda":
-            return tensor.pin_memory().to(self._device, non_blocking=True)
-        return tensor.to(self._device)
-
-    @staticmethod
-    def _to_numpy(vectors: Any) -> NDArray[Any]:
-        import torch
-
-        array: NDArray[Any] = vectors.to(torch.float32).cpu().numpy()
-        return array
+            vectors = self._model.encode_text(tokens.to(self._device))
+            array: NDArray[Any] = vectors.to(torch.float32).cpu().numpy()
+            return array
 
 
-def load(target: Target, *, device: str, precision: Precision, threads: int | None) -> OpenClipEncoder:
+def load(
+    target: Target, *, device: str, precision: Precision, threads: int | None, compiled: bool = False
+) -> OpenClipEncoder:
     """The open_clip model of a target.
 
-    `device` is auto, cpu, mps, cuda or cuda:N. AUTO precision is bf16 (fp16 on older cards) on CUDA, bf16
-    on CPUs that compute in it, fp32 elsewhere. `threads` sets torch's threads for the whole process.
+    `device` is auto, cpu, mps, cuda or cuda:N. AUTO precision is bf16 (fp16 on older cards) on CUDA; on a CPU it is
+    what was measured to be the fastest way there (see `OpenClipEncoder.calibrate`), and until something was, bf16
+    where the processor computes in it; elsewhere fp32. INT8 is for CPUs. `threads` sets torch's threads for the
+    whole process. `compiled` runs the image tower through torch.compile: the first batches take a minute.
 
-    Raises UsageError for a device that is not there, UnknownNameError for an unknown tag, EncoderError when
-    weights cannot be had or do not fit.
+    Raises UsageError for a device that is not there or INT8 elsewhere than on a CPU, MissingExtraError for INT8
+    without OpenVINO, UnknownNameError for an unknown tag, EncoderError when weights cannot be had or do not fit.
     """
     import torch
 
     place = _device(device)
-    chosen = _precision(place) if precision is Precision.AUTO else precision
+    measured = place.type == "cpu" and precision in (Precision.AUTO, Precision.INT8) and not compiled
+    if precision is Precision.INT8 and not measured:
+        raise UsageError(
+            f"int8 does not run on {place.type}" + (" with torch.compile" if compiled else ""),
+            "its graphs are made for OpenVINO on the CPU",
+            "Use --device cpu without --compile, or --precision auto",
+        )
+    chosen = _precision(place) if precision in (Precision.AUTO, Precision.INT8) else precision
     if threads is not None:
         torch.set_num_threads(threads)
     weights = _weights(target)
     model = _build(target, weights)
     preprocessing = _preprocessing(model)
-    model = model.eval().requires_grad_(False).to(device=place, dtype=getattr(torch, _DTYPES[chosen]))
+    model.to(device=place, dtype=getattr(torch, DTYPES[chosen]))
     if _is_convolutional(model.visual):
         model.visual.to(memory_format=torch.channels_last)
     spec = EncoderSpec(
@@ -137,7 +167,13 @@ def load(target: Target, *, device: str, precision: Precision, threads: int | No
         precision=chosen,
         identity=_identity(target),
     )
-    return OpenClipEncoder(model, spec, place, target.architecture)
+    encode = torch.compile(model.encode_image) if compiled else model.encode_image
+    tower = TorchTower(encode, preprocessing, place, chosen)
+    plan = None
+    if measured:
+        exact = partial(_build, target, weights)
+        plan = Plan(Model(spec, chosen, tower, exact, torch.get_num_threads()), precision)
+    return OpenClipEncoder(model, spec, place, target.architecture, tower, plan)
 
 
 def _identity(target: Target) -> str:
@@ -225,7 +261,7 @@ def _download(target: Target, fetch: Any, what: Any) -> Path:
 
 
 def _build(target: Target, weights: Weights) -> Any:
-    """The model in fp32 on the CPU with its weights."""
+    """The model in fp32 on the CPU with its weights, ready to infer."""
     import open_clip
 
     overrides = {"force_quick_gelu": True} if weights.quick_gelu else {}
@@ -260,6 +296,8 @@ def _build(target: Target, weights: Weights) -> Any:
             f"{type(error).__name__}: {_first_line(error)}",
             "Check the file and the architecture named before it",
         ) from error
+    model.eval().requires_grad_(False)
+    keep_first_token(model.visual)
     return model
 
 
@@ -324,7 +362,7 @@ def _dim(model: Any, size: int, device: Any, precision: Precision) -> int:
     """The length of an image vector, found by running one picture: configurations do not always say it."""
     import torch
 
-    grey = torch.zeros(1, 3, size, size, device=device, dtype=getattr(torch, _DTYPES[precision]))
+    grey = torch.zeros(1, 3, size, size, device=device, dtype=getattr(torch, DTYPES[precision]))
     try:
         with torch.inference_mode():
             return int(model.encode_image(grey).shape[-1])
