@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 """Pictures of more pixels than this are refused before they are decoded, unless the caller says otherwise."""
 
-DRAFT_MARGIN = 2
-"""How many times `target` the shorter side stays after a JPEG was decoded scaled."""
+DRAFT_MARGIN = 1.6
+"""How many times `target` the shorter side stays after a JPEG was decoded scaled; `benchmarks/decode.py` measures how near
+the embedding then is to that of the whole picture. At 1.6 a photograph of 12 megapixels is read at 1/8 for 224 pixels.
+"""
 
 _EXPANDS = ("Decompressed data too large", "Too much memory used in text chunks")
 
@@ -34,7 +36,7 @@ def decode(
 
     `name` is what an error calls the picture. `target`, in pixels, says that the caller is going to shrink
     the picture to that shorter side: a JPEG may then be decoded at 1/2, 1/4 or 1/8 scale, its shorter side
-    staying at least `target`. Safe to call from many threads at once. Raises PictureError, and nothing
+    staying at least DRAFT_MARGIN times `target`. Safe to call from many threads at once. Raises PictureError, and nothing
     else, for anything that is not a whole picture of at most `max_pixels` pixels.
     """
     form = sniff(data)
