@@ -118,6 +118,7 @@ class Columns:
     _asked: Counter[str] = field(default_factory=Counter)
     _pins: Int64 | None = None
     _one_row_each: bool | None = None
+    _count: int | None = None
     _guard: threading.RLock = field(default_factory=threading.RLock)
 
     def matching(self, reader: Reader, chosen: Filter) -> Int64:
@@ -153,6 +154,12 @@ class Columns:
                 with suppress(_LeftToSqlError):
                     return self._truth(reader, chosen.tree)
         return None
+
+    def count(self, reader: Reader) -> int:
+        """How many pins there are; SQLite would count them one by one, for every query."""
+        if self._count is None:
+            self._count = reader.count()
+        return self._count
 
     def pins(self, reader: Reader) -> Int64:
         """Numbers of all pins, ascending: (pins,) int64."""

@@ -54,7 +54,7 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
         chosen = parse(wanted.where, reader.names())
         allowed, total = snapshot.columns.allowed(reader, chosen, vectors.pins)
     else:
-        total = reader.count()
+        total = snapshot.columns.count(reader)
     if snapshot.live < len(vectors):
         allowed = alive if allowed is None else allowed & alive
     if seeds:
