@@ -74,6 +74,12 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         "how like real embeddings the made-up rows are",
         ("{data}", "--cache", "{cache}", "--check"),
     ),
+    "decode": Benchmark("decode.py", "JPEG to model input, against Pillow, torchvision, OpenCV", ("{data}",)),
+    "search": Benchmark(
+        "search.py", "approximate search, ours and others': recall, speed, memory, build", ("{cache}",)
+    ),
+    "scale": Benchmark("scale.py", "our recipes from ten thousand rows to ten million", ("{cache}",)),
+    "kmeans": Benchmark("kmeans.py", "centroids of inverted lists, against faiss.Clustering", ("{cache}",)),
     "exact": Benchmark(
         "exact.py",
         "exact top 10 of one query and of 64, against IndexFlatIP",

@@ -186,6 +186,24 @@ def recall_and_speed(queries: str) -> Callable[[Result], str | None]:
     return draw
 
 
+def growth(figure: str, label: str) -> Callable[[Result], str | None]:
+    """A figure of our recipes over the number of rows."""
+
+    def draw(result: Result) -> str | None:
+        rows = [row for row in _rows(result, "rows", figure) if row.get("queries", "image") == "image"]
+        series = {n: sorted((r["rows"], r[figure]) for r in rows if r["name"] == n) for n in _names(rows)}
+        return lines(label, series, Axis("rows", log=True), Axis(label, log=True)) if series else None
+
+    return draw
+
+
+def clustering(result: Result) -> str | None:
+    """Seconds of each way to find centroids."""
+    rows = _rows(result, "seconds")
+    ours = [row["name"] for row in rows if row.get("key") != "plain"]
+    return bars("Clustering", [(row["name"], row["seconds"]) for row in rows], "s", ours) if rows else None
+
+
 def latency_and_memory(result: Result) -> str | None:
     """Median latency over memory at the first setting that reaches recall 0.95 on image queries."""
     rows = [
@@ -220,6 +238,10 @@ VIEWS = (
     View("Stages, ViT-B/32", "seconds of each stage; they overlap", "index_end_to_end_vit_b_32", stages),
     View("Recall and speed, image queries", "1M rows, one thread", "search", recall_and_speed("image")),
     View("Recall and speed, text queries", "1M rows, one thread", "search", recall_and_speed("text")),
+    View("Growth: latency", "least effort of recall 0.95, median ms", "scale", growth("p50_ms", "median ms")),
+    View("Growth: memory", "bytes a vector in memory", "scale", growth("bytes_per_vector", "bytes a vector")),
+    View("Growth: build", "seconds", "scale", growth("build_s", "seconds to build")),
+    View("Clustering", "seconds for the same rounds over the same points", "kmeans", clustering),
     View(
         "Latency and memory",
         "each at its fastest setting of recall 0.95, image queries",

@@ -86,6 +86,25 @@ def index_end_to_end(result: Result) -> None:
     assert result["pictures"] == 40
 
 
+def decode(result: Result) -> None:
+    contestants = {row.get("contestant") for row in result["rows"]}
+    assert {"visualsearch, without the extra", "floor"} <= contestants
+    for row in result.get("nearness", []):
+        if row["encoder"].startswith("bundled") and row["set"] != "12 MP":
+            assert row["cosine_mean"] >= 0.99
+
+
+def scale(result: Result) -> None:
+    assert {row["rows"] for row in result["rows"]} == {2000, 4000}
+    assert min(row["recall"] for row in result["rows"]) >= 0.95
+
+
+def kmeans(result: Result) -> None:
+    errors = {row["key"]: row["error"] for row in result["rows"]}
+    assert len(errors) >= 2
+    assert max(errors.values()) <= 1.05 * errors["plain"]
+
+
 def search(result: Result) -> None:
     best: dict[str, float] = {}
     for row in result["rows"]:
@@ -139,7 +158,10 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "exact": exact,
     "embed": embed,
     "index_end_to_end": index_end_to_end,
+    "decode": decode,
     "search": search,
+    "scale": scale,
+    "kmeans": kmeans,
     "filtered": filtered,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
