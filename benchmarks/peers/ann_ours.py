@@ -79,7 +79,7 @@ class _Search:
             self._generation = Generation(
                 0, f"{ann.FOLDER}/{file.name}", preset, self.factory, search, len(vectors), self.bytes
             )
-        ann.one_thread()
+        ann.library().omp_set_num_threads(1)
         self._snapshot = Snapshot(
             state=0,
             vectors=vectors,
