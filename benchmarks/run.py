@@ -75,6 +75,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         ("{data}", "--cache", "{cache}", "--check"),
     ),
     "decode": Benchmark("decode.py", "JPEG to model input, against Pillow, torchvision, OpenCV", ("{data}",)),
+    "pipeline": Benchmark(
+        "pipeline.py",
+        "end to end against its stages alone, processor time, commit share, memory",
+        ("{data}", "--memory", "1000", "10000"),
+    ),
     "search": Benchmark(
         "search.py", "approximate search, ours and others': recall, speed, memory, build", ("{cache}",)
     ),

@@ -80,6 +80,15 @@ def embed(result: Result) -> None:
         assert 0 <= row["overlap_top10"] <= 1
 
 
+def pipeline(result: Result) -> None:
+    whole = [row for row in result["rows"] if row["stage"] == "end to end"]
+    assert whole
+    for row in whole:
+        assert row["failed"] == 0
+        assert row["cpu_ms"] > 0
+        assert 0 < row["efficiency"]
+
+
 def index_end_to_end(result: Result) -> None:
     ours = rows(result)["visualsearch index"]
     assert ours["failed"] == 0
@@ -159,6 +168,7 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "embed": embed,
     "index_end_to_end": index_end_to_end,
     "decode": decode,
+    "pipeline": pipeline,
     "search": search,
     "scale": scale,
     "kmeans": kmeans,
