@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 74, 218, 16, 46
+LEFT, RIGHT, TOP, BOTTOM = 74, 240, 16, 46
 COLOURS = 8
 MARKS = ("circle", "square", "triangle", "diamond")
 Series = Mapping[str, Sequence[tuple[float, float]]]
@@ -117,7 +117,7 @@ def stacks(
     """Horizontal bars made of parts, one row each; the sum is written at the end."""
     kinds = list(dict.fromkeys(kind for _, parts in rows for kind in parts))
     paint = colours or {kind: f"var(--s{order % COLOURS})" for order, kind in enumerate(kinds)}
-    left, right, step = 250, 90, 30
+    left, right, step = 250, 130, 30
     top = 34 if legend else 8
     across = Scale(0, max(sum(parts.values()) for _, parts in rows) or 1, left, WIDTH - right, False)
     out = []
@@ -179,7 +179,7 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _short(name: str, most: int = 27) -> str:
+def _short(name: str, most: int = 30) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 

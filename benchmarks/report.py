@@ -20,6 +20,8 @@ from plots import number
 
 HERE = Path(__file__).resolve().parent
 STYLE = HERE / "report.css"
+FOLDED = 12
+"""A table of more rows is folded away."""
 
 
 def results(folder: Path) -> list[dict[str, Any]]:
@@ -148,6 +150,8 @@ def page(found: Sequence[Mapping[str, Any]]) -> str:
     for result in found:
         head, body = flat_rows(result)
         shown = table(head, body) if head else ""
+        if len(body) > FOLDED:
+            shown = f"<details><summary>{len(body)} rows</summary>{shown}</details>"
         everything = escape(json.dumps(result, indent=1, ensure_ascii=False))
         name = escape(str(result["benchmark"]))
         sections.append(
