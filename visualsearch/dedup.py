@@ -18,7 +18,7 @@ import numpy as np
 
 from . import images
 from .errors import PictureError
-from .exact import scan
+from .exact import scan_many
 from .query import Snapshot, approximate
 from .types import Float32, Int64
 
@@ -107,11 +107,12 @@ def _close_pairs(snapshot: Snapshot, whole: dict[int, int], least: float) -> Ite
     allowed[positions] = True
     for at in range(0, len(positions), 256):
         part = positions[at : at + 256]
-        for position, query in zip(part, vectors.gather(part), strict=True):
-            if snapshot.ann is None:
-                found = scan(vectors, query, NEIGHBOURS + 1, allowed=allowed)[1]
-            else:
-                found = approximate(snapshot, query, NEIGHBOURS + 1, allowed)
+        queries = vectors.gather(part)
+        if snapshot.ann is None:
+            near = [found for _, found in scan_many(vectors, queries, NEIGHBOURS + 1, allowed)]
+        else:
+            near = [approximate(snapshot, query, NEIGHBOURS + 1, allowed) for query in queries]
+        for position, query, found in zip(part, queries, near, strict=True):
             scores: Float32 = vectors.gather(found) @ query
             for other, score in zip(found, scores, strict=True):
                 if other > position and score >= least:
