@@ -86,7 +86,7 @@ def pipeline(result: Result) -> None:
     for row in whole:
         assert row["failed"] == 0
         assert row["cpu_ms"] > 0
-        assert 0 < row["efficiency"]
+        assert row["efficiency"] > 0
 
 
 def index_end_to_end(result: Result) -> None:
