@@ -186,6 +186,17 @@ def recall_and_speed(queries: str) -> Callable[[Result], str | None]:
     return draw
 
 
+def overlap(result: Result) -> str | None:
+    """Pictures a second of the stages alone and of all together."""
+    rows = _rows(result, "per_second")
+    ours = [row["name"] for row in rows if row.get("stage") == "end to end"]
+    return (
+        bars("Pipeline", [(row["name"], row["per_second"]) for row in rows], "pictures/s", ours)
+        if rows
+        else None
+    )
+
+
 def growth(figure: str, label: str) -> Callable[[Result], str | None]:
     """A figure of our recipes over the number of rows."""
 
@@ -236,6 +247,7 @@ VIEWS = (
     View("JPEG folder to index, ViT-B/32", "pictures a second", "index_end_to_end_vit_b_32", speeds),
     View("Stages, bundled model", "seconds of each stage; they overlap", "index_end_to_end", stages),
     View("Stages, ViT-B/32", "seconds of each stage; they overlap", "index_end_to_end_vit_b_32", stages),
+    View("Stages alone, and end to end", "bundled model, pictures a second", "pipeline", overlap),
     View("Recall and speed, image queries", "1M rows, one thread", "search", recall_and_speed("image")),
     View("Recall and speed, text queries", "1M rows, one thread", "search", recall_and_speed("text")),
     View("Growth: latency", "least effort of recall 0.95, median ms", "scale", growth("p50_ms", "median ms")),
