@@ -168,7 +168,7 @@ def principal_axes(rows: Float32, share: float) -> Float32 | None:
     kept = np.cumsum(values[::-1])
     wanted = int(np.searchsorted(kept, share * kept[-1])) + 1
     wanted = -(-wanted // 32) * 32
-    if wanted > 0.8 * dim:
+    if wanted > 0.6 * dim:
         return None
     return np.ascontiguousarray(axes[:, ::-1][:, :wanted].T, dtype=np.float32)
 

@@ -675,26 +675,85 @@ class Index:
             return reader.failures()
 
     def tune(
-        self, recall: float = 0.95, *, k: int = 10, samples: int = 200
-    ) -> tuple[Trial | None, list[Trial]]:
-        """Choose the fastest search parameters that reach `recall`@k on stored vectors, and keep them.
+        self,
+        recall: float = 0.95,
+        *,
+        latency_ms: float | None = None,
+        memory: int | None = None,
+        preset: str | None = None,
+        k: int = 10,
+        samples: int = 200,
+        seconds: float = 600.0,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> tuple[Trial, list[Trial]]:
+        """Choose the recipe and the search parameters that reach `recall`@k fastest on stored vectors, and keep them.
 
-        Returns the chosen trial (the one of the highest recall where none reaches it; None when the search is exact) and all
-        trials, fastest first. Raises LockedError.
+        `latency_ms` bounds the median of a query, `memory` the bytes of the index. `preset` allows that recipe alone. Recipes
+        are compared on a sample of a large collection; no new one is begun after `seconds`. Where another recipe than the
+        present one wins, it is built over all rows, which may take longer, and takes the other's place in one commit. `say`
+        hears what is being done. Returns the chosen trial, measured over all rows, and all trials that led to it, fastest
+        first. Where nothing fulfils the wish, the highest recall is kept: see `tuning.fulfils`. Raises LockedError,
+        UnknownNameError, UsageError for an empty index.
         """
-        from .tuning import pick, tune
+        from .tuning import Wish, front, pick, survey, trials_of
 
+        wish = Wish(recall, latency_ms, memory)
+        recipes = [ann.preset(preset)] if preset else list(ann.presets().values())
         with self._writing() as writer:
             with self._open() as (_, snapshot):
-                trials = tune(snapshot, k, samples)
-            if not trials or snapshot.generation is None:
-                return None, []
-            chosen = pick(trials, recall)
-            with writer.commit():
-                kept = replace(snapshot.generation, search=dict(chosen.search), recall=chosen.recall)
-                writer.add_generation(kept)
-                writer.set_meta("tuned", json.dumps({"search": dict(chosen.search), "preset": kept.preset}))
-        return chosen, trials
+                if not snapshot.live:
+                    raise UsageError("there is nothing to tune", "the index is empty", "Index some pictures first")
+                compared = survey(snapshot, recipes, k, samples, seconds=seconds, say=say)
+                first = pick(compared, wish, snapshot.live)
+                recipe = ann.preset(first.preset)
+                if recipe.exact:
+                    self._adopt(writer, recipe, None, {})
+                    return first, compared
+                now = self._for(snapshot, recipe, writer, say)
+                final = trials_of(now, k, samples)
+            chosen = pick(final, wish, snapshot.live)
+            kept = replace(_made(now), search=dict(chosen.search), recall=chosen.recall)
+            self._adopt(writer, recipe, kept, dict(chosen.search))
+        # What was measured over all rows replaces what the sample said of the same recipe.
+        return chosen, front([*(t for t in compared if t.preset != recipe.name), *final])
+
+    def _for(
+        self, snapshot: Snapshot, recipe: ann.Preset, writer: Writer, say: Callable[[str], None]
+    ) -> Snapshot:
+        """The snapshot with an approximate index of that recipe: its own where it is one, else a new one, not yet named."""
+        generation, vectors = snapshot.generation, snapshot.vectors
+        if generation is not None and generation.preset == recipe.name:
+            return snapshot
+        say(f"{recipe.name}: building on all {len(vectors):,} rows")
+        number = int(writer.meta("next_file"))
+        made = self._built(vectors, number, recipe, {})
+        if made is None:
+            raise UsageError(f"cannot build {recipe.name!r}", "the index is empty", "Index some pictures first")
+        return replace(
+            snapshot,
+            generation=made,
+            ann=ann.load(self.folder / made.file),
+            candidates=int(made.search["candidates"]),
+        )
+
+    def _adopt(
+        self, writer: Writer, recipe: ann.Preset, generation: Generation | None, search: Mapping[str, Any]
+    ) -> None:
+        """Make a recipe, its generation and its search parameters those of the index, in one commit.
+
+        A recipe that the size alone would not choose is remembered, or the next run would undo the choice.
+        """
+        rows = sum(s.count for s in writer.segments())
+        with writer.commit():
+            if self._recipe(writer, rows).name != recipe.name:
+                writer.set_meta("preset", recipe.name)
+            writer.set_meta("tuned", json.dumps({"search": dict(search), "preset": recipe.name}))
+            if generation is None:
+                writer.db.execute("DELETE FROM generations")
+            else:
+                writer.set_meta("next_file", max(int(writer.meta("next_file")), generation.number + 1))
+                writer.add_generation(generation)
+        self._sweep(writer)
 
     def recall(self, k: int = 10, samples: int = 64) -> float:
         """recall@k of the index as it is searched now, against exact search, on stored vectors as queries."""
@@ -735,6 +794,11 @@ class Index:
         """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
         with self.catalog.read() as reader:
             return check(reader, self.folder, self.spec.dim)
+
+
+def _made(snapshot: Snapshot) -> Generation:
+    assert snapshot.generation is not None  # `_for` gives it one
+    return snapshot.generation
 
 
 def _tuned(reader: Reader) -> dict[str, Any]:

@@ -1,71 +1,191 @@
-"""Search parameters chosen on the user's own vectors: the fastest setting that reaches a recall.
+"""Index and search parameters chosen on the user's own vectors: the fastest that reach a recall within a memory.
 
-Queries are stored vectors, each left out of its own answer; the truth is the exact scan. Every setting of a small grid is
-timed and compared, and the ones that no other beats in both recall and time are the Pareto front.
+Queries are stored vectors, each left out of its own answer; the truth is the exact scan. Every recipe is built, on all rows or
+on a sample of a large collection, every setting of a small grid is timed and compared, and the settings that no other
+beats in recall, time and memory together are the Pareto front.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from .query import Snapshot, held_out
+from . import ann
+from .catalog import Generation
+from .exact import scan
+from .query import HeldOut, Snapshot, held_out
+from .vectors import Segment, Vectors, write_segment
 
 KNOBS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
-    "HNSW": {"efSearch": (16, 32, 64, 128, 256, 512), "candidates": (2, 4, 8)},
     "IVF": {"nprobe": (1, 2, 4, 8, 16, 32, 64, 128, 256), "candidates": (4, 8, 16, 32)},
+    "HNSW": {"efSearch": (16, 32, 64, 128, 256, 512), "candidates": (2, 4, 8, 16)},
 }
-"""For each kind of index, by the mark in its factory string, the values that are tried."""
+"""For each kind of index, by the mark in its factory string, first match first, the values that are tried."""
+
+SAMPLE_ROWS = 100_000
+"""Recipes are compared on at most so many rows; the one chosen is built and measured again on all."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a search shall reach: recall@k (0..1), median milliseconds of a query, bytes of the index in memory."""
+
+    recall: float = 0.95
+    milliseconds: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A setting and what it gave: recall@k (0..1) and the median milliseconds of a query, rescoring included."""
+    """A setting of a recipe and what it gave.
 
-    search: Mapping[str, int]
+    recall@k (0..1), median and 99th percentile of a query's milliseconds with rescoring, bytes of the index a row, measured
+    over `rows` rows: fewer than the index has are a sample. `best` marks the Pareto front.
+    """
+
+    preset: str
+    search: Mapping[str, float]
     recall: float
     milliseconds: float
+    p99: float = 0.0
+    bytes_per_row: float = 0.0
+    rows: int = 0
     best: bool = False
 
 
-def tune(snapshot: Snapshot, k: int, samples: int, seed: int = 1) -> list[Trial]:
-    """Every setting's trial, fastest first; `best` marks the Pareto front. [] when the search is exact."""
-    generation = snapshot.generation
-    if generation is None:
+def survey(
+    snapshot: Snapshot,
+    recipes: Sequence[ann.Preset],
+    k: int,
+    samples: int,
+    *,
+    seconds: float = float("inf"),
+    say: Callable[[str], None] = lambda _: None,
+    seed: int = 1,
+) -> list[Trial]:
+    """Trials of every recipe, fastest first, the Pareto front marked.
+
+    Exact search is timed on all rows. The others are built on at most SAMPLE_ROWS live rows. Once `seconds` have passed no
+    further recipe is begun; `say` is told what is done and what was left out.
+    """
+    start = time.monotonic()
+    trials: list[Trial] = []
+    with TemporaryDirectory(prefix="visualsearch-tune-") as scratch:
+        part = _part(snapshot, Path(scratch), seed)
+        few = held_out(part, k, samples, seed)
+        for number, recipe in enumerate(sorted(recipes, key=lambda r: not r.exact)):
+            if recipe.exact:
+                trials.append(_exact_trial(snapshot, recipe, k, few))
+                continue
+            if time.monotonic() - start > seconds:
+                say(f"{recipe.name}: left out, the time is over")
+                continue
+            of = "all" if len(part.vectors) == snapshot.live else f"a sample of {len(part.vectors):,}"
+            say(f"{recipe.name}: building on {of} rows")
+            trials += _tried(_built(part, recipe, Path(scratch), number), few)
+    return front(trials)
+
+
+def trials_of(snapshot: Snapshot, k: int, samples: int, seed: int = 1) -> list[Trial]:
+    """Trials of the approximate index that a snapshot has, over all its rows; [] when it has none."""
+    if snapshot.generation is None:
         return []
-    family = "IVF" if "IVF" in generation.factory else "HNSW"
-    knobs = KNOBS[family]
-    sample = held_out(snapshot, k, samples, seed)
-    trials = []
-    for values in product(*knobs.values()):
-        search = {**generation.search, **dict(zip(knobs, values, strict=True))}
-        made = replace(generation, search=search)
-        at = replace(snapshot, generation=made, candidates=search["candidates"])
-        found, spent = 0, []
-        for number in range(len(sample.own)):
-            start = time.perf_counter()
-            found += sample.found(at, number)
-            spent.append(time.perf_counter() - start)
-        trials.append(Trial(search, sample.share(found), 1000 * float(np.median(spent))))
-    return _front(trials)
+    return front(_tried(snapshot, held_out(snapshot, k, samples, seed)))
 
 
-def pick(trials: list[Trial], recall: float) -> Trial:
-    """The fastest trial that reaches the recall; where none does, the one of the highest recall."""
-    reaching = [t for t in trials if t.recall >= recall]
+def pick(trials: Sequence[Trial], wish: Wish, rows: int) -> Trial:
+    """The fastest trial that fulfils the wish for an index of that many rows.
+
+    Where none does: the one of the highest recall among those that fit into the memory, or among all when none fits.
+    """
+    fitting = [t for t in trials if wish.memory is None or t.bytes_per_row * rows <= wish.memory]
+    reaching = [t for t in fitting if fulfils(t, wish, rows)]
     if reaching:
         return min(reaching, key=lambda t: t.milliseconds)
-    return max(trials, key=lambda t: (t.recall, -t.milliseconds))
+    return max(fitting or trials, key=lambda t: (t.recall, -t.milliseconds))
 
 
-def _front(trials: list[Trial]) -> list[Trial]:
-    """Fastest first, with the trials marked that reach more than every faster one."""
-    marked, highest = [], -1.0
-    for trial in sorted(trials, key=lambda t: (t.milliseconds, -t.recall)):
-        marked.append(replace(trial, best=trial.recall > highest))
-        highest = max(highest, trial.recall)
+def fulfils(trial: Trial, wish: Wish, rows: int) -> bool:
+    """Whether a trial reaches all that is wished for in an index of that many rows."""
+    return (
+        trial.recall >= wish.recall
+        and (wish.milliseconds is None or trial.milliseconds <= wish.milliseconds)
+        and (wish.memory is None or trial.bytes_per_row * rows <= wish.memory)
+    )
+
+
+def front(trials: Iterable[Trial]) -> list[Trial]:
+    """Fastest first, with the trials marked that no other beats in recall, time and memory together."""
+    ordered = sorted(trials, key=lambda t: (t.milliseconds, -t.recall, t.bytes_per_row))
+    marked: list[Trial] = []
+    for trial in ordered:
+        beaten = any(
+            o.best and o.recall >= trial.recall and o.bytes_per_row <= trial.bytes_per_row for o in marked
+        )
+        marked.append(replace(trial, best=not beaten))
     return marked
+
+
+# -- parts --------------------------------------------------------------------------------------------------------
+def _part(snapshot: Snapshot, scratch: Path, seed: int) -> Snapshot:
+    """A snapshot over the live rows, or over a sample of them, in a folder of its own."""
+    live = np.flatnonzero(snapshot.alive)
+    if len(live) > SAMPLE_ROWS:
+        live = np.sort(np.random.default_rng(seed).choice(live, SAMPLE_ROWS, replace=False))
+    elif len(live) == len(snapshot.vectors):
+        return replace(snapshot, generation=None, ann=None)
+    file = write_segment(scratch, 0, snapshot.vectors.gather(live))
+    segment = Segment(0, file, 0, len(live), np.arange(len(live), dtype=np.int64))
+    vectors = Vectors(scratch, [segment], snapshot.vectors.dim)
+    everyone = np.ones(len(live), dtype=bool)
+    return replace(
+        snapshot, vectors=vectors, alive=everyone, generation=None, ann=None, candidates=1, live=len(live)
+    )
+
+
+def _built(part: Snapshot, recipe: ann.Preset, scratch: Path, number: int) -> Snapshot:
+    index, factory = ann.build(recipe, part.vectors)
+    file, size = ann.save(index, scratch, number)
+    search = {"candidates": recipe.candidates, **recipe.search}
+    made = Generation(number, file, recipe.name, factory, search, len(part.vectors), size)
+    return replace(part, generation=made, ann=index, candidates=recipe.candidates)
+
+
+def _exact_trial(snapshot: Snapshot, recipe: ann.Preset, k: int, few: HeldOut) -> Trial:
+    """Exact search over all rows needs nothing built, so it is not estimated from a sample."""
+    allowed = None if snapshot.live == len(snapshot.vectors) else snapshot.alive
+    spent = []
+    for query in few.queries[:50]:
+        start = time.perf_counter()
+        scan(snapshot.vectors, query, k + 1, allowed=allowed)
+        spent.append(time.perf_counter() - start)
+    return Trial(recipe.name, {}, 1.0, *_times(spent), 0.0, snapshot.live)
+
+
+def _tried(snapshot: Snapshot, few: HeldOut) -> Iterator[Trial]:
+    """A trial for each setting of the grid of the snapshot's kind of index."""
+    generation = snapshot.generation
+    if generation is None:
+        return
+    knobs = KNOBS[next(mark for mark in KNOBS if mark in generation.factory)]
+    for values in product(*knobs.values()):
+        search = {**generation.search, **dict(zip(knobs, values, strict=True))}
+        at = replace(snapshot, generation=replace(generation, search=search), candidates=search["candidates"])
+        found, spent = 0, []
+        for number in range(len(few.own)):
+            start = time.perf_counter()
+            found += few.found(at, number)
+            spent.append(time.perf_counter() - start)
+        size = generation.bytes / max(1, generation.covers)
+        yield Trial(generation.preset, search, few.share(found), *_times(spent), size, snapshot.live)
+
+
+def _times(seconds: Sequence[float]) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds."""
+    return 1000 * float(np.median(seconds)), 1000 * float(np.percentile(seconds, 99))

@@ -1,12 +1,17 @@
-"""`visualsearch tune`: search parameters for a recall."""
+"""`visualsearch tune`: the index recipe and the search parameters for a recall."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 import typer
 
+from ..errors import UsageError
+from ..tuning import Trial, Wish, fulfils
 from .common import AsJson, Folder, emit, note, open_index
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 
 def tune(
@@ -14,46 +19,89 @@ def tune(
     recall: Annotated[
         float, typer.Option(help="The recall@k wanted, against exact search.", min=0.0, max=1.0)
     ] = 0.95,
+    latency_ms: Annotated[
+        float | None, typer.Option(help="Most milliseconds that half of the queries may take.", min=0.0)
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Most memory that the index may take: 500MB, 1GB, 2GiB.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Tune this recipe only; see indexes/README.md.")] = None,
     k: Annotated[int, typer.Option("-k", "--k", help="Results a query.", min=1)] = 10,
     samples: Annotated[int, typer.Option(help="Stored vectors used as queries.", min=10)] = 200,
+    seconds: Annotated[
+        float, typer.Option(help="Begin no further recipe after so many seconds.", min=0.0)
+    ] = 600.0,
     as_json: AsJson = False,
 ) -> None:
-    """Choose the fastest search parameters that reach a recall on this index's own vectors, and keep them.
+    """Choose the index recipe and the search parameters that reach a recall fastest on this index's own vectors.
 
-    Every setting is measured against exact search; the ones worth having (the Pareto front) are shown. Exit code 1 when none
-    reaches the recall: then the best one is kept.
+    Every recipe is built (on a sample of a large collection) and measured against exact search; the settings worth having (the
+    Pareto front of recall, time and memory) are shown. Where another recipe than the present one wins, it is built over all
+    rows and takes the other's place. Exit code 1 when nothing fulfils the wish: then the highest recall is kept.
 
-    Example: `visualsearch tune pins.index --recall 0.98`
+    Example: `visualsearch tune pins.index --recall 0.98 --memory 1GB`
     """
+    room = None if memory is None else _bytes(memory)
     with open_index(folder) as opened:
-        chosen, trials = opened.tune(recall, k=k, samples=samples)
-    if chosen is None:
-        note(f"{folder}: every row is compared (preset exact), so recall is 1 and there is nothing to tune")
-        if as_json:
-            emit({"chosen": None, "front": []})
-        return
-    front = [t for t in trials if t.best]
-    shown = [
-        {"search": dict(t.search), "recall": round(t.recall, 4), "milliseconds": round(t.milliseconds, 3)}
-        for t in front
-    ]
-    kept = {
-        "search": dict(chosen.search),
-        "recall": chosen.recall,
-        "milliseconds": round(chosen.milliseconds, 3),
-    }
+        chosen, trials = opened.tune(
+            recall,
+            latency_ms=latency_ms,
+            memory=room,
+            preset=preset,
+            k=k,
+            samples=samples,
+            seconds=seconds,
+            say=note,
+        )
+        rows = int(opened.info()["rows"])
+    shown = [t for t in trials if t.best or t == chosen]
+    reached = fulfils(chosen, Wish(recall, latency_ms, room), rows)
     if as_json:
-        emit({"chosen": kept, "reached": chosen.recall >= recall, "front": shown})
+        emit({"chosen": _values(chosen), "reached": reached, "front": [_values(t) for t in shown]})
     else:
-        for t in front:
-            mark = "*" if t.search == chosen.search else " "
-            words = ", ".join(f"{name} {value}" for name, value in t.search.items())
-            print(f"{mark} recall@{k} {t.recall:.3f}  {t.milliseconds:7.2f} ms  {words}")
-    if chosen.recall < recall:
+        print(f"  {'recall@' + str(k):>9} {'p50 ms':>8} {'p99 ms':>8} {'bytes/row':>9}  settings")
+        for t in shown:
+            mark = "*" if _same(t, chosen) else " "
+            of = "" if t.rows == rows else f" (of a sample of {t.rows:,} rows)"
+            words = ", ".join(
+                f"{name} {value}" for name, value in t.search.items() if name != "foreign_below"
+            )
+            print(
+                f"{mark} {t.recall:9.3f} {t.milliseconds:8.2f} {t.p99:8.2f} {t.bytes_per_row:9.0f}"
+                f"  {t.preset}{': ' if words else ''}{words}{of}"
+            )
+    if not reached:
         note(
-            f"no setting reaches {recall}: kept the best, {chosen.recall:.3f}. A larger preset may: see indexes/README.md"
+            f"nothing fulfils all of that: kept {chosen.preset}, recall {chosen.recall:.3f},"
+            f" {chosen.milliseconds:.2f} ms. Allow more memory or time, or ask for less recall"
         )
         raise typer.Exit(1)
+
+
+def _same(one: Trial, other: Trial) -> bool:
+    return (one.preset, one.search, one.rows) == (other.preset, other.search, other.rows)
+
+
+def _values(trial: Trial) -> dict[str, Any]:
+    return {
+        "preset": trial.preset,
+        "search": dict(trial.search),
+        "recall": round(trial.recall, 4),
+        "milliseconds": round(trial.milliseconds, 3),
+        "p99_milliseconds": round(trial.p99, 3),
+        "bytes_per_row": round(trial.bytes_per_row, 1),
+        "rows": trial.rows,
+    }
+
+
+def _bytes(text: str) -> int:
+    """A size such as 500MB, 1.5G or 2GiB in bytes."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMG]?I?)B?", text.strip().upper())
+    if found is None or found[2] not in UNITS:
+        raise UsageError(
+            f"{text!r} is not a size", "a number and a unit are expected", "Write it as 500MB, 1GB or 2GiB"
+        )
+    return int(float(found[1]) * UNITS[found[2]])
 
 
 def register(app: typer.Typer) -> None:
