@@ -25,6 +25,12 @@ DRAFT_MARGIN = 1.6
 the embedding then is to that of the whole picture. At 1.6 a photograph of 12 megapixels is read at 1/8 for 224 pixels.
 """
 
+MEANS_MARGIN = 1.9
+"""The same where only the means of a JPEG's blocks are read: its colours, which most files hold at half the size, then still
+have about as many pixels as the target. At 1.67 one photograph in twelve fell to a cosine of 0.989 (EfficientNet-Lite0,
+float32), at 1.93 none below 0.9955, at 2.23 none below 0.997.
+"""
+
 _EXPANDS = ("Decompressed data too large", "Too much memory used in text chunks")
 
 
@@ -47,7 +53,7 @@ def decode(
         with form.open(BytesIO(data)) as image:
             check_pixels(image.size, max_pixels, name)
             if target and form.name == "JPEG":
-                return _shrunk(image, data, form, round(target * DRAFT_MARGIN))
+                return _shrunk(image, data, form, target)
             image.load()
             return to_rgb(image, own=True)
     except PictureError:
@@ -56,9 +62,12 @@ def decode(
         raise PictureError(name, *_explain(form, data, error)) from error
 
 
-def _shrunk(image: JpegImageFile, data: bytes, form: Format, least: int) -> Image:
-    """A JPEG at the smallest scale that leaves its shorter side `least` pixels."""
-    if min(image.size) >= 8 * least and (not image.info.get("progressive") or form.whole(data)):
+def _shrunk(image: JpegImageFile, data: bytes, form: Format, target: int) -> Image:
+    """A JPEG at the smallest scale that leaves its shorter side DRAFT_MARGIN times `target` pixels."""
+    least = round(target * DRAFT_MARGIN)
+    if min(image.size) >= 8 * MEANS_MARGIN * target and (
+        not image.info.get("progressive") or form.whole(data)
+    ):
         pixels = eighth(data, image.size)
         if pixels is not None:
             return to_rgb(image, colours=Pillow.fromarray(pixels))
