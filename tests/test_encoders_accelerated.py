@@ -102,6 +102,8 @@ def test_overlap_of_a_known_change_is_what_it_must_be():
         (INT8, {"least_cosine": 0.99}, ""),
         (INT8, {"overlap": 0.979}, "overlap"),
         (INT8, {"pictures": 99}, "too few"),
+        (INT8, {"mean_cosine": 0.97}, "mean cosine"),
+        (EXACT, {"least_cosine": 0.5}, ""),
     ],
 )
 def test_the_guards(way, change, reason):
@@ -181,6 +183,12 @@ def test_a_failed_making_leaves_nothing(cache):
     with pytest.raises(EncoderError):
         kept.keep("a", fail)
     assert [p.name for p in cache.iterdir() if not p.name.endswith(".lock")] == []
+
+
+def test_what_a_killed_process_left_is_cleared_away(cache):
+    (cache / ".a-1234" / "x").mkdir(parents=True)
+    kept.keep("a", writer(b"one"))
+    assert not (cache / ".a-1234").exists()
 
 
 def test_two_at_once_make_one_thing():

@@ -58,6 +58,8 @@ def keep(name: str, make: Callable[[Path], None]) -> Path:
         with FileLock(place / f"{name}.lock"):
             if (found := find(name)) is not None:  # made by the process that held the lock
                 return found
+            for stale in place.glob(f".{name}-*"):  # of a process that was killed: nobody else holds the lock
+                shutil.rmtree(stale, ignore_errors=True)
             aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=place))
             try:
                 make(aside)

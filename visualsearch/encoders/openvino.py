@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -93,8 +94,8 @@ def convert(encode: Any, how: Preprocessing, to: Path) -> None:
 def quantise(graph: Path, pixels: UInt8, to: Path) -> None:
     """Write the int8 form of a float graph, calibrated on (n, 3, s, s) uint8 pictures.
 
-    Post-training quantisation of nncf for transformers: SmoothQuant (Xiao et al. 2022, arXiv 2211.10438) moves the
-    activations' outliers into the weights, then weights per channel, activations per tensor, biases corrected.
+    Post-training quantisation of nncf: weights per channel, activations per tensor, biases corrected. In transformers
+    SmoothQuant (Xiao et al. 2022, arXiv 2211.10438) first moves the activations' outliers into the weights.
     Raises EncoderError when that fails.
     """
     pictures = to.with_name("pictures.npy")
@@ -130,11 +131,14 @@ def _quantise(graph: str, pictures: str, to: str) -> None:
         import nncf
 
     pixels = np.load(pictures)
+    network = ov.Core().read_model(graph)
+    kinds = Counter(operation.get_type_name() for operation in network.get_ops())
+    attentive = kinds["MatMul"] > kinds["Convolution"]
     quantised = nncf.quantize(
-        ov.Core().read_model(graph),
+        network,
         nncf.Dataset([pixels[n : n + 1] for n in range(len(pixels))]),
         subset_size=len(pixels),
-        model_type=nncf.ModelType.TRANSFORMER,
+        model_type=nncf.ModelType.TRANSFORMER if attentive else None,
     )
     ov.save_model(quantised, to, compress_to_fp16=False)
 

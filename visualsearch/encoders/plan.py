@@ -37,9 +37,7 @@ FEWEST = 64
 """With fewer pictures of the user's own, the sample pins calibrate too."""
 WORTH_MEASURING = 1000
 """A smaller source is embedded before the measurement would be over."""
-_GAIN = (
-    1.5  # int8 against the fastest float way, where a guess is needed: measured 1.5 (Zen 5) and 1.8 (Zen 4)
-)
+_GAIN = 1.5  # int8 against the fastest float way, where a guess is needed: measured 1.5 (ViT-B/32, Zen 5) and 1.9 (Zen 4)
 _RECIPE = 1  # changes when conversion or guards change, so that what was kept is made again
 
 
@@ -124,7 +122,11 @@ class Plan:
         towers = {EXACT: self._torch(network, Precision.FP32), INT8: self._quantised(network, pixels)}
         found = self._measured(towers, judged, pixels)
         int8 = next(t for t in found if t.way == INT8)
-        trials.check_usable(self.model.spec.name, int8.agreement)
+        try:
+            trials.check_usable(self.model.spec.name, int8.agreement)
+        except EncoderError:
+            kept.drop(self._model_key("int8"))
+            raise
         if int8.refused:
             a = int8.agreement
             log.warning(
@@ -190,7 +192,7 @@ class Plan:
     def _pays(self, found: tuple[Trial, ...], count: int | None) -> bool:
         """Whether int8 would win back the time of its conversion on `count` pictures; yes where that is unknown.
 
-        Conversion and judging run the float model over the sample about four times (measured).
+        An estimate: conversion and judging take as long as running the float model over the sample four times.
         """
         if count is None:
             return True
@@ -230,7 +232,7 @@ class Plan:
     def _quantised(self, network: Any, pixels: UInt8) -> ImageTower:
         def make(folder: Path) -> None:
             log.info("%s: converting to int8, which takes a minute or more", self.model.spec.name)
-            with TemporaryDirectory(dir=folder.parent, prefix=".float-") as scratch:
+            with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-float-") as scratch:
                 known = kept.find(self._model_key("float"))
                 if known is None:
                     self._convert(network, Path(scratch))

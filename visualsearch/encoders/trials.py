@@ -157,6 +157,8 @@ def refusal(way: Way, found: Agreement) -> str:
     if way.precision is not Precision.INT8:
         if found.least_cosine < LEAST_COSINE:
             return f"its least cosine is below {LEAST_COSINE}"
+    elif not found.mean_cosine >= LEAST_MEAN:
+        return f"its mean cosine is below {LEAST_MEAN}"
     elif found.pictures < TELLING:
         return f"{found.pictures} pictures are too few to judge it"
     elif found.overlap < LEAST_OVERLAP:
