@@ -173,8 +173,8 @@ def summary(found: Sequence[Mapping[str, Any]], rows: Sequence[Sequence[str]]) -
     """How many goals are reached, and of what the figures are."""
     states = [row[7] for row in rows]
     counts = ", ".join(f"{states.count(name)} {name.lstrip('✓✗ ')}" for name in dict.fromkeys(states))
-    commits = sorted({str(result.get("commit")) for result in found})
-    machines = sorted({str(r.get("hardware", {}).get("processor")) for r in found})
+    commits = sorted({str(result["commit"]) for result in found if result.get("commit")})
+    machines = sorted({str(r["hardware"]["processor"]) for r in found if "hardware" in r})
     return (
         f"{counts}. Contestants of a benchmark ran in the same call, in turn; medians. {len(found)} results,"
         f" {'commit' if len(commits) == 1 else 'commits'} {', '.join(commits)}, on {', '.join(machines)}."
