@@ -53,7 +53,7 @@ def _warm(loops: Any) -> None:
     loops.resample(_frozen(np.zeros((4, 12), np.uint8)), 2, 2, 0, 0, out, True)
     table = (bytes((0, 1)) + bytes(14), bytes(1))
     stream, starts = np.zeros(1 + loops.SPARE, np.uint8), np.zeros(1, np.int64)
-    loops.entropy_bytes(_frozen(np.zeros(1, np.uint8)), 0, stream, starts)
+    loops.entropy_bytes(_frozen(np.zeros(1, np.uint8)), 0, np.zeros(0, np.int64), stream, starts)
     layout, means = np.array([[1, 1, 0]], np.int64), np.empty(1, np.int16)
     codes, skips = _tables((table,), (table,), loops)
     loops.block_means(stream, 1, starts, 0, (1, 1), layout, codes, skips, 0, means)
@@ -81,12 +81,14 @@ def eighth(data: bytes, size: tuple[int, int]) -> UInt8 | None:
     for i, part in enumerate(scan.components):
         layout[i] = part.across, part.down, begin
         begin += across * down * part.across * part.down
-    stream = np.empty(len(data) - scan.start + loops.SPARE, np.uint8)
+    stream = _scratch(len(data) - scan.start + loops.SPARE)
     starts = np.zeros(-(-across * down // scan.restart) if scan.restart else 1, np.int64)
-    size, intervals, _ = loops.entropy_bytes(np.frombuffer(data, np.uint8), scan.start, stream, starts)
+    whole = np.frombuffer(data, np.uint8)
+    marks = np.flatnonzero(whole[scan.start :] == 255) + scan.start
+    written, intervals = loops.entropy_bytes(whole, scan.start, marks, stream, starts)
     if intervals < 0:
         return None
-    stream[size : size + loops.SPARE] = 0
+    stream[written : written + loops.SPARE] = 0
     means = np.empty(begin, np.int16)
     codes, skips = _tables(
         tuple(part.dc for part in scan.components),
@@ -94,11 +96,25 @@ def eighth(data: bytes, size: tuple[int, int]) -> UInt8 | None:
         loops,
     )
     restarts = (starts[:intervals], scan.restart)
-    if not loops.block_means(stream, size, *restarts, scan.grid, layout, codes, skips, scan.shift, means):
+    if not loops.block_means(stream, written, *restarts, scan.grid, layout, codes, skips, scan.shift, means):
         return None
     if scan.shift:
         means += np.int16(1 << (scan.shift - 1))  # the bits still missing, at their mean
     return _painted(scan, means, layout, loops)
+
+
+_MOST_KEPT = 32 << 20
+_own = threading.local()
+
+
+def _scratch(size: int) -> UInt8:
+    """(size or more,) uint8 of this thread, for one call: fresh pages for each file would cost more than filling them."""
+    kept: UInt8 | None = getattr(_own, "scratch", None)
+    if kept is None or len(kept) < size:
+        kept = np.empty(size, np.uint8)
+        if size <= _MOST_KEPT:
+            _own.scratch = kept
+    return kept
 
 
 def _painted(scan: FirstScan, means: NDArray[Any], layout: NDArray[Any], loops: Any) -> UInt8:

@@ -158,52 +158,43 @@ def skip_table(codes):
 
 
 @_compiled
-def entropy_bytes(data, start, out, starts):
-    """Copy a scan's bytes from `data` to `out` without stuffing; (bytes written, restart intervals, place of the next
-    marker), -1 intervals when there are more than `starts` holds.
+def entropy_bytes(data, start, marks, out, starts):
+    """Copy a scan's bytes from `data` to `out` without stuffing; (bytes written, restart intervals), -1 intervals when
+    there are more than `starts` holds.
 
-    `starts` receives where in `out` each restart interval begins.
+    `marks` are the places of all bytes 255 from `start` on; `starts` receives where in `out` each restart interval begins.
     """
     at, put, intervals = start, 0, 1
     starts[0] = 0
     size = len(data)
-    while at < size:
-        if at + 32 <= size:
-            marked = 0
-            for i in range(32):
-                marked |= data[at + i] == 255
-            if not marked:
-                for i in range(32):
-                    out[put + i] = data[at + i]
-                at += 32
-                put += 32
-                continue
-        stop = min(at + 32, size)
-        while at < stop:
-            byte = data[at]
-            if byte != 255:
-                out[put] = byte
-                put += 1
-                at += 1
-                continue
-            after = at + 1
-            while after < size and data[after] == 255:
-                after += 1
-            if after >= size:
-                return put, intervals, size
-            code = data[after]
-            if code == 0:
-                out[put] = 255
-                put += 1
-            elif 0xD0 <= code <= 0xD7:
-                if intervals == len(starts):
-                    return put, -1, after
-                starts[intervals] = put
-                intervals += 1
-            else:
-                return put, intervals, at
-            at = after + 1
-    return put, intervals, size
+    for mark in marks:
+        if mark < at:  # one of several before a marker
+            continue
+        source, target = data[at:mark], out[put : put + mark - at]
+        for i in range(len(source)):  # counted from 0, or the compiler sees indices that may be negative
+            target[i] = source[i]
+        put += mark - at
+        after = mark + 1
+        while after < size and data[after] == 255:
+            after += 1
+        if after >= size:
+            return put, intervals
+        code = data[after]
+        if code == 0:
+            out[put] = 255
+            put += 1
+        elif 0xD0 <= code <= 0xD7:
+            if intervals == len(starts):
+                return put, -1
+            starts[intervals] = put
+            intervals += 1
+        else:
+            return put, intervals
+        at = after + 1
+    source, target = data[at:], out[put : put + size - at]
+    for i in range(len(source)):
+        target[i] = source[i]
+    return put + size - at, intervals
 
 
 @_compiled
@@ -326,6 +317,12 @@ def paint(means, layout, quants, grid, out):
     for c in range(len(layout)):
         most_h, most_v = max(most_h, layout[c, 0]), max(most_v, layout[c, 1])
     line = np.zeros((3, wide), np.int32)
+    beside = np.empty((len(layout), 3, wide), np.int32)
+    for c in range(len(layout)):
+        for x in range(wide):
+            left, right, along = _between(x, layout[c, 0], most_h, grid[0] * layout[c, 0])
+            beside[c, 0, x], beside[c, 1, x], beside[c, 2, x] = left, right, along
+    mixed = np.empty(grid[0] * most_h, np.int32)
     for y in range(high):
         for c in range(len(layout)):
             h, v = layout[c, 0], layout[c, 1]
@@ -338,11 +335,12 @@ def paint(means, layout, quants, grid, out):
                 for x in range(wide):
                     line[c, x] = min(max(((first[x] * quant + 4) >> 3) + 128, 0), 255)
                 continue
+            for x in range(stride):
+                mixed[x] = np.int32(first[x]) * np.int32(256 - down) + np.int32(second[x]) * np.int32(down)
+            lefts, rights, alongs = beside[c, 0], beside[c, 1], beside[c, 2]
             for x in range(wide):
-                left, right, along = _between(x, h, most_h, stride)
-                upper = first[left] * (256 - along) + first[right] * along
-                lower = second[left] * (256 - along) + second[right] * along
-                dc = upper * (256 - down) + lower * down
+                along = np.int64(alongs[x])
+                dc = mixed[lefts[x]] * (256 - along) + mixed[rights[x]] * along
                 line[c, x] = min(max(((dc * quant + (1 << 18)) >> 19) + 128, 0), 255)
         if len(layout) == 1:
             for x in range(wide):
