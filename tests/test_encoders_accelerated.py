@@ -140,6 +140,10 @@ def test_a_choice_says_what_was_measured_and_among_how_many():
     assert "m: pictures are embedded in int8 by OpenVINO" in text
     assert "fp32 by torch: 9.5 pictures/s" in text
     assert "top-10 overlap 0.990 among 200 of your pictures" in text
+    poor = Trial(INT8, 50, GOOD, "its overlap is below 0.98")
+    for way, verdict in ((INT8, "auto would not choose it"), (EXACT, "not chosen")):
+        text = "\n".join(Choice("m", Precision.INT8, way, (poor,)).lines())
+        assert f"your pictures; {verdict}: its overlap is below 0.98" in text
 
 
 # -- what is kept -----------------------------------------------------------------------------------------------------

@@ -122,7 +122,8 @@ class Choice:
                 text += f", cosine to fp32 {a.least_cosine:.4f} or more (mean {a.mean_cosine:.4f})"
                 text += f", top-{NEIGHBOURS} overlap {a.overlap:.3f} among {a.pictures}"
                 text += " of your pictures" if self.own else " sample pins, not your pictures"
-            found.append(text + (f"; not chosen: {trial.refused}" if trial.refused else ""))
+            verdict = "auto would not choose it" if trial.way == self.way else "not chosen"
+            found.append(text + (f"; {verdict}: {trial.refused}" if trial.refused else ""))
         return found + [f"  not tried: {each}" for each in self.left_out]
 
 
