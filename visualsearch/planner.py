@@ -21,7 +21,7 @@ from .catalog import Generation
 
 @dataclass(frozen=True)
 class Costs:
-    """Microseconds, for vectors of 512 float16 values, on both cores of a 2-core AMD EPYC with AVX-512; measured over a million mapped rows.
+    """Microseconds, for vectors of 512 float16 values, measured over a million mapped rows on a 2-core AMD EPYC with AVX-512.
 
     `start`: of a scan. `listed`: a row of the mask, when the rows left are listed; `copied`: a row of that list, fetched and
     compared. `passed`: a row that the mask leaves out, when rows are compared in place; `row`: one that is compared alone
