@@ -15,7 +15,7 @@ import numpy as np
 from . import ann
 from .catalog import Generation, Reader
 from .columns import Columns
-from .exact import inner_products, scan, scan_many
+from .exact import scan, scan_many
 from .filters import parse
 from .planner import Way, choose
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
@@ -132,10 +132,13 @@ def rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float3
     """True cosines of the candidates, best first, and only the best row of each pin."""
     stored = vectors.gather(positions)
     lengths = np.sqrt(np.einsum("ij,ij->i", stored, stored))
-    scores = inner_products(stored, query) / np.maximum(lengths, np.float32(1e-12))
+    # Row by row, so that a row's score does not depend on the others; in float32, which is right to 1e-6, for speed.
+    scores = np.einsum("ij,j->i", stored, query) / np.maximum(lengths, np.float32(1e-12))
     order = np.lexsort((positions, -scores))
     scores, positions = scores[order], positions[order]
     pins = vectors.pins[positions]
+    if len(set(pins.tolist())) == len(pins):
+        return scores, positions, pins
     _, first = np.unique(pins, return_index=True)
     first.sort()
     return scores[first], positions[first], pins[first]
