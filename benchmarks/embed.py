@@ -21,7 +21,7 @@ import numpy as np
 import synthetic
 from common import goal, in_turn, missing_of, report, skipped
 from peers import CLIP
-from random_weights import checkpoint
+from random_weights import TINY, checkpoint
 
 from visualsearch.encoders import BaseEncoder, load_encoder, openvino
 from visualsearch.encoders.trials import agreement
@@ -73,7 +73,7 @@ def main() -> None:
     given = options.parse_args()
     wanted = given.precision or list(PRECISIONS)
     if given.smoke:
-        given.model, given.batch, given.pictures, given.rounds = "ViT-S-32-alt", 4, 12, 1
+        given.model, given.batch, given.pictures, given.rounds = TINY, 8, 24, 1
     absent = missing_of(CLIP)
     if absent is not None:
         report("embed", {"model": given.model, "rows": [skipped(PEER, absent)], "goals": []}, given.to)
@@ -126,9 +126,8 @@ def contestants(
     import torch
     from PIL import Image
 
-    network, _, transform = open_clip.create_model_and_transforms(
-        given.model, pretrained=name.partition(":")[2]
-    )
+    words = (name, None) if given.model == TINY else (given.model, name.partition(":")[2])
+    network, _, transform = open_clip.create_model_and_transforms(words[0], pretrained=words[1])
     network.eval()
     pictures = [Image.open(path).convert("RGB") for path in files_of(given.photos, given.pictures)]
     runs: dict[str, Callable[[], float]] = {}
