@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 KNOBS: Mapping[str, tuple[Mapping[str, int], ...]] = {
+    "IVF": tuple(
+        {"nprobe": n, "candidates": c}
+        for n, c in ((8, 4), (12, 4), (16, 4), (16, 5), (20, 5), (24, 6), (16, 16), (32, 16), (32, 32))
+    ),
     "HNSW": tuple(
         {"efSearch": ef, "candidates": c}
         for ef, c in ((20, 2), (32, 3), (48, 4), (64, 5), (96, 6), (128, 8), (192, 12))
     ),
-    "IVF": tuple(
-        {"nprobe": n, "candidates": c}
-        for n, c in ((4, 6), (8, 8), (8, 16), (16, 16), (32, 16), (32, 32), (64, 32))
-    ),
 }
-"""Tried settings by the mark in the factory string; `candidates` for each result wanted."""
+"""Tried settings by the mark in the factory string, first match first; `candidates` for each result wanted."""
 
 
 class Ours:
