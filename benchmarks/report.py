@@ -164,7 +164,7 @@ def page(found: Sequence[Mapping[str, Any]]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>visualsearch: benchmarks</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body>'
         f'<main><h1>visualsearch: benchmarks</h1><p class="soft">{escape(summary(found, rows))}</p>'
-        f"<h2>Goals</h2>{goals}"
+        f'<h2>Goals</h2><div id="goals">{goals}</div>'
         f'<h2>Plots</h2><div class="figures">{figures}</div><h2>Every figure</h2>{"".join(sections)}</main></body></html>\n'
     )
 
