@@ -2,10 +2,11 @@
 
 python benchmarks/kmeans.py CACHE [--points 262144] [--centroids 16384] [--rounds 5] [--to benchmarks/results]
 
-All get the same points (rows of CACHE, which benchmarks/vectors.py made), the same number of rounds and all cores; each runs in a
-process of its own, since matrix products are chosen when a library is loaded. `error` is the mean squared distance of 20,000 other
-rows to the nearest centroid. `as it comes` is what `pip install faiss-cpu` gives: the OpenBLAS in its wheel takes Zen 4 and
-Zen 5 for processors without AVX-512. FAISS's default is 25 rounds; pruning starts with the second, so fewer rounds favour plain k-means.
+All get the same points (rows of CACHE, which benchmarks/vectors.py made), the same number of rounds and all cores; each
+runs in a process of its own, since matrix products are chosen when a library is loaded. `error` is the mean squared
+distance of 20,000 other rows to the nearest centroid. `as it comes` is what `pip install faiss-cpu` gives: the OpenBLAS
+in its wheel takes Zen 4 and Zen 5 for processors without AVX-512. FAISS's default is 25 rounds; pruning starts with the
+second, so fewer rounds favour plain k-means.
 """
 
 from __future__ import annotations

@@ -702,7 +702,9 @@ class Index:
         with self._writing() as writer:
             with self._open() as (_, snapshot):
                 if not snapshot.live:
-                    raise UsageError("there is nothing to tune", "the index is empty", "Index some pictures first")
+                    raise UsageError(
+                        "there is nothing to tune", "the index is empty", "Index some pictures first"
+                    )
                 compared = survey(snapshot, recipes, k, samples, seconds=seconds, say=say)
                 first = pick(compared, wish, snapshot.live)
                 recipe = ann.preset(first.preset)
@@ -728,7 +730,9 @@ class Index:
         number = int(writer.meta("next_file"))
         made = self._built(vectors, number, recipe, {})
         if made is None:
-            raise UsageError(f"cannot build {recipe.name!r}", "the index is empty", "Index some pictures first")
+            raise UsageError(
+                f"cannot build {recipe.name!r}", "the index is empty", "Index some pictures first"
+            )
         return replace(
             snapshot,
             generation=made,

@@ -47,7 +47,8 @@ def index(
     precision: PrecisionOption = "auto",
     compiled: Compiled = False,
     preset: Annotated[
-        str | None, typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-rabitq-compact.")
+        str | None,
+        typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-rabitq-compact."),
     ] = None,
     workers: Workers = None,
     batch: Batch = 32,
