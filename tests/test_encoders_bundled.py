@@ -108,7 +108,7 @@ def test_float_pixels_are_refused_because_normalisation_is_in_the_graph(lite):
 
 @pytest.mark.parametrize(("option", "value"), [("device", "cuda"), ("precision", "bf16")])
 def test_a_device_or_precision_it_has_not_is_refused(option, value):
-    with pytest.raises(UsageError, match="CPU in fp32"):
+    with pytest.raises(UsageError, match="made for the CPU as it is"):
         load_encoder("bundled", **{option: value})
 
 

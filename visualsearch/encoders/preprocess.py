@@ -2,7 +2,7 @@
 
 The arithmetic (rounding of sizes, of crop and padding offsets) is that of torchvision's PIL transforms as
 open_clip composes them, so that a model sees the very bytes it was trained to see; the tests compare byte
-for byte. After `images.accelerate` the resizing is compiled, and agrees but for a few steps in single values.
+for byte. That holds after `images.accelerate`, too.
 """
 
 from __future__ import annotations

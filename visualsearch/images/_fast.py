@@ -22,8 +22,8 @@ def accelerate() -> bool:
 
     They come with the extra `fast` (numba). Loading them takes about half a second, the first time on a machine some more
     for compiling, so this pays from a few hundred pictures on; batch runs call it themselves. A large JPEG that shall
-    be shrunk to an eighth or less is then read without its detail, twice as fast as by libjpeg-turbo, and resizing is three times
-    as fast and gives the bytes of Pillow's own two passes. Safe to call from many threads, and again.
+    be shrunk to an eighth or less is then read without its detail, twice as fast as by libjpeg-turbo, and resizing is
+    faster and gives Pillow's bytes. Safe to call from many threads, and again.
     """
     with _guard:
         if "kernels" not in _loaded:
