@@ -68,9 +68,9 @@ EXAMPLES = (
     Example("Words", "Words find the pictures they describe.", text="a bird"),
     Example(
         "More like this, not like that",
-        "One pin pulls, the other pushes away.",
-        like="animals/orca",
-        unlike="animals/clownfish",
+        "One pin pulls, the other pushes away: red like a tomato, but no apples.",
+        like="food/tomato",
+        unlike="food/apple-red",
         k=5,
     ),
     Example(

@@ -1,6 +1,7 @@
 """Write the two towers as ONNX, int8 where the arithmetic is, and check them against the float originals.
 
-image.onnx  static int8 (QDQ); the classifier, the head and the class vectors are kept as float16 weights.
+image.onnx  static int8 (QDQ) up to the pooled features; classifier, heads and class vectors calculate in float32, their weights
+            are stored in int8 with a scale a row (the class vectors in float16).
 text.onnx   word vectors int8 with a scale per word; linear layers int8 with activations quantised as they come.
 """
 
@@ -77,6 +78,30 @@ def halve_weights(path: Path, least: int = 100_000) -> None:
     onnx.save(model, path)
 
 
+def shrink_layers(path: Path, least: int = 100_000) -> None:
+    """Weights of linear layers (Gemm) of at least `least` numbers become int8 with a scale a row; sessions multiply them out when
+    they load, so that nothing but the file is smaller."""
+    model = onnx.load(path)
+    graph = model.graph
+    linear = {node.input[1] for node in graph.node if node.op_type == "Gemm"}
+    for tensor in list(graph.initializer):
+        if tensor.name not in linear or np.prod(tensor.dims) < least:
+            continue
+        weight = onnx.numpy_helper.to_array(tensor)
+        scale = np.maximum(np.abs(weight).max(1, keepdims=True), 1e-8) / 127
+        codes = np.rint(weight / scale).astype(np.int8)
+        names = [f"{tensor.name}.{part}" for part in ("codes", "scale", "wide")]
+        graph.initializer.remove(tensor)
+        graph.initializer.append(onnx.numpy_helper.from_array(codes, names[0]))
+        graph.initializer.append(onnx.numpy_helper.from_array(scale.astype(np.float32), names[1]))
+        graph.node.insert(
+            0, onnx.helper.make_node("Cast", [names[0]], [names[2]], to=onnx.TensorProto.FLOAT)
+        )
+        graph.node.insert(1, onnx.helper.make_node("Mul", [names[2], names[1]], [tensor.name]))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
 def export_image(model: Model, packed: Path, work: Path, target: Path) -> Path:
     """Returns the float ONNX file, for comparison."""
     tower = model.tower.to(memory_format=torch.contiguous_format).eval()
@@ -87,6 +112,7 @@ def export_image(model: Model, packed: Path, work: Path, target: Path) -> Path:
         dynamic_axes={"pixels": {0: "b"}, "embedding": {0: "b"}}, dynamo=False, opset_version=17,
     )  # fmt: skip
     quantise(path, target, calibration_pixels(packed))
+    shrink_layers(target)
     halve_weights(target)
     return path
 

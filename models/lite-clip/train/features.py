@@ -1,4 +1,5 @@
-"""Pooled features of the trained tail, for every view and every picture measured: the inputs of heads.py."""
+"""Pooled features of the trained tail and means of the map before it, for every view and every picture measured: the
+inputs of heads.py."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ Maps = NDArray[np.uint8]
 
 
 def tail_of(state: Path, texts: Path, frozen: Path) -> Callable[[Maps], NDArray[np.float16]]:
-    """A function from the stem's maps (n, c, 14, 14) uint8 to features (n, 1280) float16, averaged weights."""
+    """Maps of the stem, (n, c, 14, 14) uint8, -> features (n, 1280 + c) float16: the tail's, then the maps' means."""
     scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
     model = Model(TextBank(texts), Settings())
     model.load_state_dict(torch.load(state, weights_only=False)["averaged"], strict=False)
@@ -29,7 +30,8 @@ def tail_of(state: Path, texts: Path, frozen: Path) -> Callable[[Maps], NDArray[
             x = (torch.from_numpy(np.asarray(maps[i : i + batch])).float() - scale["zero"]) * scale["scale"]
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
                 features = tail(x.to(memory_format=torch.channels_last))
-            out.append(features.float().numpy().astype(np.float16))
+            features = torch.cat([features.float(), x.mean((2, 3))], 1)
+            out.append(features.numpy().astype(np.float16))
         return np.concatenate(out)
 
     return run

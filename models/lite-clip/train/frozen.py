@@ -86,11 +86,16 @@ def quantise(source: Path, target: Path, pixels: NDArray[np.uint8], batch: int =
     graph = pads_into_convolutions(onnx.load(prepared))
     onnx.save(graph, prepared)
     convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    joining = [
+        node.name
+        for node in graph.graph.node
+        if node.op_type == "Add" and not any(part in node.name for part in ("stem", "teacher", "student"))
+    ]
     quantize_static(
         str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        op_types_to_quantize=["Conv", "Add", "Clip", "Gemm", "MatMul"],
-        nodes_to_exclude=convolutions[:FLOAT_CONVOLUTIONS],
+        op_types_to_quantize=["Conv", "Add", "Clip"],
+        nodes_to_exclude=convolutions[:FLOAT_CONVOLUTIONS] + joining,
     )  # fmt: skip
     prepared.unlink()
 

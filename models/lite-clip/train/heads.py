@@ -1,12 +1,13 @@
 """Fit the heads anew on the finished tail's features: thousands of large batches in minutes.
 
-Input: [trained tail, frozen tail] features of every view (features.py), standardised. Losses as in train.py, with the
-bounded form of the semantic half (`ImageTower.meaning`), bigger batches, and half of the pairs photographs.
+Input: [trained tail, frozen tail, means of the map] of every view (features.py), standardised. Losses as in train.py,
+with bigger batches instead of a memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -15,20 +16,33 @@ from pathlib import Path
 import numpy as np
 import torch
 from measure import Vectors, table
-from network import FEATURES
-from score import Sentences, joined, texts_of
+from network import FEATURES, ImageTower
+from score import Sentences, joined, kept, texts_of
 from texts import TextBank
 from torch import Tensor, nn
 from torch.nn import functional as F
-from train import WITHOUT_WORDS, Captions, Model, Settings, Views, keep_loss, positives_loss, text_loss
+from train import (
+    Captions,
+    Model,
+    Pairs,
+    Settings,
+    Views,
+    alike,
+    categories,
+    keep_loss,
+    keep_weights,
+    positives_loss,
+    text_loss,
+)
 
 
 @dataclass(frozen=True)
 class HeadSettings:
     steps: int = 1500
     pairs: int = 384
-    photo_share: float = 0.5  # of the pairs
-    plain_share: float = 0.5  # of the pairs whose second view is as a catalogue shows it, where there is one
+    photo_share: float = 0.5  # as in train.py, like the next two
+    item_share: float = 0.5
+    plain_share: float = 0.5
     visual_temperature: float = 0.07
     text_temperature: float = 0.05
     negatives: int = 2048
@@ -37,83 +51,43 @@ class HeadSettings:
     text_rate: float = 2e-4
     weight_decay: float = 1e-2
     drop: float = 0.1
+    hidden_drop: float = 0.2  # within the bent path
     reach: float = 1.5
-    keep_weight: float = 1.0
+    keep_weight: float = 0.5
     text_weight: float = 1.0
-    category_weight: float = 0.3  # clothes of one category are weaker positives of one another
-    trained: bool = True  # False: the frozen features alone
+    category_weight: float = 0.3
+    sibling: float = 0.4
     seed: int = 0
 
 
 class Features:
     """Standardised features and frozen probabilities' source of every view."""
 
-    def __init__(self, views: Views, folder: Path, trained: bool) -> None:
-        self.tail = None
-        if trained:
-            self.tail = np.concatenate([np.load(p) for p in sorted(folder.glob("[0-9]*.npy"))])
+    def __init__(self, views: Views, folder: Path) -> None:
+        self.trained = np.concatenate([np.load(p) for p in sorted(folder.glob("[0-9]*.npy"))])
         self.frozen = np.concatenate([p.astype(np.float16) for p in views.pooled])
-        if self.tail is not None and len(self.tail) != len(self.frozen):
+        if len(self.trained) != len(self.frozen):
             raise ValueError(
-                f"{folder} has features of {len(self.tail)} views, there are {len(self.frozen)}: run features.py"
+                f"{folder} has features of {len(self.trained)} views, there are {len(self.frozen)}: run features.py"
             )
         sample = np.random.default_rng(0).choice(len(self.frozen), 8000, replace=False)
-        x = self.joint(self.frozen[sample], None if self.tail is None else self.tail[sample])
+        x = self.joint(self.frozen[sample], self.trained[sample])
         self.mean, self.std = x.mean(0), x.std(0) + 0.02
 
     @staticmethod
-    def joint(frozen: np.ndarray, tail: np.ndarray | None) -> Vectors:
-        first = np.zeros_like(frozen) if tail is None else tail
-        return np.concatenate([first, frozen], 1).astype(np.float32)
+    def joint(frozen: np.ndarray, trained: np.ndarray) -> Vectors:
+        """In the order of the network's head: trained tail, frozen tail, means of the map."""
+        return np.concatenate([trained[:, :FEATURES], frozen, trained[:, FEATURES:]], 1).astype(np.float32)
 
     def rows(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Standardised joint features (n, 2560), and frozen ones as they are (n, 1280)."""
+        """Standardised joint features (n, 2 * 1280 + c), and frozen ones as they are (n, 1280)."""
         frozen = self.frozen[rows].astype(np.float32)
-        x = self.joint(self.frozen[rows], None if self.tail is None else self.tail[rows])
+        x = self.joint(self.frozen[rows], self.trained[rows])
         return torch.from_numpy((x - self.mean) / self.std), torch.from_numpy(frozen)
 
 
-class Pairs:
-    """Draws two views of one thing; each thing once a batch."""
-
-    def __init__(self, views: Views, settings: HeadSettings) -> None:
-        self.views, self.settings = views, settings
-        photo = np.array([n in WITHOUT_WORDS | {"clothing_train", "eshop"} for n in views.names])[
-            views.meta[:, 0]
-        ]
-        many = np.array([len(views.rows_of[int(k)]) > 1 for k in views.keys])
-        self.photos, self.others = np.flatnonzero(photo & many), np.flatnonzero(~photo & many)
-        self.plain_of = {k: [r for r in rows if views.meta[r, 3]] for k, rows in views.rows_of.items()}
-
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
-        firsts, seconds, taken = [], [], set()
-        wanted = {True: round(self.settings.pairs * self.settings.photo_share)}
-        wanted[False] = self.settings.pairs - wanted[True]
-        for is_photo, pool in ((True, self.photos), (False, self.others)):
-            got = 0
-            while got < wanted[is_photo]:
-                row = int(pool[rng.integers(len(pool))])
-                key = int(self.views.keys[row])
-                if key in taken:
-                    if len(taken) > 0.95 * len(pool):
-                        break
-                    continue
-                plain = [r for r in self.plain_of[key] if r != row]
-                others = (
-                    plain if plain and rng.random() < self.settings.plain_share else self.views.rows_of[key]
-                )
-                other = row
-                while other == row:
-                    other = others[int(rng.integers(len(others)))]
-                taken.add(key)
-                firsts.append(row)
-                seconds.append(other)
-                got += 1
-        return np.array(firsts + seconds)
-
-
 def initial_head(features: Features, visual: int) -> tuple[Tensor, Tensor]:
-    """Principal components of the standardised features, whitened by half: (visual, 2560) and a zero bias."""
+    """Principal components of the standardised features, whitened by half: (visual, inputs) and a zero bias."""
     sample = np.random.default_rng(1).choice(len(features.frozen), 8000, replace=False)
     x = features.rows(sample)[0].numpy().astype(np.float64)
     values, axes = np.linalg.eigh(np.cov(x.T))
@@ -123,17 +97,46 @@ def initial_head(features: Features, visual: int) -> tuple[Tensor, Tensor]:
     ).float(), torch.zeros(visual)
 
 
-def fit(model: Model, features: Features, views: Views, bank: TextBank, settings: HeadSettings) -> nn.Linear:
-    """The head on standardised features; the text map of `model` is trained in place."""
+class Heads(nn.Module):
+    """The straight and the bent path of `ImageTower`, on standardised features."""
+
+    def __init__(self, tower: ImageTower, features: Features, settings: HeadSettings) -> None:
+        super().__init__()
+        self.drop, self.hidden_drop = settings.drop, settings.hidden_drop
+        self.head, self.bend = copy.deepcopy(tower.head), copy.deepcopy(tower.bend)
+        for layer in (self.head, self.bend[0]):
+            layer.reset_parameters()
+        weight, bias = initial_head(features, tower.visual)
+        with torch.no_grad():
+            self.head.weight[: tower.visual], self.head.bias[: tower.visual] = weight, bias
+            self.head.weight[tower.visual :] *= 0.5
+            for zero in (self.bend[2].weight, self.bend[2].bias):
+                zero.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.dropout(x, self.drop, self.training)
+        hidden = F.dropout(self.bend[1](self.bend[0](x)), self.hidden_drop, self.training)
+        return self.head(x) + self.bend[2](hidden)
+
+    def hand_over(self, tower: ImageTower, features: Features) -> None:
+        """Put the weights into the tower, with the standardisation of the inputs folded in."""
+        mean, std = torch.from_numpy(features.mean), torch.from_numpy(features.std)
+        with torch.no_grad():
+            for target, source in ((tower.head, self.head), (tower.bend[0], self.bend[0])):
+                target.weight.copy_(source.weight / std)
+                target.bias.copy_(source.bias - (source.weight / std) @ mean)
+            tower.bend[2].load_state_dict(self.bend[2].state_dict())
+            tower.local_mean.zero_()
+            tower.local_std.fill_(1.0)
+
+
+def fit(model: Model, features: Features, views: Views, bank: TextBank, settings: HeadSettings) -> Heads:
+    """The heads on standardised features; the text map of `model` is trained in place."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     tower = model.tower
     tower.reach.fill_(settings.reach)
-    head = nn.Linear(2 * FEATURES, tower.visual + tower.semantic)
-    weight, bias = initial_head(features, tower.visual)
-    with torch.no_grad():
-        head.weight[: tower.visual], head.bias[: tower.visual] = weight, bias
-        head.weight[tower.visual :] *= 0.5
+    head = Heads(tower, features, settings)
     optimiser = torch.optim.AdamW(
         [
             {"params": head.parameters(), "lr": settings.rate, "base": settings.rate},
@@ -146,17 +149,13 @@ def fit(model: Model, features: Features, views: Views, bank: TextBank, settings
         ],
         weight_decay=settings.weight_decay,
     )
-    captions, pairs = Captions(views, bank), Pairs(views, settings)
-    wordless = np.array([n in WITHOUT_WORDS for n in views.names])
-    photos = np.array([n in WITHOUT_WORDS | {"clothing_train", "eshop", "tuxpaint"} for n in views.names])
+    captions, category = Captions(views, bank), categories(views)
     text_settings = Settings(
-        text_temperature=settings.text_temperature, negatives=settings.negatives, synonym=settings.synonym
-    )
-    labels = sorted({item.label for one in views.sets if one.name == "clothing_train" for item in one.items})
-    category = np.array([
-        labels.index(views.sets[s].items[i].label) if views.names[s] == "clothing_train" else -1
-        for s, i in views.meta[:, :2]
-    ])  # fmt: skip
+        text_temperature=settings.text_temperature, negatives=settings.negatives, synonym=settings.synonym,
+        pairs=settings.pairs, photo_share=settings.photo_share, item_share=settings.item_share,
+        plain_share=settings.plain_share,
+    )  # fmt: skip
+    pairs = Pairs(views, text_settings)
     logged, began = [], time.monotonic()
     for step in range(settings.steps):
         rate = min(1.0, (step + 1) / 50) * (
@@ -166,25 +165,24 @@ def fit(model: Model, features: Features, views: Views, bank: TextBank, settings
             group["lr"] = group["base"] * rate
         rows = pairs.draw(rng)
         x, frozen = features.rows(rows)
-        out = head(F.dropout(x, settings.drop))
+        out = head(x)
         v = F.normalize(out[:, : tower.visual], dim=1)
         with torch.no_grad():
             chance = tower.classifier(frozen).softmax(1)
-        c = chance @ model.words(model.class_sentences)
-        s = tower.meaning(c, out[:, tower.visual :])
-        keys = torch.from_numpy(views.keys[rows])
+        words = model.words(model.class_sentences)
+        s = tower.meaning(chance @ words, out[:, tower.visual :])
         scores = v @ v.T / settings.visual_temperature
         itself = torch.eye(len(v), dtype=torch.bool)
-        loss_v = positives_loss(scores.masked_fill(itself, -1e4), (keys[:, None] == keys[None]) & ~itself)
+        scores = scores.masked_fill(itself, -1e4)
+        loss_v = positives_loss(scores, alike(views, rows, rows, settings.sibling).masked_fill(itself, 0.0))
         meta = views.meta[rows]
         sentences = np.array([captions.draw(int(m[0]), int(m[1]), int(m[2]), rng) for m in meta])
         loss_t = text_loss(model, bank, s, sentences, text_settings, rng)
-        weight = wordless[meta[:, 0]] + 0.2 * (photos & ~wordless)[meta[:, 0]]
-        loss_k = keep_loss(s, c.detach(), torch.from_numpy(weight).float())
+        loss_k = keep_loss(words, s, chance, keep_weights(views, rows), settings.text_temperature)
         clothes = torch.from_numpy(category[rows] >= 0)
         kinds = torch.from_numpy(category[rows])[clothes]
-        among = scores[clothes][:, clothes].masked_fill(itself[clothes][:, clothes], -1e4)
-        loss_c = positives_loss(among, (kinds[:, None] == kinds[None]) & ~itself[clothes][:, clothes])
+        among = scores[clothes][:, clothes]
+        loss_c = positives_loss(among, (kinds[:, None] == kinds[None]) & (among > -1e3))
         loss = (
             loss_v
             + settings.category_weight * loss_c
@@ -201,12 +199,12 @@ def fit(model: Model, features: Features, views: Views, bank: TextBank, settings
                 f"step {step + 1} visual {means[0]:.3f} text {means[1]:.3f} keep {means[2]:.3f} "
                 f"{time.monotonic() - began:.0f} s", flush=True,
             )  # fmt: skip
-    return head
+    return head.eval()
 
 
 def scores_of(
     model: Model,
-    head: nn.Linear,
+    head: Heads,
     features: Features,
     prepared: Path,
     tails: Path,
@@ -219,15 +217,17 @@ def scores_of(
         classes = model.words(model.class_sentences)
         for path in sorted(prepared.glob("*.npz")):
             pooled = np.load(path)["pooled"]
-            tail = None if features.tail is None else np.load(tails / f"{path.stem}.npy")
-            x = (features.joint(pooled, tail) - features.mean) / features.std
+            trained = np.load(tails / f"{path.stem}.npy")
+            x = (features.joint(pooled, trained) - features.mean) / features.std
             out = head(torch.from_numpy(x))
             c = model.tower.classifier(torch.from_numpy(pooled.astype(np.float32))).softmax(1) @ classes
             s = model.tower.meaning(c, out[:, model.tower.visual :])
             raw[path.stem] = (out[:, : model.tower.visual].numpy(), s.numpy())
     texts = texts_of(model, Sentences(cache))
+    classes_kept = kept(model, prepared, packed, {n: s for n, (_, s) in raw.items()})
     return {
         f"visual {share}": table(packed, {n: joined(v, s, share) for n, (v, s) in raw.items()}, texts)
+        | classes_kept
         for share in shares
     }
 
@@ -238,15 +238,15 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--share", type=float, nargs="+", default=[0.5, 0.7, 0.85])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--leave-out", nargs="*", default=[], help="sets whose views are not trained on")
     defaults = HeadSettings()
     for name, value in asdict(defaults).items():
-        kind = (lambda text: text == "yes") if isinstance(value, bool) else type(value)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     settings = HeadSettings(**{name: getattr(arguments, name) for name in asdict(defaults)})
     bank = TextBank(arguments.texts)
-    views = Views(arguments.views, arguments.packed)
+    views = Views(arguments.views, arguments.packed, arguments.leave_out)
     views.refresh()
     model = Model(bank, Settings())
     tail_only = {
@@ -255,7 +255,7 @@ def main() -> None:
         if name.startswith("tower.student")
     }
     model.load_state_dict(tail_only, strict=False)
-    features = Features(views, arguments.features, settings.trained)
+    features = Features(views, arguments.features)
     head = fit(model, features, views, bank, settings)
     columns = scores_of(
         model,
@@ -269,10 +269,8 @@ def main() -> None:
     )
     for row in next(iter(columns.values())):
         print(f"{row:45s}" + "".join(f"{column[row]:14.3f}" for column in columns.values()))
-    weight = head.weight.detach() / torch.from_numpy(features.std)
+    head.hand_over(model.tower, features)
     with torch.no_grad():
-        model.tower.head.weight.copy_(weight)
-        model.tower.head.bias.copy_(head.bias - weight @ torch.from_numpy(features.mean))
         model.tower.class_vectors.copy_(model.words(model.class_sentences))
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.save({"averaged": model.state_dict(), "settings": asdict(settings)}, arguments.out / "state.pt")

@@ -1,7 +1,8 @@
 """The image tower: EfficientNet-Lite0 whose last stages exist twice, and the heads that join them.
 
     pixels -> stem and first stages (frozen) -+-> last stages, classifier (frozen) -> ConSE vector c
-                                              +-> a trained copy of the last stages -> v, r (which see the frozen features too)
+                                              +-> a trained copy of the last stages -> v, r (which see the frozen features
+                                                  and the mean of the map where the two paths part, too)
     embedding = [VISUAL_SHARE * unit(v), SEMANTIC_SHARE * meaning(c, r)]
 
 The frozen path keeps what ImageNet taught: c is the mean of the 1,000 class names' text vectors weighted by the
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 FEATURES = 1280
+HIDDEN = 384  # of the head's bent path
 REACH = 1.5  # how far the correction may move an unsure ConSE vector, whose length is at most 1
 FIRST = 5  # stages 0..4 are shared and frozen
 
@@ -134,13 +136,21 @@ class ImageTower(nn.Module):
         self.teacher = Tail(backbone, first)
         self.classifier = copy.deepcopy(backbone.classifier)
         self.student = Tail(backbone, first)
-        self.head = nn.Linear(2 * FEATURES, visual + self.semantic)
+        local = self.stem[-1][-1].bn3.num_features
+        self.head = nn.Linear(2 * FEATURES + local, visual + self.semantic)
         nn.init.normal_(self.head.weight, std=0.3 * FEATURES**-0.5)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():
             self.head.weight[visual:] *= 0.3  # start near ConSE
+        self.bend = nn.Sequential(
+            nn.Linear(2 * FEATURES + local, HIDDEN), nn.Hardswish(), nn.Linear(HIDDEN, visual + self.semantic)
+        )
+        for zero in (self.bend[2].weight, self.bend[2].bias):
+            nn.init.zeros_(zero)  # nothing until heads.py fits it
         self.register_buffer("class_vectors", class_vectors.clone())
         self.register_buffer("reach", torch.tensor(REACH))
+        self.register_buffer("local_mean", torch.zeros(local))
+        self.register_buffer("local_std", torch.ones(local))
         for part in (self.stem, self.teacher, self.classifier):
             part.requires_grad_(False)
 
@@ -155,9 +165,14 @@ class ImageTower(nn.Module):
     def join(self, features: Tensor, pooled: Tensor, class_vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From the stem's map (b, c, 14, 14) and the teacher's pooled features (b, 1280): raw v (b, visual),
         ConSE c (b, semantic) of length 0..1, correction r (b, semantic)."""
-        out = self.head(torch.cat([self.student(features), pooled], 1)).float()
+        x = torch.cat([self.student(features), pooled, self.local(features)], 1)
+        out = (self.head(x) + self.bend(x)).float()
         conse = torch.softmax(self.classifier(pooled).float(), 1) @ class_vectors
         return out[:, : self.visual], conse, out[:, self.visual :]
+
+    def local(self, features: Tensor) -> Tensor:
+        """The map's mean, standardised, (b, c): colours and textures that the last stages forget."""
+        return (features.mean((2, 3)) - self.local_mean) / self.local_std
 
     def parts(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`join` from pixels."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from measure import Vectors, table
+from numpy.typing import NDArray
+from store import PackedSet
 from texts import TextBank, sentence_vectors
 from torch.nn import functional as F
 from train import Model, Settings
@@ -44,7 +46,7 @@ class Sentences:
 
 
 def parts(model: Model, folder: Path, frozen: Path) -> dict[str, tuple[Vectors, Vectors, Vectors]]:
-    """Raw v, c, r of every prepared group."""
+    """Raw v, c and the meaning of every prepared group."""
     scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
     classes = model.words(model.class_sentences)
     out = {}
@@ -57,9 +59,11 @@ def parts(model: Model, folder: Path, frozen: Path) -> dict[str, tuple[Vectors, 
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
                 x = x.to(memory_format=torch.channels_last)
                 rest = torch.from_numpy(pooled[i : i + 64]).float()
-                rows.append([p.float().numpy() for p in model.tower.join(x, rest, classes)])
-        v, c, r = (np.concatenate(p) for p in zip(*rows, strict=True))
-        out[path.stem] = (v, c, r)
+                v, c, r = model.tower.join(x, rest, classes)
+                s = model.tower.meaning(c.float(), r.float())
+                rows.append([p.float().numpy() for p in (v, c, s)])
+        v, c, s = (np.concatenate(p) for p in zip(*rows, strict=True))
+        out[path.stem] = (v, c, s)
     return out
 
 
@@ -74,6 +78,25 @@ def texts_of(model: Model, sentences: Sentences) -> Texts:
         return np.concatenate([np.zeros((len(words), model.tower.visual), np.float32), words], 1)
 
     return embed
+
+
+def kept(model: Model, prepared: Path, packed: Path, meanings: dict[str, Vectors]) -> dict[str, float]:
+    """Of held-out photographs of which the frozen classifier is more than half sure, the share whose class name, among the
+    1,000, is also the nearest to the semantic half: what is kept of ImageNet's classes."""
+    cut_outs = [
+        n for n, i in enumerate(PackedSet(packed, "tuxpaint").items) if i.held_out and i.kind == "photo"
+    ]
+    found: list[NDArray[np.bool_]] = []
+    with torch.inference_mode():
+        words = model.words(model.class_sentences).numpy()
+        for name in ("tuxpaint", "grocery_val", "grocery_catalogue", "clothing_validation"):
+            pooled = np.load(prepared / f"{name}.npz")["pooled"].astype(np.float32)
+            chance = model.tower.classifier(torch.from_numpy(pooled)).softmax(1).numpy()
+            rows = np.array(cut_outs) if name == "tuxpaint" else np.arange(len(pooled))
+            rows = rows[chance[rows].max(1) > 0.5]
+            named = (unit(meanings[name][rows]) @ words.T).argmax(1)
+            found.append(named == chance[rows].argmax(1))
+    return {"ImageNet class kept": round(float(np.concatenate(found).mean()), 3)}
 
 
 def main() -> None:
@@ -114,21 +137,10 @@ def main() -> None:
         raw = parts(model, arguments.prepared, arguments.frozen)
         columns = {}
         for share in arguments.share:
-            images = {n: joined(v, c + r, share) for n, (v, c, r) in raw.items()}
+            images = {n: joined(v, s, share) for n, (v, _, s) in raw.items()}
             columns[f"visual {share}"] = table(
                 arguments.packed, images, texts_of(model, sentences), arguments.unseen
-            )
-        lengths = {
-            n: (np.linalg.norm(c, axis=1).mean(), np.linalg.norm(r, axis=1).mean())
-            for n, (_, c, r) in raw.items()
-        }
-        print(
-            {
-                n: f"|c| {a:.2f} |r| {b:.2f}"
-                for n, (a, b) in lengths.items()
-                if "held" in n or "val" in n or n == "tuxpaint"
-            }
-        )
+            ) | kept(model, arguments.prepared, arguments.packed, {n: s for n, (_, _, s) in raw.items()})
     print(f"{'':45s}" + "".join(f"{name:>22s}" for name in columns))
     for row in next(iter(columns.values())):
         print(f"{row:45s}" + "".join(f"{column[row]:22.3f}" for column in columns.values()))

@@ -1,9 +1,10 @@
 """Train the tail, the heads and the text map on the views that views.py has drawn so far.
 
-Two losses: views of one thing (the same photograph, product, or emoji of another vendor) find each other among the
-batch and a memory of earlier ones in the visual half; and a picture finds its caption among other sentences in the
-semantic half. Where a photograph has no caption, the semantic half is held to what ImageNet's classes say of it.
-Seeded; the state is saved every few minutes and `--resume` goes on from it.
+Views of one thing (the same photograph, product, or emoji of another vendor) find each other among the batch and a
+memory of earlier ones in the visual half; clothes of one category do so more weakly; a picture finds its caption among
+other sentences in the semantic half, which must also still name the ImageNet classes that the frozen classifier sees
+in photographs. The rate is constant and falls over the last `--cool` steps, so a run can be extended or ended at any
+time. Seeded; the state is saved every few minutes and `--resume` goes on from it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +30,12 @@ from torch.nn import functional as F
 class Settings:
     steps: int = 1500
     pairs: int = 96  # a batch is twice as many views
-    memory: int = 4096
+    photo_share: float = 0.5  # of the pairs
+    item_share: float = (
+        0.5  # of the photographs' pairs whose two views are of one photograph; drawings: half of it
+    )
+    plain_share: float = 0.5  # of the pairs whose second view is as a catalogue shows it, where there is one
+    memory: int = 6144
     visual_temperature: float = 0.07
     text_temperature: float = 0.05
     negatives: int = 1024  # sentences from the bank beside the batch's own
@@ -37,23 +44,30 @@ class Settings:
     head_rate: float = 1.5e-3
     text_rate: float = 1e-4
     weight_decay: float = 1e-4
-    keep_weight: float = 1.0  # holds the semantic half of uncaptioned photographs to ConSE
+    keep_weight: float = 0.5  # the semantic half of photographs still tells the ImageNet classes
     text_weight: float = 1.0
+    category_weight: float = 0.3  # clothes of one category are weaker positives of one another
+    sibling: float = (
+        0.4  # weight of another photograph of the same product against another view of the same one
+    )
+    cool: int = 250
     visual_share: float = 0.7
     average: float = 0.995  # decay of the averaged weights that are kept
     warm_up: int = 40
     seed: int = 0
 
 
+PHOTOGRAPHS = {"clothing_train", "grocery_train", "eshop", "wallpapers"}
 KINDS = {"clothing_train": "clothing", "eshop": "photo", "tuxpaint": "photo", "openclipart": "drawing"}
+KEEP = {"grocery_train": 1.0, "wallpapers": 1.0, "clothing_train": 0.2, "eshop": 0.2, "tuxpaint": 0.3}
 WITHOUT_WORDS = {"grocery_train", "wallpapers"}
 
 
 class Views:
     """The shards drawn so far; `refresh` finds new ones."""
 
-    def __init__(self, folder: Path, packed: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, packed: Path, leave_out: Sequence[str] = ()) -> None:
+        self.folder, self.leave_out = folder, set(leave_out)
         self.names: list[str] = json.loads((folder / "sets.json").read_text(encoding="utf-8"))
         self.sets = [PackedSet(packed, name) for name in self.names]
         keys = sorted({item.key for one in self.sets for item in one.items})
@@ -74,32 +88,57 @@ class Views:
             meta = np.load(path / "meta.npy")
             self.shard = len(meta)
             for n, (s, i, _, _) in enumerate(meta):
+                if self.names[s] in self.leave_out:
+                    continue
                 self.rows_of[int(self.key_of[s][i])].append(len(self.meta) + n)
             self.meta = np.concatenate([self.meta, meta])
         self.keys = np.array([self.key_of[s][i] for s, i in self.meta[:, :2]])
-        return len(self.meta)
-
-    def batch(self, pairs: int, rng: np.random.Generator) -> np.ndarray:
-        """(2 * pairs,) rows: views, then another view of each one's thing."""
-        firsts, seconds = [], []
-        taken: set[int] = set()
-        while len(firsts) < pairs:
-            row = int(rng.integers(len(self.meta)))
-            others = self.rows_of[int(self.keys[row])]
-            if len(others) < 2 or int(self.keys[row]) in taken:
-                continue
-            other = row
-            while other == row:
-                other = others[int(rng.integers(len(others)))]
-            taken.add(int(self.keys[row]))
-            firsts.append(row)
-            seconds.append(other)
-        return np.array(firsts + seconds)
+        self.items = self.meta[:, 0].astype(np.int64) * 1_000_000 + self.meta[:, 1]
+        self.used = ~np.isin(
+            self.meta[:, 0], [n for n, name in enumerate(self.names) if name in self.leave_out]
+        )
+        self.photo = np.isin(self.meta[:, 0], [n for n, name in enumerate(self.names) if name in PHOTOGRAPHS])
+        return int(self.used.sum())
 
     def load(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         maps = np.stack([self.maps[r // self.shard][r % self.shard] for r in rows])
         pooled = np.stack([self.pooled[r // self.shard][r % self.shard] for r in rows])
         return torch.from_numpy(maps), torch.from_numpy(pooled).float()
+
+
+class Pairs:
+    """Draws two views of one thing; each thing once a batch."""
+
+    def __init__(self, views: Views, settings: Settings) -> None:
+        self.views, self.settings = views, settings
+        many = np.array([len(views.rows_of.get(int(k), ())) > 1 for k in views.keys]) & views.used
+        photos = round(settings.pairs * settings.photo_share)
+        self.pools = (
+            (photos, settings.item_share, np.flatnonzero(views.photo & many)),
+            (settings.pairs - photos, settings.item_share / 2, np.flatnonzero(~views.photo & many)),
+        )
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """(2 * pairs,) rows: views, then another view of each one's thing."""
+        firsts, seconds, taken = [], [], set()
+        for wanted, item_share, pool in self.pools:
+            for _ in range(wanted):
+                row = int(pool[rng.integers(len(pool))])
+                while int(self.views.keys[row]) in taken:
+                    row = int(pool[rng.integers(len(pool))])
+                taken.add(int(self.views.keys[row]))
+                firsts.append(row)
+                seconds.append(self._other(row, item_share, rng))
+        return np.array(firsts + seconds)
+
+    def _other(self, row: int, item_share: float, rng: np.random.Generator) -> int:
+        views = self.views
+        others = [r for r in views.rows_of[int(views.keys[row])] if r != row]
+        if rng.random() < item_share:
+            others = [r for r in others if views.items[r] == views.items[row]] or others
+        if rng.random() < self.settings.plain_share:
+            others = [r for r in others if views.meta[r, 3]] or others
+        return others[int(rng.integers(len(others)))]
 
 
 class Captions:
@@ -152,9 +191,18 @@ class Model(nn.Module):
         return F.normalize(self.text(sentences), dim=1)
 
     def forward(self, maps: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Unit v, unit s, and ConSE c, from the frozen part's outputs."""
+        """Unit v, unit s, and the frozen classifier's probabilities, from the frozen part's outputs."""
         v, c, r = self.tower.join(maps, pooled, self.words(self.class_sentences))
-        return F.normalize(v, dim=1), F.normalize(c + r, dim=1), c
+        with torch.no_grad():
+            chance = self.tower.classifier(pooled).softmax(1)
+        return F.normalize(v, dim=1), self.tower.meaning(c.float(), r.float()), chance
+
+
+def start_local(model: Model, maps: Tensor) -> None:
+    """The scale of the map's means, from some views."""
+    means = maps.mean((2, 3))
+    model.tower.local_mean.copy_(means.mean(0))
+    model.tower.local_std.copy_(means.std(0) + 1e-3)
 
 
 def start_visual_head(model: Model, pooled: np.ndarray) -> None:
@@ -165,42 +213,69 @@ def start_visual_head(model: Model, pooled: np.ndarray) -> None:
     keep = np.argsort(values)[::-1][: model.tower.visual]
     weight = axes[:, keep] / np.sqrt(values[keep] + values[keep].mean())
     with torch.no_grad():
-        model.tower.head.weight[: model.tower.visual, FEATURES:] = torch.from_numpy(weight.T).float()
+        model.tower.head.weight[: model.tower.visual, FEATURES : 2 * FEATURES] = torch.from_numpy(
+            weight.T
+        ).float()
         model.tower.head.weight[: model.tower.visual, :FEATURES] = 0.5 * torch.from_numpy(weight.T).float()
         model.tower.head.bias[: model.tower.visual] = torch.from_numpy(-1.5 * (mean @ weight)).float()
 
 
 def positives_loss(scores: Tensor, same: Tensor) -> Tensor:
-    """Cross-entropy against the even mix of each row's positives; rows without any are left out. -inf marks excluded."""
+    """Cross-entropy against the mix of each row's positives, even or weighted; rows without any are left out."""
     some = same.any(1)
-    logs = torch.log_softmax(scores[some], 1).masked_fill(~same[some], 0.0)
-    return -(logs.sum(1) / same[some].sum(1)).mean()
+    weights = same[some].float()
+    logs = torch.log_softmax(scores[some], 1).masked_fill(weights == 0, 0.0)
+    return -((logs * weights).sum(1) / weights.sum(1)).mean()
 
 
 class Memory:
-    """The last visual vectors and their keys: more negatives than a batch holds (cross-batch memory,
+    """The last visual vectors and what they show: more negatives than a batch holds (cross-batch memory,
     Wang et al. 2020, arXiv:1912.06798)."""
 
     def __init__(self, size: int, dim: int) -> None:
-        self.vectors, self.keys, self._next = torch.zeros(size, dim), torch.full((size,), -1), 0
+        self.vectors, self.rows, self._next = torch.zeros(size, dim), np.full(size, -1), 0
         self.filled = 0
 
-    def add(self, vectors: Tensor, keys: Tensor) -> None:
-        places = (torch.arange(len(keys)) + self._next) % len(self.keys)
-        self.vectors[places], self.keys[places] = vectors.detach(), keys
-        self._next = int((self._next + len(keys)) % len(self.keys))
-        self.filled = min(len(self.keys), self.filled + len(keys))
+    def add(self, vectors: Tensor, rows: np.ndarray) -> None:
+        places = (np.arange(len(rows)) + self._next) % len(self.rows)
+        self.vectors[places], self.rows[places] = vectors.detach(), rows
+        self._next = int((self._next + len(rows)) % len(self.rows))
+        self.filled = min(len(self.rows), self.filled + len(rows))
 
 
-def visual_loss(v: Tensor, keys: Tensor, memory: Memory, temperature: float) -> Tensor:
+def alike(views: Views, rows: np.ndarray, others: np.ndarray, sibling: float) -> Tensor:
+    """(n, m) weights of positives: 1 for the same picture, or the same thing drawn by another; `sibling` for another
+    photograph of the same thing; 0 otherwise."""
+    same = views.keys[rows][:, None] == views.keys[others][None]
+    item = views.items[rows][:, None] == views.items[others][None]
+    weight = np.where(views.photo[rows][:, None] & ~item, sibling, 1.0)
+    return torch.from_numpy(np.where(same, weight, 0.0)).float()
+
+
+def visual_losses(
+    views: Views, v: Tensor, rows: np.ndarray, memory: Memory, category: np.ndarray, settings: Settings
+) -> tuple[Tensor, Tensor]:
+    """Views of one thing against all others; clothes of one category against other clothes."""
     everything = torch.cat([v, memory.vectors[: memory.filled]])
-    all_keys = torch.cat([keys, memory.keys[: memory.filled]])
-    scores = v @ everything.T / temperature
+    all_rows = np.concatenate([rows, memory.rows[: memory.filled]])
     itself = torch.arange(len(v))
+    scores = v @ everything.T / settings.visual_temperature
     scores[itself, itself] = -1e4
-    same = keys[:, None] == all_keys[None]
-    same[itself, itself] = False
-    return positives_loss(scores, same)
+    same = alike(views, rows, all_rows, settings.sibling)
+    same[itself, itself] = 0.0
+    clothes, all_clothes = category[rows] >= 0, category[all_rows] >= 0
+    kinds = torch.from_numpy(category[rows][clothes][:, None] == category[all_rows][all_clothes][None])
+    among = scores[torch.from_numpy(clothes)][:, torch.from_numpy(all_clothes)]
+    return positives_loss(scores, same), positives_loss(among, kinds & (among > -1e3))
+
+
+def categories(views: Views) -> np.ndarray:
+    """(views,) the clothing category of each view, or -1."""
+    labels = sorted({i.label for one in views.sets if one.name == "clothing_train" for i in one.items})
+    return np.array([
+        labels.index(views.sets[s].items[i].label) if views.names[s] == "clothing_train" else -1
+        for s, i in views.meta[:, :2]
+    ])  # fmt: skip
 
 
 def text_loss(
@@ -224,17 +299,32 @@ def text_loss(
     return forward + 0.5 * positives_loss(back.masked_fill(mask, -1e4), target[:, : len(unique)].T)
 
 
-def keep_loss(s: Tensor, c: Tensor, chosen: Tensor) -> Tensor:
-    """1 - cosine of the semantic half to ConSE, weighted by how sure the classifier is (the length of c)."""
-    length = c.norm(dim=1)
-    off = 1 - (s * c).sum(1) / length.clamp_min(1e-6)
-    weight = length * chosen
+def keep_loss(words: Tensor, s: Tensor, chance: Tensor, weight: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the ImageNet classes as the semantic half names them from the frozen classifier's
+    probabilities, weighted by how sure it is; `words` are the class names' vectors (1000, semantic)."""
+    named = torch.log_softmax(s @ words.T / temperature, 1)
+    off = (chance * (chance.clamp_min(1e-8).log() - named)).sum(1)
+    weight = weight * chance.max(1).values
     return (off * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def keep_weights(views: Views, rows: np.ndarray) -> Tensor:
+    """1 for photographs without words, less for those whose words may say something else."""
+    names = [views.names[s] for s in views.meta[rows, 0]]
+    return torch.tensor([KEEP.get(name, 0.0) for name in names])
+
+
+def begin_with(model: Model, state: dict[str, Tensor]) -> None:
+    """Weights of an earlier run; inputs of the head that it did not have start at zero."""
+    name = "tower.head.weight"
+    wide = torch.zeros_like(model.tower.head.weight)
+    wide[:, : state[name].shape[1]] = state[name]
+    model.load_state_dict({**state, name: wide}, strict=False)
 
 
 def learning_rate(step: int, settings: Settings) -> float:
     rise = min(1.0, (step + 1) / settings.warm_up)
-    return rise * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / settings.steps)))))
+    return rise * min(1.0, (settings.steps - step) / settings.cool + 0.01)
 
 
 def train(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -242,11 +332,15 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
     torch.set_num_threads(arguments.threads)
     rng = np.random.default_rng(settings.seed)
     bank = TextBank(arguments.texts)
-    views = Views(arguments.views, arguments.packed)
+    views = Views(arguments.views, arguments.packed, arguments.leave_out)
     print(f"{views.refresh()} views", flush=True)
     scale = json.loads((arguments.frozen / "frozen.json").read_text(encoding="utf-8"))
     model = Model(bank, settings)
     start_visual_head(model, views.pooled[0])
+    sample = views.load(np.arange(1024))[0]
+    start_local(model, (sample.float() - scale["zero"]) * scale["scale"])
+    if arguments.start:
+        begin_with(model, torch.load(arguments.start, weights_only=False)["averaged"])
     averaged = Model(bank, settings)
     averaged.load_state_dict(model.state_dict())
     tower = model.tower.to(memory_format=torch.channels_last)
@@ -257,10 +351,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     captions, memory = Captions(views, bank), Memory(settings.memory, tower.visual)
-    wordless = np.array([name in WITHOUT_WORDS for name in views.names])
-    photographs = np.array(
-        [name in WITHOUT_WORDS or name in {"clothing_train", "eshop"} for name in views.names]
-    )
+    pairs, category = Pairs(views, settings), categories(views)
     state_path = arguments.out / "state.pt"
     step = 0
     if arguments.resume and state_path.exists():
@@ -276,40 +367,46 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
         rate = learning_rate(step, settings)
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * rate
-        rows = views.batch(settings.pairs, rng)
+        rows = pairs.draw(rng)
         codes, pooled = views.load(rows)
         maps = (codes.float() - scale["zero"]) * scale["scale"]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            v, s, c = model(maps.to(memory_format=torch.channels_last), pooled)
-        v, s, c = v.float(), s.float(), c.float()
+            v, s, chance = model(maps.to(memory_format=torch.channels_last), pooled)
+        v, s, chance = v.float(), s.float(), chance.float()
         meta = views.meta[rows]
-        keys = torch.from_numpy(views.keys[rows])
         sentences = np.array([captions.draw(int(m[0]), int(m[1]), int(m[2]), rng) for m in meta])
-        loss_v = visual_loss(v, keys, memory, settings.visual_temperature)
+        loss_v, loss_c = visual_losses(views, v, rows, memory, category, settings)
         loss_t = text_loss(model, bank, s, sentences, settings, rng)
-        weight = wordless[meta[:, 0]] + 0.1 * (photographs & ~wordless)[meta[:, 0]]
-        loss_k = keep_loss(s, c.detach(), torch.from_numpy(weight).float())
-        loss = loss_v + settings.text_weight * loss_t + settings.keep_weight * loss_k
+        words = model.words(model.class_sentences)
+        loss_k = keep_loss(words, s, chance, keep_weights(views, rows), settings.text_temperature)
+        loss = (
+            loss_v
+            + settings.category_weight * loss_c
+            + settings.text_weight * loss_t
+            + settings.keep_weight * loss_k
+        )
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
-        memory.add(v, keys)
+        memory.add(v, rows)
         step += 1
         decay = min(settings.average, step / (step + 10))
         with torch.no_grad():
             for mean, now in zip(averaged.parameters(), model.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
-        logged.append((loss_v.item(), loss_t.item(), loss_k.item()))
+        logged.append((loss_v.item(), loss_c.item(), loss_t.item(), loss_k.item()))
         if step % 20 == 0:
             means = np.mean(logged[-20:], 0)
             speed = 2 * settings.pairs * len(logged) / (time.monotonic() - began)
             print(
-                f"step {step} visual {means[0]:.3f} text {means[1]:.3f} keep {means[2]:.3f} {speed:.0f} img/s",
+                f"step {step} visual {means[0]:.3f} category {means[1]:.3f} text {means[2]:.3f} "
+                f"keep {means[3]:.3f} {speed:.0f} img/s",
                 flush=True,
             )
         if step % 100 == 0:
             print(f"{views.refresh()} views", flush=True)
+            pairs, category = Pairs(views, settings), categories(views)
         if time.monotonic() - saved > 180 or step == settings.steps:
             saved = time.monotonic()
             state = {
@@ -326,6 +423,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="state of another run to begin with")
+    parser.add_argument("--leave-out", nargs="*", default=[], help="sets whose views are not trained on")
     defaults = Settings()
     for name, value in asdict(defaults).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
