@@ -94,9 +94,7 @@ def shrink_layers(path: Path, least: int = 100_000) -> None:
         graph.initializer.remove(tensor)
         graph.initializer.append(onnx.numpy_helper.from_array(codes, names[0]))
         graph.initializer.append(onnx.numpy_helper.from_array(scale.astype(np.float32), names[1]))
-        graph.node.insert(
-            0, onnx.helper.make_node("Cast", [names[0]], [names[2]], to=onnx.TensorProto.FLOAT)
-        )
+        graph.node.insert(0, onnx.helper.make_node("Cast", [names[0]], [names[2]], to=onnx.TensorProto.FLOAT))
         graph.node.insert(1, onnx.helper.make_node("Mul", [names[2], names[1]], [tensor.name]))
     onnx.checker.check_model(model)
     onnx.save(model, path)
