@@ -20,6 +20,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Cores that this process may use."""
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("visualsearch", "models", "indexes", "benchmarks")
 """What a figure depends on: a change elsewhere leaves results valid."""
@@ -83,7 +85,7 @@ def hardware() -> dict[str, Any]:
     pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {
         "processor": named.get("model name", platform.processor() or platform.machine()),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": CORES,
         "memory_gib": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**30, 1) if pages else None,
         "flags": [flag for flag in FLAGS if flag in has],
         "system": f"{platform.system()} {platform.machine()}",

@@ -56,7 +56,9 @@ def first_seconds(folder: Path, query: Float32, dim: int, count: int) -> float:
 
 def agreement(answers: list[exact.Found], rows: Any, queries: Float32) -> float:
     """Share of answers that are, in their order, those of a float64 product over the same rows."""
-    wanted = [exact.top(np.asarray(rows.astype(np.float64) @ q, np.float32), K) for q in queries]
+    wanted = [
+        np.argsort(-np.asarray(rows.astype(np.float64) @ q, np.float32), kind="stable")[:K] for q in queries
+    ]
     return float(np.mean([np.array_equal(a[1], w) for a, w in zip(answers, wanted, strict=True)]))
 
 

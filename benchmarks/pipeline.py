@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import tempfile
@@ -22,9 +21,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from common import child, report
-
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from common import CORES, child, report
 
 START = """
 import json, sys, time

@@ -50,6 +50,11 @@ class Preset:
         """True when every row is compared."""
         return not self.factory
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What a generation built by this recipe is searched with: `search`, and `candidates` with it."""
+        return {"candidates": self.candidates, **self.search}
+
 
 @cache
 def library() -> Any:
@@ -120,9 +125,9 @@ def lists_for(recipe: Preset, rows: int) -> int:
     return int(max(1, min(2 ** round(math.log2(max(1.0, wanted))), 2 ** int(math.log2(most)))))
 
 
-def factory_for(recipe: Preset, rows: int, dim: int) -> str:
-    """The recipe's factory string for that many rows of that dimension."""
-    return recipe.factory.format(dim=dim, half=dim // 2, lists=lists_for(recipe, rows))
+def factory_for(recipe: Preset, rows: int) -> str:
+    """The recipe's factory string for that many rows."""
+    return recipe.factory.format(lists=lists_for(recipe, rows))
 
 
 def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
@@ -135,7 +140,7 @@ def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
     """
     faiss = library()
     rows, dim = len(vectors), vectors.dim
-    factory = factory_for(recipe, rows, dim)
+    factory = factory_for(recipe, rows)
     try:
         axes = None
         if "reduce" in recipe.build:
@@ -258,6 +263,10 @@ class _Shape:
     quantizer_is_graph: bool
     codes: tuple[Any, Any] | None
 
+    def asked(self, query: Float32) -> Float32:
+        """A (d,) query in the dimensions that the index keeps."""
+        return query if self.axes is None else self.axes @ query
+
 
 _shapes: WeakKeyDictionary[Any, _Shape] = WeakKeyDictionary()
 
@@ -302,15 +311,9 @@ def search(
     `params` are search parameters by FAISS name (`efSearch`, `nprobe`, `quantizer_efSearch`). `allowed`, (covers,) bool,
     leaves out positions inside the search.
     """
-    faiss = library()
-    selector = None
-    if allowed is not None:
-        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
     shape = _shape(index)
-    asked = query if shape.axes is None else shape.axes @ query
-    _, found = shape.inner.search(
-        asked[None], k, params=_PARAMETERS[shape.family](shape, params, selector, k)
-    )
+    options = _PARAMETERS[shape.family](shape, params, _selector(allowed), k)
+    _, found = shape.inner.search(shape.asked(query)[None], k, params=options)
     positions: Int64 = found[0]
     return positions[positions >= 0]
 
@@ -321,11 +324,16 @@ def foreign(index: Any, query: Float32, params: Mapping[str, Any]) -> bool:
     The words of a text tower are such queries: rows that differ little for the index differ much for them, so it cannot
     rank for them. `foreign_below` of `params` is the least share of a query's squared length inside the axes.
     """
-    axes = _shape(index).axes
-    if axes is None:
+    shape = _shape(index)
+    if shape.axes is None:
         return False
-    inside = axes @ query
+    inside = shape.asked(query)
     return bool(inside @ inside < params.get("foreign_below", 0.0))
+
+
+def _selector(allowed: Bool | None) -> Any:
+    """FAISS's form of a mask over positions; None where all are allowed."""
+    return None if allowed is None else library().IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
 
 def _graph_parameters(shape: _Shape, params: Mapping[str, Any], selector: Any, k: int) -> Any:
@@ -382,8 +390,7 @@ def scan_codes(index: Any, query: Float32, k: int, chosen: Int64) -> Int64:
     storage, codes = shape.codes
     view = faiss.IndexScalarQuantizer(storage.d, storage.sq.qtype, faiss.METRIC_INNER_PRODUCT)
     view.sq, view.is_trained = storage.sq, True
-    asked = query if shape.axes is None else shape.axes @ query
-    _, numbers = _scan_view(view, codes[chosen], asked, min(k, len(chosen)))
+    _, numbers = _scan_view(view, codes[chosen], shape.asked(query), min(k, len(chosen)))
     positions: Int64 = chosen[numbers]
     return positions
 
@@ -397,8 +404,7 @@ def _scan_view(
     held.is_owned, held.view_data, held.c_ptr = False, place, place
     held.view_size = held.c_size = codes.nbytes
     index.ntotal = len(codes)
-    selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-    params = None if selector is None else faiss.SearchParameters(sel=selector)
+    params = None if allowed is None else faiss.SearchParameters(sel=_selector(allowed))
     # One query is work for one thread: a team would only wait at its barrier, for long on a busy machine.
     team = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
@@ -408,17 +414,3 @@ def _scan_view(
         faiss.omp_set_num_threads(team)
     found = numbers[0] >= 0
     return scores[0][found], numbers[0][found]
-
-
-def _parameters(index: Any, params: Mapping[str, Any], selector: Any, k: int) -> Any:
-    faiss = library()
-    if isinstance(index, faiss.IndexHNSW):
-        return faiss.SearchParametersHNSW(sel=selector, efSearch=max(int(params.get("efSearch", 64)), k))
-    if isinstance(index, faiss.IndexIVF):
-        extra = {}
-        if "quantizer_efSearch" in params and isinstance(
-            faiss.downcast_index(index.quantizer), faiss.IndexHNSW
-        ):
-            extra["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=int(params["quantizer_efSearch"]))
-        return faiss.SearchParametersIVF(sel=selector, nprobe=int(params.get("nprobe", 32)), **extra)
-    return faiss.SearchParameters(sel=selector)

@@ -429,9 +429,11 @@ class Writer(Reader):
         """Forget segments; their files are deleted by the caller after the commit."""
         self.db.executemany("DELETE FROM segments WHERE segment = ?", [(n,) for n in numbers])
 
-    def add_generation(self, generation: Generation) -> None:
-        """Name a complete generation; older ones are forgotten."""
+    def set_generation(self, generation: Generation | None) -> None:
+        """Name a complete generation, or none; older ones are forgotten."""
         self.db.execute("DELETE FROM generations")
+        if generation is None:
+            return
         self.db.execute(
             "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (

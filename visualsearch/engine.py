@@ -296,16 +296,17 @@ class Index:
                 segments.append(_copied(self.folder, number, vectors, part))
                 number += 1
             compacted = Vectors(self.folder, segments, self.spec.dim)
-            generation = self._built(compacted, number, self._recipe(writer, len(compacted)), _tuned(writer))
+            recipe = self._recipe(writer, len(compacted))
+            generation = None
+            if len(compacted) and not recipe.exact:
+                generation, _ = self._built(compacted, number, recipe, _tuned(writer))
             with writer.commit():
                 writer.set_meta("next_file", number + 1)
                 writer.drop_segments(s.number for s in old)
                 for segment in segments:
                     writer.add_segment(segment)
                 writer.db.execute("DELETE FROM dead")
-                writer.db.execute("DELETE FROM generations")
-                if generation is not None:
-                    writer.add_generation(generation)
+                writer.set_generation(generation)
             self._sweep(writer)
             with suppress(Exception):
                 writer.db.execute("VACUUM")
@@ -341,22 +342,21 @@ class Index:
         if recipe.exact:
             if now is not None:
                 with writer.commit():
-                    writer.db.execute("DELETE FROM generations")
+                    writer.set_generation(None)
                 self._sweep(writer)
             return
         fresh = len(vectors) - (now.covers if now else 0)
         same = now is not None and now.preset == recipe.name
-        if same and fresh < max(FRESH_ROWS, len(vectors) // 10):
+        if not len(vectors) or (same and fresh < max(FRESH_ROWS, len(vectors) // 10)):
             return
         number = int(writer.meta("next_file"))
         # A trained index takes more rows well until the collection has grown several times over.
         grown = now if same and now is not None and 3 * now.covers >= len(vectors) else None
-        generation = self._built(vectors, number, recipe, _tuned(writer), grown)
-        if generation is not None:
-            with writer.commit():
-                writer.set_meta("next_file", number + 1)
-                writer.add_generation(generation)
-            self._sweep(writer)
+        generation, _ = self._built(vectors, number, recipe, _tuned(writer), grown)
+        with writer.commit():
+            writer.set_meta("next_file", number + 1)
+            writer.set_generation(generation)
+        self._sweep(writer)
 
     def _built(
         self,
@@ -365,9 +365,8 @@ class Index:
         recipe: ann.Preset,
         tuned: Mapping[str, Any],
         grown: Generation | None = None,
-    ) -> Generation | None:
-        if recipe.exact or not len(vectors):
-            return None
+    ) -> tuple[Generation, Any]:
+        """A new generation over all of `vectors`, not yet named in the catalog, and its index."""
         if grown is not None:
             index, factory = ann.load(self.folder / grown.file), grown.factory
             for _, block in vectors.blocks(start=grown.covers, size=65_536):
@@ -375,14 +374,12 @@ class Index:
         else:
             index, factory = ann.build(recipe, vectors)
         file, size = ann.save(index, self.folder, number)
-        search = {"candidates": recipe.candidates, **recipe.search}
+        search = recipe.parameters
         if tuned.get("preset") == recipe.name:
             search.update(tuned["search"])
         made = Generation(number, file, recipe.name, factory, search, len(vectors), size)
-        snapshot = Snapshot(
-            -1, vectors, np.ones(len(vectors), bool), made, index, search["candidates"], len(vectors)
-        )
-        return replace(made, recall=measured_recall(snapshot))
+        snapshot = Snapshot(-1, vectors, np.ones(len(vectors), bool), made, index, len(vectors))
+        return replace(made, recall=measured_recall(snapshot)), index
 
     def _merge(self, writer: Writer) -> None:
         """Fold runs of small segments into larger ones, so that their number stays small as an index grows."""
@@ -655,14 +652,13 @@ class Index:
             vectors = Vectors(self.folder, segments, self.spec.dim, now.vectors if now else None)
             alive = alive_rows(vectors, reader.dead())
             generation = reader.generation()
-            loaded, candidates = None, 1
+            loaded = None
             if generation is not None:
                 same = (
                     now is not None and now.generation is not None and now.generation.file == generation.file
                 )
                 loaded = now.ann if same and now is not None else ann.load(self.folder / generation.file)
-                candidates = generation.search.get("candidates", 10)
-            snapshot = Snapshot(state, vectors, alive, generation, loaded, candidates, int(alive.sum()))
+            snapshot = Snapshot(state, vectors, alive, generation, loaded, int(alive.sum()))
             # A reader that lags behind must not take the newer snapshot away from the others.
             if now is None or state > now.state:
                 self._snapshot = snapshot
@@ -711,34 +707,22 @@ class Index:
                 if recipe.exact:
                     self._adopt(writer, recipe, None, {})
                     return first, compared
-                now = self._for(snapshot, recipe, writer, say)
-                final = trials_of(now, k, samples)
+                generation, index = self._generation_of(recipe, snapshot, writer, say)
+                final = trials_of(replace(snapshot, generation=generation, ann=index), k, samples)
             chosen = pick(final, wish, snapshot.live)
-            kept = replace(_made(now), search=dict(chosen.search), recall=chosen.recall)
+            kept = replace(generation, search=dict(chosen.search), recall=chosen.recall)
             self._adopt(writer, recipe, kept, dict(chosen.search))
         # What was measured over all rows replaces what the sample said of the same recipe.
         return chosen, front([*(t for t in compared if t.preset != recipe.name), *final])
 
-    def _for(
-        self, snapshot: Snapshot, recipe: ann.Preset, writer: Writer, say: Callable[[str], None]
-    ) -> Snapshot:
-        """The snapshot with an approximate index of that recipe: its own where it is one, else a new one, not yet named."""
-        generation, vectors = snapshot.generation, snapshot.vectors
-        if generation is not None and generation.preset == recipe.name:
-            return snapshot
-        say(f"{recipe.name}: building on all {len(vectors):,} rows")
-        number = int(writer.meta("next_file"))
-        made = self._built(vectors, number, recipe, {})
-        if made is None:
-            raise UsageError(
-                f"cannot build {recipe.name!r}", "the index is empty", "Index some pictures first"
-            )
-        return replace(
-            snapshot,
-            generation=made,
-            ann=ann.load(self.folder / made.file),
-            candidates=int(made.search["candidates"]),
-        )
+    def _generation_of(
+        self, recipe: ann.Preset, snapshot: Snapshot, writer: Writer, say: Callable[[str], None]
+    ) -> tuple[Generation, Any]:
+        """A generation of that recipe and its index: the snapshot's own where it is one, else a new one, not yet named."""
+        if snapshot.generation is not None and snapshot.generation.preset == recipe.name:
+            return snapshot.generation, snapshot.ann
+        say(f"{recipe.name}: building on all {len(snapshot.vectors):,} rows")
+        return self._built(snapshot.vectors, int(writer.meta("next_file")), recipe, {})
 
     def _adopt(
         self, writer: Writer, recipe: ann.Preset, generation: Generation | None, search: Mapping[str, Any]
@@ -752,11 +736,9 @@ class Index:
             if self._recipe(writer, rows).name != recipe.name:
                 writer.set_meta("preset", recipe.name)
             writer.set_meta("tuned", json.dumps({"search": dict(search), "preset": recipe.name}))
-            if generation is None:
-                writer.db.execute("DELETE FROM generations")
-            else:
+            if generation is not None:
                 writer.set_meta("next_file", max(int(writer.meta("next_file")), generation.number + 1))
-                writer.add_generation(generation)
+            writer.set_generation(generation)
         self._sweep(writer)
 
     def recall(self, k: int = 10, samples: int = 64) -> float:
@@ -798,11 +780,6 @@ class Index:
         """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
         with self.catalog.read() as reader:
             return check(reader, self.folder, self.spec.dim)
-
-
-def _made(snapshot: Snapshot) -> Generation:
-    assert snapshot.generation is not None  # `_for` gives it one
-    return snapshot.generation
 
 
 def _tuned(reader: Reader) -> dict[str, Any]:

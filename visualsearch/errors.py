@@ -79,6 +79,10 @@ class PictureError(VisualSearchError):
     """One picture that cannot be read; `what` names it. It never stops a batch."""
 
 
+ODD = (PictureError, MemoryError, OSError, ValueError)
+"""What reading one odd picture may raise; it must not cost the others."""
+
+
 class EncoderError(VisualSearchError):
     """A model that cannot be loaded, or cannot do what was asked of it."""
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import ann
+from .pipeline import default_workers
 from .types import Bool, Float16, Float32, Int64
 from .vectors import Vectors, widened
 
@@ -83,7 +84,7 @@ def scan_chosen(vectors: Vectors, query: Float32, k: int, positions: Int64) -> F
     """Exact top k among the given positions, each at most once, for a (d,) float32 query."""
     if k <= 0 or not len(positions):
         return _nothing()
-    parts = np.array_split(positions, min(_cores(), 1 + len(positions) // PIECE))
+    parts = np.array_split(positions, min(default_workers(), 1 + len(positions) // PIECE))
 
     def scored(part: Int64) -> Float32:
         scores = np.empty(len(part), np.float32)
@@ -163,19 +164,6 @@ class _Best:
             yield positions[low:high]
 
 
-def top(scores: Float32, k: int) -> Int64:
-    """Indices of the k largest scores, best first, ties by index."""
-    k = min(k, len(scores))
-    if k < len(scores):
-        # Among equals at the edge the smallest index must win, so that pages of results do not overlap.
-        edge = _kth(scores, k)
-        above = np.flatnonzero(scores > edge)
-        best = np.concatenate([above, np.flatnonzero(scores == edge)[: k - len(above)]])
-    else:
-        best = np.arange(len(scores))
-    return best[np.lexsort((best, -scores[best]))].astype(np.int64)
-
-
 def inner_products(rows: Float32, query: Float32) -> Float32:
     """(m, d) rows and (d,) query -> (m,) inner products, summed in float64 row by row and rounded once.
 
@@ -250,7 +238,7 @@ def _searched(query: Float32, fetch: int, allowed: Bool | None, piece: tuple[Flo
 
 def _pieces(vectors: Vectors, start: int, stop: int) -> Iterator[tuple[Float16, int]]:
     """(rows as they are stored, first position) of ranges that together are start .. stop-1, about one a core."""
-    size = max(PIECE, -(-(stop - start) // _cores()))
+    size = max(PIECE, -(-(stop - start) // default_workers()))
     for base, rows in vectors.stored():
         low, high = max(start, base), min(stop, base + len(rows))
         for at in range(low, high, size):
@@ -266,7 +254,7 @@ def _halves(vectors: Vectors) -> Iterator[tuple[int, Float16]]:
 
 def _wide(rows: Float16, out: Float32) -> Float32:
     """Rows as float32 in `out`, converted on all cores."""
-    parts = zip(np.array_split(rows, _cores()), np.array_split(out, _cores()), strict=True)
+    parts = zip(np.array_split(rows, default_workers()), np.array_split(out, default_workers()), strict=True)
     _each(lambda pair: widened(pair[0], pair[1]), list(parts))
     return out
 
@@ -277,13 +265,8 @@ def _each(work: Callable[[Any], Any], parts: list[Any]) -> list[Any]:
 
 
 @cache
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), "exact-scan")
+    return ThreadPoolExecutor(default_workers(), "exact-scan")
 
 
 if hasattr(os, "register_at_fork"):

@@ -20,8 +20,8 @@ import numpy as np
 from . import images
 from .catalog import Catalog, Pin, Writer
 from .crops import view
-from .errors import VisualSearchError
-from .pipeline import ODD, Clock, Embedded, Prepared, default_workers, embed, failed, look_ahead
+from .errors import ODD, VisualSearchError
+from .pipeline import Clock, Embedded, Prepared, default_workers, embed, failed, look_ahead
 from .types import Box, Encoder, Failure, Float32, IndexReport, Record
 from .vectors import Segment, Vectors, write_segment
 

@@ -50,12 +50,8 @@ class Embedded(Generic[T]):
     vectors: Float32 | None
 
 
-ODD = (PictureError, MemoryError, OSError, ValueError)
-"""What one odd picture may raise; it must not cost the batch."""
-
-
 def failed(record: Record, error: BaseException) -> Failure:
-    """The failure of a record, from one of the ODD errors."""
+    """The failure of a record, from one of the errors that are ODD."""
     if isinstance(error, PictureError):
         return Failure(record.uri, record.id, error.why or error.what, error.remedy)
     return Failure(record.uri, record.id, f"{type(error).__name__}: {error}", "Save it again as JPEG or PNG")

@@ -31,7 +31,6 @@ class Snapshot:
     alive: Bool
     generation: Generation | None
     ann: Any
-    candidates: int
     live: int
     columns: Columns = field(default_factory=Columns, compare=False)
 
@@ -44,6 +43,11 @@ class Snapshot:
     def search(self) -> Mapping[str, Any]:
         """The approximate index's own search parameters."""
         return self.generation.search if self.generation else {}
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates the approximate index is asked for, for each result wanted."""
+        return int(self.search.get("candidates", 10))
 
 
 def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:

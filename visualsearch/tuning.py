@@ -144,17 +144,14 @@ def _part(snapshot: Snapshot, scratch: Path, seed: int) -> Snapshot:
     segment = Segment(0, file, 0, len(live), np.arange(len(live), dtype=np.int64))
     vectors = Vectors(scratch, [segment], snapshot.vectors.dim)
     everyone = np.ones(len(live), dtype=bool)
-    return replace(
-        snapshot, vectors=vectors, alive=everyone, generation=None, ann=None, candidates=1, live=len(live)
-    )
+    return replace(snapshot, vectors=vectors, alive=everyone, generation=None, ann=None, live=len(live))
 
 
 def _built(part: Snapshot, recipe: ann.Preset, scratch: Path, number: int) -> Snapshot:
     index, factory = ann.build(recipe, part.vectors)
     file, size = ann.save(index, scratch, number)
-    search = {"candidates": recipe.candidates, **recipe.search}
-    made = Generation(number, file, recipe.name, factory, search, len(part.vectors), size)
-    return replace(part, generation=made, ann=index, candidates=recipe.candidates)
+    made = Generation(number, file, recipe.name, factory, recipe.parameters, len(part.vectors), size)
+    return replace(part, generation=made, ann=index)
 
 
 def _exact_trial(snapshot: Snapshot, recipe: ann.Preset, k: int, few: HeldOut) -> Trial:
@@ -176,7 +173,7 @@ def _tried(snapshot: Snapshot, few: HeldOut) -> Iterator[Trial]:
     knobs = KNOBS[next(mark for mark in KNOBS if mark in generation.factory)]
     for values in product(*knobs.values()):
         search = {**generation.search, **dict(zip(knobs, values, strict=True))}
-        at = replace(snapshot, generation=replace(generation, search=search), candidates=search["candidates"])
+        at = replace(snapshot, generation=replace(generation, search=search))
         found, spent = 0, []
         for number in range(len(few.own)):
             start = time.perf_counter()

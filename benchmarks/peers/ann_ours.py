@@ -75,9 +75,14 @@ class _Search:
             file = folder / ann.FOLDER / "000000.faiss"
             index = ann.load(file)
             self.bytes, self.factory = file.stat().st_size, json.loads((folder / "factory.json").read_text())
-            search = {"candidates": recipe.candidates, **recipe.search}
             self._generation = Generation(
-                0, f"{ann.FOLDER}/{file.name}", preset, self.factory, search, len(vectors), self.bytes
+                0,
+                f"{ann.FOLDER}/{file.name}",
+                preset,
+                self.factory,
+                recipe.parameters,
+                len(vectors),
+                self.bytes,
             )
         ann.library().omp_set_num_threads(1)
         self._snapshot = Snapshot(
@@ -86,7 +91,6 @@ class _Search:
             alive=np.ones(len(vectors), bool),
             generation=self._generation,
             ann=index,
-            candidates=recipe.candidates,
             live=len(vectors),
         )
 
@@ -95,7 +99,7 @@ class _Search:
 
         if self._generation is not None:
             made = replace(self._generation, search={**self._generation.search, **setting})
-            self._snapshot = replace(self._snapshot, generation=made, candidates=setting["candidates"])
+            self._snapshot = replace(self._snapshot, generation=made)
 
     def search(self, query: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         from visualsearch.query import candidates, rescored

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from .. import images
-from ..errors import EncoderMismatchError, PictureError, SourceError, UsageError
-from ..pipeline import ODD, Clock, Embedded, default_workers, embed, failed, look_ahead
+from ..errors import ODD, EncoderMismatchError, PictureError, SourceError, UsageError
+from ..pipeline import Clock, Embedded, default_workers, embed, failed, look_ahead
 from ..types import Encoder, EncoderSpec, Failure, Float32, IndexReport, Int64, Record, UInt8
 from ..vectors import flush_folder, storage_error, write_whole
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,7 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+@cache
 def tell_choices() -> None:
     """From here on, show on stderr how an encoder was measured and what was chosen."""
     import logging
@@ -65,8 +67,7 @@ def tell_choices() -> None:
             note(record.getMessage())
 
     log = logging.getLogger("visualsearch.encoders")
-    if not any(type(handler).__name__ == Notes.__name__ for handler in log.handlers):
-        log.addHandler(Notes())
+    log.addHandler(Notes())
     log.setLevel(logging.INFO)
     log.propagate = False
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visualsearch import images
-from visualsearch.errors import PictureError
+from visualsearch.errors import ODD
 from visualsearch.types import Record, UInt8
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ WANTED = 512
 """Pictures sampled: some calibrate, the others judge."""
 LISTED = 4096
 """Records of a source that the sample is spread over; of a tar, whose records are read as they are listed, WANTED."""
-_ODD = (PictureError, MemoryError, OSError, ValueError)
 
 
 def sample(source: Source, preprocess: Callable[[Image], UInt8], size: int, wanted: int = WANTED) -> UInt8:
@@ -38,7 +37,7 @@ def sample(source: Source, preprocess: Callable[[Image], UInt8], size: int, want
         try:
             picture = images.decode(record.read(), name=record.uri, target=size)
             return preprocess(picture)
-        except _ODD:
+        except ODD:
             return None
 
     with ThreadPoolExecutor(thread_name_prefix="calibrate") as pool:

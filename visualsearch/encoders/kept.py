@@ -32,7 +32,7 @@ def find(name: str) -> Path | None:
     folder = _place() / name
     try:
         wanted: dict[str, str] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        whole = all(_sha256(folder / file) == digest for file, digest in wanted.items())
+        whole = all(sha256(folder / file) == digest for file, digest in wanted.items())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, AttributeError):
@@ -63,7 +63,7 @@ def keep(name: str, make: Callable[[Path], None]) -> Path:
             aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=place))
             try:
                 make(aside)
-                digests = {file.name: _sha256(file) for file in sorted(aside.iterdir())}
+                digests = {file.name: sha256(file) for file in sorted(aside.iterdir())}
                 (aside / MANIFEST).write_text(json.dumps(digests), encoding="utf-8")
                 _replace(aside, place / name)
             finally:
@@ -125,6 +125,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The digest of a file, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,7 +7,6 @@ holds code is refused.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import pickle
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from visualsearch.encoders import calibration
 from visualsearch.encoders.base import BaseEncoder
+from visualsearch.encoders.kept import sha256
 from visualsearch.encoders.names import CONFIG, Target
 from visualsearch.encoders.plan import Model, Plan
 from visualsearch.encoders.towers import DTYPES, TorchTower, keep_first_token
@@ -163,7 +163,7 @@ def load(
         name=target.name,
         dim=_dim(model, preprocessing.size, place, chosen),
         preprocessing=preprocessing,
-        weights=_sha256(weights.file),
+        weights=sha256(weights.file),
         precision=chosen,
         identity=_identity(target),
     )
@@ -181,7 +181,7 @@ def _identity(target: Target) -> str:
     if target.checkpoint is None:
         return ""
     if target.architecture.startswith("local-dir:"):
-        return f"openclip:{_sha256(target.checkpoint.parent / CONFIG)}"
+        return f"openclip:{sha256(target.checkpoint.parent / CONFIG)}"
     return f"openclip:{target.architecture}"
 
 
@@ -372,11 +372,6 @@ def _dim(model: Any, size: int, device: Any, precision: Precision) -> int:
             _first_line(error),
             "Use --precision fp32 or --device cpu",
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

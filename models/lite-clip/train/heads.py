@@ -10,7 +10,7 @@ import argparse
 import copy
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +21,7 @@ from score import Sentences, joined, kept, texts_of
 from texts import TextBank
 from torch import Tensor, nn
 from torch.nn import functional as F
-from train import (
-    Captions,
-    Model,
-    Pairs,
-    Settings,
-    Views,
-    alike,
-    categories,
-    keep_loss,
-    keep_weights,
-    positives_loss,
-    text_loss,
-)
+from train import Captions, Memory, Model, Pairs, Settings, Views, categories, joint_loss
 
 
 @dataclass(frozen=True)
@@ -150,12 +138,9 @@ def fit(model: Model, features: Features, views: Views, bank: TextBank, settings
         weight_decay=settings.weight_decay,
     )
     captions, category = Captions(views, bank), categories(views)
-    text_settings = Settings(
-        text_temperature=settings.text_temperature, negatives=settings.negatives, synonym=settings.synonym,
-        pairs=settings.pairs, photo_share=settings.photo_share, item_share=settings.item_share,
-        plain_share=settings.plain_share,
-    )  # fmt: skip
-    pairs = Pairs(views, text_settings)
+    known = {one.name for one in fields(Settings)}
+    shared = Settings(**{name: value for name, value in asdict(settings).items() if name in known})
+    pairs, nothing = Pairs(views, shared), Memory(0, tower.visual)
     logged, began = [], time.monotonic()
     for step in range(settings.steps):
         rate = min(1.0, (step + 1) / 50) * (
@@ -171,32 +156,16 @@ def fit(model: Model, features: Features, views: Views, bank: TextBank, settings
             chance = tower.classifier(frozen).softmax(1)
         words = model.words(model.class_sentences)
         s = tower.meaning(chance @ words, out[:, tower.visual :])
-        scores = v @ v.T / settings.visual_temperature
-        itself = torch.eye(len(v), dtype=torch.bool)
-        scores = scores.masked_fill(itself, -1e4)
-        loss_v = positives_loss(scores, alike(views, rows, rows, settings.sibling).masked_fill(itself, 0.0))
-        meta = views.meta[rows]
-        sentences = np.array([captions.draw(int(m[0]), int(m[1]), int(m[2]), rng) for m in meta])
-        loss_t = text_loss(model, bank, s, sentences, text_settings, rng)
-        loss_k = keep_loss(words, s, chance, keep_weights(views, rows), settings.text_temperature)
-        clothes = torch.from_numpy(category[rows] >= 0)
-        kinds = torch.from_numpy(category[rows])[clothes]
-        among = scores[clothes][:, clothes]
-        loss_c = positives_loss(among, (kinds[:, None] == kinds[None]) & (among > -1e3))
-        loss = (
-            loss_v
-            + settings.category_weight * loss_c
-            + settings.text_weight * loss_t
-            + settings.keep_weight * loss_k
-        )
+        data = (views, bank, captions, category)
+        loss, parts = joint_loss(model, (rows, v, s, chance), data, nothing, shared, rng)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        logged.append((loss_v.item(), loss_t.item(), loss_k.item()))
+        logged.append(parts)
         if (step + 1) % 250 == 0:
             means = np.mean(logged[-100:], 0)
             print(
-                f"step {step + 1} visual {means[0]:.3f} text {means[1]:.3f} keep {means[2]:.3f} "
+                f"step {step + 1} visual {means[0]:.3f} category {means[1]:.3f} text {means[2]:.3f} keep {means[3]:.3f} "
                 f"{time.monotonic() - began:.0f} s", flush=True,
             )  # fmt: skip
     return head.eval()

@@ -314,6 +314,35 @@ def keep_weights(views: Views, rows: np.ndarray) -> Tensor:
     return torch.tensor([KEEP.get(name, 0.0) for name in names])
 
 
+def joint_loss(
+    model: Model,
+    batch: tuple[np.ndarray, Tensor, Tensor, Tensor],
+    data: tuple[Views, TextBank, Captions, np.ndarray],
+    memory: Memory,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> tuple[Tensor, tuple[float, float, float, float]]:
+    """All losses of a batch, weighted and added, and for the log each: visual, category, text, keep.
+
+    `batch`: rows of views, their unit v and s, and the classifier's probabilities. `data`: views, sentences, what captions to
+    draw, and the categories of clothes.
+    """
+    rows, v, s, chance = batch
+    views, bank, captions, category = data
+    sentences = np.array([captions.draw(int(m[0]), int(m[1]), int(m[2]), rng) for m in views.meta[rows]])
+    loss_v, loss_c = visual_losses(views, v, rows, memory, category, settings)
+    loss_t = text_loss(model, bank, s, sentences, settings, rng)
+    words = model.words(model.class_sentences)
+    loss_k = keep_loss(words, s, chance, keep_weights(views, rows), settings.text_temperature)
+    loss = (
+        loss_v
+        + settings.category_weight * loss_c
+        + settings.text_weight * loss_t
+        + settings.keep_weight * loss_k
+    )
+    return loss, (loss_v.item(), loss_c.item(), loss_t.item(), loss_k.item())
+
+
 def begin_with(model: Model, state: dict[str, Tensor]) -> None:
     """Weights of an earlier run; inputs of the head that it did not have start at zero."""
     name = "tower.head.weight"
@@ -373,18 +402,8 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             v, s, chance = model(maps.to(memory_format=torch.channels_last), pooled)
         v, s, chance = v.float(), s.float(), chance.float()
-        meta = views.meta[rows]
-        sentences = np.array([captions.draw(int(m[0]), int(m[1]), int(m[2]), rng) for m in meta])
-        loss_v, loss_c = visual_losses(views, v, rows, memory, category, settings)
-        loss_t = text_loss(model, bank, s, sentences, settings, rng)
-        words = model.words(model.class_sentences)
-        loss_k = keep_loss(words, s, chance, keep_weights(views, rows), settings.text_temperature)
-        loss = (
-            loss_v
-            + settings.category_weight * loss_c
-            + settings.text_weight * loss_t
-            + settings.keep_weight * loss_k
-        )
+        data = (views, bank, captions, category)
+        loss, parts = joint_loss(model, (rows, v, s, chance), data, memory, settings, rng)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -395,7 +414,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
         with torch.no_grad():
             for mean, now in zip(averaged.parameters(), model.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
-        logged.append((loss_v.item(), loss_c.item(), loss_t.item(), loss_k.item()))
+        logged.append(parts)
         if step % 20 == 0:
             means = np.mean(logged[-20:], 0)
             speed = 2 * settings.pairs * len(logged) / (time.monotonic() - began)
