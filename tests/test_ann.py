@@ -128,3 +128,19 @@ def test_every_size_has_its_recipe_and_the_sizes_meet() -> None:
     assert ann.choose(1_000_000).name == "hnsw"
     assert ann.choose(10_000_000).name == "ivf-rabitq"
     assert ann.choose(100_000_000).name == "ivf-rabitq-compact"
+
+
+def test_threads_that_need_the_library_first_at_once_all_get_it() -> None:
+    code = (
+        "import os; from concurrent.futures import ThreadPoolExecutor; from threading import Barrier\n"
+        "from visualsearch import ann\n"
+        "barrier = Barrier(8)\n"
+        "def get(_): barrier.wait(); return ann.library()\n"
+        "with ThreadPoolExecutor(8) as pool: found = set(pool.map(get, range(8)))\n"
+        "print(len(found), os.environ.get('OPENBLAS_CORETYPE'))"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env, timeout=60
+    )
+    assert done.stdout.split() == ["1", "None"]

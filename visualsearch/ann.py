@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import threading
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -65,16 +66,20 @@ def library() -> Any:
     moment: numpy's own OpenBLAS, loaded before, and child processes see nothing of it. A value that the user set stays.
     """
     variable = "OPENBLAS_CORETYPE"
-    if variable in os.environ or "faiss" in sys.modules or not _has_avx512():
-        import faiss
+    with _loading:  # `cache` lets threads that come before the first is done run all of this
+        if variable in os.environ or "faiss" in sys.modules or not _has_avx512():
+            import faiss
 
+            return faiss
+        os.environ[variable] = "SKYLAKEX"
+        try:
+            import faiss
+        finally:
+            del os.environ[variable]
         return faiss
-    os.environ[variable] = "SKYLAKEX"
-    try:
-        import faiss
-    finally:
-        del os.environ[variable]
-    return faiss
+
+
+_loading = threading.Lock()
 
 
 def loaded() -> bool:
