@@ -152,3 +152,12 @@ def test_the_choice_is_printed_with_its_front(index: vs.Index, capsys: pytest.Ca
     assert shown["chosen"]["recall"] >= 0.95
     assert shown["chosen"]["preset"] in ann.presets()
     assert shown["chosen"] in shown["front"]
+
+
+def test_a_trial_is_the_same_whether_or_not_others_beat_it() -> None:
+    slow = Trial("hnsw", {"efSearch": 32}, 1.0, 0.039, bytes_per_row=300.0, rows=100)
+    fast = Trial("ivf-rabitq", {"nprobe": 4}, 1.0, 0.038, bytes_per_row=70.0, rows=100)
+    (alone,) = front([slow])
+    beaten = front([fast, alone])[1]
+    assert (alone.best, beaten.best) == (True, False)
+    assert alone == beaten

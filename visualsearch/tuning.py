@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,7 +46,8 @@ class Trial:
     """A setting of a recipe and what it gave.
 
     recall@k (0..1), median and 99th percentile of a query's milliseconds with rescoring, bytes of the index a row, measured
-    over `rows` rows: fewer than the index has are a sample. `best` marks the Pareto front.
+    over `rows` rows: fewer than the index has are a sample. `best` marks the Pareto front of the trials it stands among, so
+    it does not tell trials apart.
     """
 
     preset: str
@@ -56,7 +57,7 @@ class Trial:
     p99: float = 0.0
     bytes_per_row: float = 0.0
     rows: int = 0
-    best: bool = False
+    best: bool = field(default=False, compare=False)
 
 
 def survey(

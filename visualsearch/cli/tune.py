@@ -61,7 +61,7 @@ def tune(
     else:
         print(f"  {'recall@' + str(k):>9} {'p50 ms':>8} {'p99 ms':>8} {'bytes/row':>9}  settings")
         for t in shown:
-            mark = "*" if _same(t, chosen) else " "
+            mark = "*" if t == chosen else " "
             of = "" if t.rows == rows else f" (of a sample of {t.rows:,} rows)"
             words = ", ".join(
                 f"{name} {value}" for name, value in t.search.items() if name != "foreign_below"
@@ -76,10 +76,6 @@ def tune(
             f" {chosen.milliseconds:.2f} ms. Allow more memory or time, or ask for less recall"
         )
         raise typer.Exit(1)
-
-
-def _same(one: Trial, other: Trial) -> bool:
-    return (one.preset, one.search, one.rows) == (other.preset, other.search, other.rows)
 
 
 def _values(trial: Trial) -> dict[str, Any]:
