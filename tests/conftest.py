@@ -6,15 +6,18 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 
 import visualsearch as vs
-from visualsearch import cli
+from visualsearch import cli, fast
 from visualsearch.images import _fast
 
 from .fakes import FakeEncoder, paint_many
+
+LOOPS = {module: module.LOOPS for module in (_fast, fast)}
 
 
 class Ran(NamedTuple):
@@ -51,7 +54,17 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(autouse=True)
 def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexing loads the compiled loops for the whole process: no test shall depend on one that ran before it."""
-    monkeypatch.setattr(_fast, "_loaded", {"kernels": None})
+    for module in LOOPS:
+        monkeypatch.setattr(module, "LOOPS", SimpleNamespace(load=lambda: False, ready=None))
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch, _uncompiled: None) -> None:
+    """The compiled loops of pictures and of the search for one test."""
+    pytest.importorskip("numba")
+    for module, loops in LOOPS.items():
+        monkeypatch.setattr(module, "LOOPS", loops)
+        assert module.accelerate()
 
 
 @pytest.fixture

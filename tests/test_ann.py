@@ -83,9 +83,9 @@ def test_a_query_outside_the_axes_is_foreign_and_a_row_is_not(tmp_path: Path) ->
     elsewhere = np.zeros(DIM, np.float32)
     elsewhere[-20:] = 20**-0.5
     params = ann.preset("hnsw").search
-    assert ann.foreign(index, elsewhere, params)
-    assert not any(ann.foreign(index, row, params) for row in matrix[:200])
-    assert not ann.foreign(index, elsewhere, {})  # an index from before the setting was known
+    assert ann.search(index, elsewhere, 5, params) is None
+    assert all(ann.search(index, row, 5, params) is not None for row in matrix[:200])
+    assert ann.search(index, elsewhere, 5, {}) is not None  # an index from before the setting was known
 
 
 def test_nothing_is_foreign_to_an_index_of_all_dimensions(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_nothing_is_foreign_to_an_index_of_all_dimensions(tmp_path: Path) -> Non
     full /= np.linalg.norm(full, axis=1, keepdims=True)
     index, factory = ann.build(ann.preset("hnsw"), stored(tmp_path, full.astype(np.float32)))
     assert factory == ann.preset("hnsw").factory
-    assert not ann.foreign(index, full[0].astype(np.float32), {"foreign_below": 0.9})
+    assert ann.search(index, full[0].astype(np.float32), 5, {"foreign_below": 0.9}) is not None
 
 
 @pytest.mark.parametrize("given", [None, "HASWELL"])

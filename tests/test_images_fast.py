@@ -24,11 +24,8 @@ SIZES = [(640, 480), (481, 641), (333, 999), (1001, 63), (225, 224), (224, 300),
 
 
 @pytest.fixture
-def fast():
+def fast(compiled):
     """The compiled loops for one test; other tests go on with Pillow's."""
-    pytest.importorskip("numba")
-    _fast._loaded.clear()
-    assert images.accelerate()
     return _fast.kernels()
 
 
@@ -77,12 +74,10 @@ def test_a_part_is_what_would_be_cut_from_the_whole(fast):
 
 @pytest.mark.parametrize("resize", list(Resize))
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_models_input_is_the_same_with_and_without(size, resize):
-    pytest.importorskip("numba")
+def test_a_models_input_is_the_same_with_and_without(size, resize, request):
     picture, how = photo(size), Preprocessing(224, resize, fill=77)
     slow = preprocess(picture, how)
-    _fast._loaded.clear()
-    assert images.accelerate()
+    request.getfixturevalue("compiled")
     np.testing.assert_array_equal(preprocess(picture, how), slow)
 
 
@@ -213,14 +208,14 @@ def large_photographs():
     return made
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_the_embedding_of_a_large_photograph_stays_near_that_of_all_its_pixels(large_photographs, compiled):
+@pytest.mark.parametrize("loops", [False, True])
+def test_the_embedding_of_a_large_photograph_stays_near_that_of_all_its_pixels(
+    large_photographs, loops, request
+):
     encoder = load_encoder("bundled")
     wanted = np.stack([encoder.preprocess(images.decode(data)) for data in large_photographs])
-    if compiled:
-        pytest.importorskip("numba")
-        _fast._loaded.clear()
-        assert images.accelerate()
+    if loops:
+        request.getfixturevalue("compiled")
     small = [images.decode(data, target=224) for data in large_photographs]
     assert {picture.size for picture in small} == {(675, 450)}
     got = np.stack([encoder.preprocess(picture) for picture in small])

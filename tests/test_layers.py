@@ -15,7 +15,8 @@ PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own layer and from those below it.
 LAYERS = (
     {"types", "errors"},
-    {"resources", "fetch", "images", "filters", "evaluate"},
+    {"compiled", "resources", "fetch", "filters", "evaluate"},
+    {"_fast_loops", "fast", "images"},
     {"crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
     {"catalog", "columns", "lock", "pipeline"},
     {"ann", "rank"},
@@ -91,7 +92,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_heavy_packages_are_imported_at_first_use_only(path: Path) -> None:
-    leaves = {"encoders/openclip.py", "server/app.py", "images/_kernels.py"}
+    leaves = {"encoders/openclip.py", "server/app.py", "_fast_loops.py", "images/_kernels.py"}
     if str(path.relative_to(PACKAGE)) in leaves or top(path) == "server":
         return
     heavy = {n.split(".")[0] for n in imported(path, at_import_time=True)} & HEAVY

@@ -21,7 +21,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from . import fast
 from .errors import NotAnIndexError, UnknownNameError, UsageError
+from .fast import Graph
 from .resources import indexes_dir
 from .types import Bool, Float16, Float32, Int64
 from .vectors import Vectors, flush_folder, storage_error
@@ -267,10 +269,7 @@ class _Shape:
     family: str
     quantizer_is_graph: bool
     codes: tuple[Any, Any] | None
-
-    def asked(self, query: Float32) -> Float32:
-        """A (d,) query in the dimensions that the index keeps."""
-        return query if self.axes is None else self.axes @ query
+    graph: Graph | None
 
 
 _shapes: WeakKeyDictionary[Any, _Shape] = WeakKeyDictionary()
@@ -291,7 +290,8 @@ def _shape(index: Any) -> _Shape:
         graph = isinstance(faiss.downcast_index(inner.quantizer), faiss.IndexHNSW)
     kinds = {"HNSW": faiss.IndexHNSW, "IVF": faiss.IndexIVF}
     family = next((name for name, kind in kinds.items() if isinstance(inner, kind)), "other")
-    found = _Shape(inner, axes, family, graph, _codes(inner))
+    codes = _codes(inner)
+    found = _Shape(inner, axes, family, graph, codes, _graph(inner, codes))
     _shapes[index] = found
     return found
 
@@ -308,32 +308,53 @@ def _codes(inner: Any) -> tuple[Any, Any] | None:
     return storage, codes.reshape(-1, storage.code_size)
 
 
+def _graph(inner: Any, codes: tuple[Any, Any] | None) -> Graph | None:
+    """A graph's arrays for the compiled walk, where its codes are bytes; they stay the index's."""
+    faiss = library()
+    if codes is None or codes[0].sq.qtype != faiss.ScalarQuantizer.QT_8bit or not inner.ntotal:
+        return None
+    hnsw = inner.hnsw
+    _, span = np.split(faiss.vector_to_array(codes[0].sq.trained), 2)
+    starts = faiss.rev_swig_ptr(hnsw.offsets.data(), hnsw.offsets.size()).view(np.int64)
+    neighbours = faiss.rev_swig_ptr(hnsw.neighbors.data(), hnsw.neighbors.size())
+    levels = np.array([hnsw.cum_nb_neighbors(level) for level in range(hnsw.max_level + 2)], np.int64)
+    return Graph(codes[1], span, neighbours, starts, levels, hnsw.entry_point)
+
+
 def search(
     index: Any, query: Float32, k: int, params: Mapping[str, Any], allowed: Bool | None = None
-) -> Int64:
+) -> Int64 | None:
     """Positions of about the k nearest to a (d,) unit query, best first; fewer when the index finds fewer.
 
-    `params` are search parameters by FAISS name (`efSearch`, `nprobe`, `quantizer_efSearch`). `allowed`, (covers,) bool,
-    leaves out positions inside the search.
+    None where the query is foreign to the index: it lies mostly outside the axes that are kept of the rows, so the index
+    cannot rank for it. `params` are search parameters by FAISS name (`efSearch`, `nprobe`, `quantizer_efSearch`) and
+    `foreign_below`. `allowed`, (covers,) bool, leaves out positions inside the search. A graph that is asked without it is
+    walked through by compiled loops once they are loaded (`fast.accelerate`).
     """
     shape = _shape(index)
+    inside = _inside(shape, query, params)
+    if inside is None:
+        return None
+    if shape.graph is not None and allowed is None:
+        if fast.loops() is not None:
+            return shape.graph.search(inside, k, _beam(params, k))
+        fast.count_search()
     options = _PARAMETERS[shape.family](shape, params, _selector(allowed), k)
-    _, found = shape.inner.search(shape.asked(query)[None], k, params=options)
+    _, found = shape.inner.search(inside[None], k, params=options)
     positions: Int64 = found[0]
     return positions[positions >= 0]
 
 
-def foreign(index: Any, query: Float32, params: Mapping[str, Any]) -> bool:
-    """True when a (d,) unit query lies mostly outside the axes that the index keeps of the rows.
+def _inside(shape: _Shape, query: Float32, params: Mapping[str, Any]) -> Float32 | None:
+    """A (d,) unit query in the dimensions that the index keeps of the rows; None where it lies mostly outside them.
 
     The words of a text tower are such queries: rows that differ little for the index differ much for them, so it cannot
     rank for them. `foreign_below` of `params` is the least share of a query's squared length inside the axes.
     """
-    shape = _shape(index)
     if shape.axes is None:
-        return False
-    inside = shape.asked(query)
-    return bool(inside @ inside < params.get("foreign_below", 0.0))
+        return query
+    inside = shape.axes @ query
+    return inside if inside @ inside >= params.get("foreign_below", 0.0) else None
 
 
 def _selector(allowed: Bool | None) -> Any:
@@ -342,7 +363,11 @@ def _selector(allowed: Bool | None) -> Any:
 
 
 def _graph_parameters(shape: _Shape, params: Mapping[str, Any], selector: Any, k: int) -> Any:
-    return library().SearchParametersHNSW(sel=selector, efSearch=max(int(params.get("efSearch", 64)), k))
+    return library().SearchParametersHNSW(sel=selector, efSearch=_beam(params, k))
+
+
+def _beam(params: Mapping[str, Any], k: int) -> int:
+    return max(int(params.get("efSearch", 64)), k)
 
 
 def _list_parameters(shape: _Shape, params: Mapping[str, Any], selector: Any, k: int) -> Any:
@@ -382,20 +407,24 @@ def has_codes(index: Any) -> bool:
     return _shape(index).codes is not None
 
 
-def scan_codes(index: Any, query: Float32, k: int, chosen: Int64) -> Int64:
+def scan_codes(index: Any, query: Float32, k: int, params: Mapping[str, Any], chosen: Int64) -> Int64 | None:
     """The k of (m,) `chosen` positions whose codes inside the index score best for a (d,) unit query, best first.
 
     A code is a small part of a row and lies in memory, so where a filter leaves too many rows to fetch and too few for the graph
-    to meet, comparing their codes costs least. Raises UsageError where the index has none (`has_codes`).
+    to meet, comparing their codes costs least. None where the query is foreign, as in `search`. Raises UsageError where the
+    index has no codes (`has_codes`).
     """
     faiss = library()
     shape = _shape(index)
     if shape.codes is None:
         raise UsageError("cannot compare codes", "this index keeps none in the order of the rows")
+    inside = _inside(shape, query, params)
+    if inside is None:
+        return None
     storage, codes = shape.codes
     view = faiss.IndexScalarQuantizer(storage.d, storage.sq.qtype, faiss.METRIC_INNER_PRODUCT)
     view.sq, view.is_trained = storage.sq, True
-    _, numbers = _scan_view(view, codes[chosen], shape.asked(query), min(k, len(chosen)))
+    _, numbers = _scan_view(view, codes[chosen], inside, min(k, len(chosen)))
     positions: Int64 = chosen[numbers]
     return positions
 

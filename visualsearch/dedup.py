@@ -18,7 +18,7 @@ import numpy as np
 
 from . import images
 from .errors import PictureError
-from .exact import scan_many
+from .exact import scan, scan_many
 from .query import Snapshot, approximate
 from .types import Float32, Int64
 
@@ -105,13 +105,19 @@ def _close_pairs(snapshot: Snapshot, whole: dict[int, int], least: float) -> Ite
     positions = vectors.positions(rows)
     allowed = np.zeros(len(vectors), dtype=bool)
     allowed[positions] = True
+    some = None if len(positions) == len(vectors) else allowed
     for at in range(0, len(positions), 256):
         part = positions[at : at + 256]
         queries = vectors.gather(part)
         if snapshot.ann is None:
-            near = [found for _, found in scan_many(vectors, queries, NEIGHBOURS + 1, allowed)]
+            near = [found for _, found in scan_many(vectors, queries, NEIGHBOURS + 1, some)]
         else:
-            near = [approximate(snapshot, query, NEIGHBOURS + 1, allowed) for query in queries]
+            near = [
+                found
+                if (found := approximate(snapshot, query, NEIGHBOURS + 1, some)) is not None
+                else scan(vectors, query, NEIGHBOURS + 1, allowed=some)[1]
+                for query in queries
+            ]
         for position, query, found in zip(part, queries, near, strict=True):
             scores: Float32 = vectors.gather(found) @ query
             for other, score in zip(found, scores, strict=True):

@@ -17,7 +17,7 @@ from .catalog import Generation, Reader
 from .columns import Columns
 from .exact import scan, scan_many
 from .filters import parse
-from .planner import Way, choose
+from .planner import Plan, Way, choose
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
 from .vectors import Vectors
 
@@ -33,6 +33,8 @@ class Snapshot:
     ann: Any
     live: int
     columns: Columns = field(default_factory=Columns, compare=False)
+    plans: dict[int, Plan] = field(init=False, default_factory=dict, compare=False)
+    """What was chosen for searches without a filter, by the candidates wanted."""
 
     @property
     def covers(self) -> int:
@@ -96,48 +98,50 @@ def candidates(
     vectors, covers = snapshot.vectors, snapshot.covers
     count = min(fetch * snapshot.candidates, covers)
     codes = snapshot.ann is not None and ann.has_codes(snapshot.ann)
-    plan = choose(len(vectors), left, vectors.dim, snapshot.generation, count, codes)
-    if plan.way is not Way.SCAN and not ann.foreign(snapshot.ann, query, snapshot.search):
-        if plan.way is Way.CODES and allowed is not None:
-            found = ann.scan_codes(snapshot.ann, query, count, np.flatnonzero(allowed[:covers]))
-            return plan.way, with_fresh(snapshot, query, fetch, allowed, found)
-        found = approximate(snapshot, query, fetch, allowed, plan.search)
-        near = int(np.count_nonzero(found < covers))
-        if near >= count or near >= (covers if allowed is None else np.count_nonzero(allowed[:covers])):
-            return plan.way, found
+    plan = snapshot.plans.get(count) if allowed is None else None
+    if plan is None:
+        plan = choose(len(vectors), left, vectors.dim, snapshot.generation, count, codes)
+        if allowed is None:
+            snapshot.plans[count] = plan
+    if plan.way is Way.CODES and allowed is not None:
+        chosen = np.flatnonzero(allowed[:covers])
+        found = ann.scan_codes(snapshot.ann, query, count, plan.search or snapshot.search, chosen)
+    elif plan.way is Way.INDEX:
+        old = None if allowed is None else allowed[:covers]
+        found = ann.search(snapshot.ann, query, count, plan.search, old)
+        if found is not None and len(found) < count:
+            there = covers if old is None else int(np.count_nonzero(old))
+            found = found if len(found) >= there else None
+    else:
+        found = None
+    if found is not None:
+        return plan.way, _with_fresh(snapshot, query, fetch, allowed, found)
     return Way.SCAN, scan(vectors, query, fetch, allowed=allowed)[1]
 
 
-def approximate(
-    snapshot: Snapshot,
-    query: Float32,
-    fetch: int,
-    allowed: Bool | None,
-    search: Mapping[str, Any] | None = None,
-) -> Int64:
-    """Candidates of the approximate index and of the fresh rows, which are searched exactly.
+def approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None) -> Int64 | None:
+    """Candidates of the approximate index, whatever it costs, and of the fresh rows, which are searched exactly.
 
-    `search` stands in for the generation's own search parameters.
+    None where the query is foreign to the index.
     """
     covers = snapshot.covers
     old = None if allowed is None else allowed[:covers]
-    params = snapshot.search if search is None else search
-    found = ann.search(snapshot.ann, query, min(fetch * snapshot.candidates, covers), params, old)
-    return with_fresh(snapshot, query, fetch, allowed, found)
+    count = min(fetch * snapshot.candidates, covers)
+    found = ann.search(snapshot.ann, query, count, snapshot.search, old)
+    return None if found is None else _with_fresh(snapshot, query, fetch, allowed, found)
 
 
-def with_fresh(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None, found: Int64) -> Int64:
+def _with_fresh(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None, found: Int64) -> Int64:
     """Candidates of the approximate index and those of the rows that it does not hold yet."""
+    if snapshot.covers == len(snapshot.vectors):
+        return found
     fresh = scan(snapshot.vectors, query, fetch, snapshot.covers, None, allowed)[1]
     return np.concatenate([found, fresh])
 
 
 def rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float32, Int64, Int64]:
     """True cosines of the candidates, best first, and only the best row of each pin."""
-    stored = vectors.gather(positions)
-    lengths = np.sqrt(np.einsum("ij,ij->i", stored, stored))
-    # Row by row, so that a row's score does not depend on the others; in float32, which is right to 1e-6, for speed.
-    scores = np.einsum("ij,j->i", stored, query) / np.maximum(lengths, np.float32(1e-12))
+    scores = vectors.cosines(positions, query)
     order = np.lexsort((positions, -scores))
     scores, positions = scores[order], positions[order]
     pins = vectors.pins[positions]
@@ -192,7 +196,9 @@ class HeldOut:
         """How many of a query's true k nearest the approximate search finds, rescored."""
         query = self.queries[number]
         candidates = approximate(snapshot, query, self.k + 1, self.allowed)
-        scores = snapshot.vectors.gather(candidates) @ query
+        if candidates is None:  # the query is scanned for
+            return len(self.truth[number])
+        scores = snapshot.vectors.cosines(candidates, query)
         ranked = candidates[np.argsort(-scores, kind="stable")][: self.k + 1]
         return len(_others(ranked, self.own[number], self.k) & self.truth[number])
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from . import ann
+from . import ann, fast
 from .catalog import Generation
 from .exact import scan
 from .query import HeldOut, Snapshot, held_out
@@ -24,7 +24,7 @@ from .vectors import Segment, Vectors, write_segment
 
 KNOBS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "IVF": {"nprobe": (1, 2, 4, 8, 16, 32, 64, 128, 256), "candidates": (4, 8, 16, 32)},
-    "HNSW": {"efSearch": (16, 32, 64, 128, 256, 512), "candidates": (2, 4, 8, 16)},
+    "HNSW": {"efSearch": (16, 24, 32, 48, 64, 96, 128, 192, 256, 512), "candidates": (2, 4, 5, 8, 16)},
 }
 """For each kind of index, by the mark in its factory string, first match first, the values that are tried."""
 
@@ -75,6 +75,7 @@ def survey(
     Exact search is timed on all rows. The others are built on at most SAMPLE_ROWS live rows. Once `seconds` have passed no
     further recipe is begun; `say` is told what is done and what was left out.
     """
+    fast.accelerate()  # graphs are timed as a process that searches much walks them
     start = time.monotonic()
     trials: list[Trial] = []
     with TemporaryDirectory(prefix="visualsearch-tune-") as scratch:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from . import fast
 from .errors import NotAnIndexError, StorageError
 from .types import Float16, Float32, Int64
 
@@ -144,6 +145,27 @@ class Vectors:
             out[chosen] = widened(self.maps[self.segments[number].file][inside])
         return out
 
+    def cosines(self, positions: Int64, query: Float32) -> Float32:
+        """(m,) cosines of the rows at (m,) positions with a (d,) unit query. Each is computed by itself."""
+        loops = fast.loops()
+        if loops is None:
+            stored = self.gather(positions)
+            lengths = np.sqrt(np.einsum("ij,ij->i", stored, stored))
+            # In float32, which is right to 1e-6, for speed.
+            return np.asarray(np.einsum("ij,j->i", stored, query) / np.maximum(lengths, np.float32(1e-12)))
+        out: Float32 = np.empty(len(positions), np.float32)
+        if len(self.segments) == 1:
+            loops.cosines(_bits(self.maps[self.segments[0].file]), positions, query, out)
+            return out
+        owner = np.searchsorted(self.starts, positions, side="right") - 1
+        for number in np.unique(owner):
+            chosen = owner == number
+            found = np.empty(int(chosen.sum()), np.float32)
+            inside = positions[chosen] - self.starts[number]
+            loops.cosines(_bits(self.maps[self.segments[number].file]), inside, query, found)
+            out[chosen] = found
+        return out
+
     def blocks(
         self, start: int = 0, stop: int | None = None, size: int = BLOCK
     ) -> Iterator[tuple[int, Float32]]:
@@ -177,6 +199,11 @@ def widened(rows: Float16, out: Float32 | None = None) -> Float32:
         np.bitwise_and(part, _SIGN_AND_VALUE, out=part)
         np.multiply(floats, _BIAS, out=floats)
     return out
+
+
+def _bits(rows: Float16) -> NDArray[np.uint16]:
+    """The bits of float16 values, mapped or not, as a plain array."""
+    return np.asarray(rows).view(np.ndarray).view(np.uint16)
 
 
 _SIGN_AND_VALUE = np.int32(-0x70002000)  # 0x8fffe000: without the copies of the sign that the shift made

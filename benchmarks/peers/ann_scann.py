@@ -13,9 +13,10 @@ from .ann_base import size
 
 TITLE = "ScaNN, 2 sqrt(n) leaves, AH, re-ranking in float32"
 NEEDS = {"scann": "scann"}
+TRIED = "10/50 14/30 14/50 16/30 16/50 20/30 20/50 40/100 80/100 160/200"
 SETTINGS = tuple(
-    {"leaves": leaves, "rerank": rerank}
-    for leaves, rerank in ((10, 50), (20, 50), (20, 100), (40, 100), (80, 100), (80, 200), (160, 200))
+    {"leaves": int(leaves), "rerank": int(rerank)}
+    for leaves, rerank in (words.split("/") for words in TRIED.split())
 )
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visualsearch.compiled import Loops
 from visualsearch.images._jpeg import Codes, FirstScan, first_scan
 from visualsearch.types import UInt8
-
-_guard = threading.Lock()
-_loaded: dict[str, ModuleType | None] = {}
 
 
 def accelerate() -> bool:
@@ -25,26 +22,12 @@ def accelerate() -> bool:
     be shrunk to an eighth or less is then read without its detail, twice as fast as by libjpeg-turbo, and resizing is
     faster and gives Pillow's bytes. Safe to call from many threads, and again.
     """
-    with _guard:
-        if "kernels" not in _loaded:
-            _loaded["kernels"] = _load()
-    return _loaded["kernels"] is not None
+    return LOOPS.load()
 
 
 def kernels() -> Any:
     """The compiled loops (`_kernels`) once `accelerate` has loaded them; else None."""
-    return _loaded.get("kernels")
-
-
-def _load() -> ModuleType | None:
-    try:
-        import numba  # noqa: F401
-    except ImportError:
-        return None
-    from visualsearch.images import _kernels
-
-    _warm(_kernels)
-    return _kernels
+    return LOOPS.ready
 
 
 def _warm(loops: Any) -> None:
@@ -63,6 +46,9 @@ def _warm(loops: Any) -> None:
 def _frozen(array: UInt8) -> UInt8:
     array.setflags(write=False)
     return array
+
+
+LOOPS = Loops("visualsearch.images._kernels", _warm)
 
 
 def eighth(data: bytes, size: tuple[int, int]) -> UInt8 | None:

@@ -8,10 +8,9 @@ machine (the result is kept on disk). No loop here holds the GIL.
 # mypy: disable-error-code="no-untyped-def,assignment"
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
+
+from visualsearch.compiled import loop
 
 WINDOW = 12
 """Bits that one look-up of the skip table sees; 4096 entries of 4 bytes stay in the first-level cache."""
@@ -25,18 +24,10 @@ _PRECISION = (
 _STRIP = 16  # rows turned at once: their lines stay in the first-level cache
 
 
-def _compiled(function: Any) -> Any:
-    """`function` compiled; kept on disk for the next process where there is a place to write."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return njit(nogil=True)(function)
-
-
 # --- resize
 
 
-@_compiled
+@loop
 def _weights(n_in, n_out, skip, count, cubic):
     """First input, number of inputs, and weights of the outputs skip..skip+count of n_in -> n_out pixels."""
     scale = n_in / n_out
@@ -70,7 +61,7 @@ def _weights(n_in, n_out, skip, count, cubic):
     return first, length, weights
 
 
-@_compiled
+@loop
 def resample(rows, width, height, left, top, out, cubic):
     """Scale `rows`, (h, 3 w) uint8, to width x height and write the part at (left, top) to `out`, (3, h', w') uint8.
 
@@ -131,7 +122,7 @@ def resample(rows, width, height, left, top, out, cubic):
 # tells how many bits and coefficients the whole codes in them take, two or three codes at a time.
 
 
-@_compiled
+@loop
 def skip_table(codes):
     """(2^WINDOW,) uint32 from `codes`, (65536,) uint16 of length << 8 | symbol by the next 16 bits.
 
@@ -157,7 +148,7 @@ def skip_table(codes):
     return table
 
 
-@_compiled
+@loop
 def entropy_bytes(data, start, marks, out, starts):
     """Copy a scan's bytes from `data` to `out` without stuffing; (bytes written, restart intervals), -1 intervals when
     there are more than `starts` holds.
@@ -197,7 +188,7 @@ def entropy_bytes(data, start, marks, out, starts):
     return put + size - at, intervals
 
 
-@_compiled
+@loop
 def _bits_at(data, place):
     """The next 57 bits or more, at the upper end of a uint64; one load and one swap when compiled."""
     at = np.uint64(place >> 3)
@@ -207,7 +198,7 @@ def _bits_at(data, place):
     return word << np.uint64(place & 7)
 
 
-@_compiled
+@loop
 def block_means(data, size, starts, interval, grid, layout, codes, skips, shift, out):
     """Fill `out`, int16, with the DC coefficients of a scan; False where the data does not fit its tables or ends early.
 
@@ -298,7 +289,7 @@ def block_means(data, size, starts, interval, grid, layout, codes, skips, shift,
     return at <= size * 8
 
 
-@_compiled
+@loop
 def _between(x, part, most, size):
     """The two neighbours of pixel x in a plane of `size` pixels, coarser by part / most, and the second's weight of 256."""
     place = ((2 * x + 1) * part - most) * 256 // (2 * most)
@@ -306,7 +297,7 @@ def _between(x, part, most, size):
     return min(max(low, 0), size - 1), min(max(low + 1, 0), size - 1), place & 255
 
 
-@_compiled
+@loop
 def paint(means, layout, quants, grid, out):
     """Write `out`, (h, w, 3) uint8, from the DC coefficients of `block_means`: YCbCr to RGB by JFIF's equations.
 

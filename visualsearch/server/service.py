@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from visualsearch import images
+from visualsearch import fast, images
 from visualsearch.catalog import Pin
 from visualsearch.engine import DEFAULT_WEIGHTS, Index
 from visualsearch.errors import PictureError, UnknownNameError, UsageError
@@ -102,13 +102,14 @@ class Service:
         return (self.pictures, self.fetches, self.light, self.thumbs, self.writes)
 
     def warm(self) -> None:
-        """Load the model and the vectors, so that no visitor waits for them."""
+        """Load the model, the vectors and the compiled search, so that no visitor waits for them."""
         from PIL import Image as Pillow
 
         size = self.encoder.spec.preprocessing.size
         out = BytesIO()
         Pillow.new("RGB", (size, size), (128, 128, 128)).save(out, "JPEG")
         images.thumbnail(out.getvalue(), SIZES[0], "WEBP")
+        fast.accelerate()
         self.index.run(Query((Part(image=images.decode(out.getvalue())),), k=1))
         self.ready.set()
 

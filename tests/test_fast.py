@@ -1,0 +1,113 @@
+"""The compiled search: the same answers as without, from any thread, any number of times."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from visualsearch import ann, fast
+from visualsearch.vectors import Segment, Vectors, write_segment
+
+from .test_ann import DIM, low_dimensional, stored
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Vectors:
+    return stored(tmp_path, low_dimensional(4000))
+
+
+def found(index: object, queries: np.ndarray, k: int, beam: int) -> list[list[int]]:
+    answers = [ann.search(index, query, k, {"efSearch": beam}) for query in queries]
+    return [answer.tolist() for answer in answers if answer is not None]
+
+
+@pytest.mark.parametrize(("k", "beam"), [(1, 1), (10, 40), (50, 20), (200, 200)])
+def test_the_walk_finds_what_faiss_finds(
+    rows: Vectors, k: int, beam: int, request: pytest.FixtureRequest
+) -> None:
+    index, _ = ann.build(ann.preset("hnsw"), rows)
+    queries = rows.gather(np.arange(0, 4000, 40))
+    plain = found(index, queries, k, beam)
+    request.getfixturevalue("compiled")
+    quick = found(index, queries, k, beam)
+    assert [len(answer) for answer in quick] == [len(answer) for answer in plain] == [k] * 100
+    assert all(len(set(answer)) == k for answer in quick)
+    # FAISS weighs codes in float32, the walk in 15 bits: near ties may fall out differently.
+    same = np.mean([len(set(a) & set(b)) / k for a, b in zip(plain, quick, strict=True)])
+    assert same >= (0.95 if beam < k else 0.98)
+    assert np.mean([a[0] == b[0] for a, b in zip(plain, quick, strict=True)]) >= 0.97
+
+
+def test_many_searches_from_many_threads_find_the_same(rows: Vectors, compiled: None) -> None:
+    index, _ = ann.build(ann.preset("hnsw"), rows)
+    queries = rows.gather(np.arange(30))
+    first = found(index, queries, 10, 50)
+    with ThreadPoolExecutor(8) as pool:
+        # Over 255 searches on one scratch, so that its marks begin anew.
+        again = list(pool.map(lambda _: found(index, queries, 10, 50), range(40)))
+    assert all(answers == first for answers in again)
+
+
+def test_a_graph_of_one_row_and_an_empty_query(tmp_path: Path, compiled: None) -> None:
+    matrix = low_dimensional(1)
+    index, _ = ann.build(ann.preset("hnsw"), stored(tmp_path, matrix))
+    assert found(index, matrix, 5, 20) == [[0]]
+    assert found(index, np.zeros((1, DIM), np.float32), 5, 20) == [[0]]
+
+
+def test_a_selector_is_left_to_faiss(rows: Vectors, compiled: None) -> None:
+    index, _ = ann.build(ann.preset("hnsw"), rows)
+    allowed = np.arange(4000) % 5 == 0
+    got = ann.search(index, rows.gather(np.array([5]))[0], 20, {"efSearch": 400}, allowed)
+    assert got is not None
+    assert len(got) == 20
+    assert (got % 5 == 0).all()
+
+
+@pytest.mark.parametrize("files", [1, 3])
+def test_cosines_are_those_of_numpy(tmp_path: Path, files: int, request: pytest.FixtureRequest) -> None:
+    matrix = np.random.default_rng(3).normal(size=(60, DIM)).astype(np.float32)
+    matrix[7] = 0.0
+    matrix[8] = 1e-6  # subnormal as float16
+    segments, at = [], 0
+    for number, part in enumerate(np.array_split(matrix, files)):
+        file = write_segment(tmp_path, number, part)
+        pins = np.arange(at, at + len(part), dtype=np.int64)
+        segments.append(Segment(number, file, at, len(part), pins))
+        at += len(part)
+    vectors = Vectors(tmp_path, segments, DIM)
+    positions = np.random.default_rng(4).permutation(60)
+    query = matrix[3] / np.linalg.norm(matrix[3])
+    plain = vectors.cosines(positions, query)
+    request.getfixturevalue("compiled")
+    np.testing.assert_allclose(vectors.cosines(positions, query), plain, atol=2e-6)
+    assert vectors.cosines(np.array([7]), query)[0] == 0.0
+    assert vectors.cosines(np.array([3]), query)[0] == pytest.approx(1.0, abs=1e-3)
+    assert vectors.cosines(np.empty(0, np.int64), query).shape == (0,)
+
+
+def test_a_process_that_searches_much_loads_the_loops_unasked(
+    rows: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[bool] = []
+    monkeypatch.setattr(fast, "LOOPS", SimpleNamespace(load=lambda: loaded.append(True), ready=None))
+    monkeypatch.setattr(fast, "_searches", [0])
+    monkeypatch.setattr(fast, "PAYS_AFTER", 5)
+    index, _ = ann.build(ann.preset("hnsw"), rows)
+    found(index, rows.gather(np.arange(4)), 5, 20)
+    assert not loaded
+    found(index, rows.gather(np.arange(4)), 5, 20)
+    assert loaded == [True]
+
+
+def test_a_walk_without_loops_says_what_to_do() -> None:
+    graph = fast.Graph(
+        np.zeros((1, 8), np.uint8), np.ones(8, np.float32), np.array([-1], np.int32), np.array([0, 1]),
+        np.array([0, 1]), 0,
+    )  # fmt: skip
+    with pytest.raises(RuntimeError, match="accelerate"):
+        graph.search(np.ones(8, np.float32), 1, 1)

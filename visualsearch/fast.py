@@ -1,0 +1,112 @@
+"""The compiled loops of the search, and the graphs that they walk through. They come with the extra `fast`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .compiled import Loops
+from .types import Float32, Int64, UInt8
+
+PAYS_AFTER = 5_000
+"""Searches after which the loops are loaded unasked: each saves about 0.2 ms, and loading takes about a second."""
+
+
+def accelerate() -> bool:
+    """Walk graphs and rescore with compiled loops from now on, in this process; whether they are there.
+
+    Loading takes about a second, the first time on a machine some more for compiling. The server calls it when it
+    starts, `tune` before it measures; other processes get there after 5,000 searches. Results are the same but for
+    rounding. Safe to call from many threads, and again.
+    """
+    return LOOPS.load()
+
+
+def loops() -> Any:
+    """The compiled loops (`_fast_loops`) once they are loaded; else None."""
+    return LOOPS.ready
+
+
+def count_search() -> None:
+    """One more search that loops would have made faster."""
+    if LOOPS.ready is None:
+        _searches[0] += 1
+        if _searches[0] == PAYS_AFTER:
+            accelerate()
+
+
+_searches = [0]
+
+
+class Graph:
+    """A graph of the HNSW kind over 8-bit codes: views of its arrays, and the walk through them.
+
+    codes: (n, d) uint8, where value i of a row is low[i] + (code + 0.5) / 255 * span[i] for some `low`. neighbours, starts
+    and levels: see `_fast_loops.walk`. Safe to search from many threads.
+    """
+
+    def __init__(
+        self, codes: UInt8, span: Float32, neighbours: Any, starts: Int64, levels: Int64, entry: int
+    ) -> None:
+        self._count = len(codes)
+        self._arrays = (codes.reshape(-1), neighbours, starts, levels, entry)
+        self._span, self._width = span, int(levels[1])
+        self._spare: list[_Scratch] = []
+
+    def search(self, query: Float32, k: int, beam: int) -> Int64:
+        """Positions of about the k largest inner products with a (d,) query, best first.
+
+        `beam` (efSearch, at least k) nodes are kept on the way. Rows are compared by their codes with the query in 15
+        bits. Raises RuntimeError before `accelerate` has found the loops.
+        """
+        ready = loops()
+        if ready is None:
+            raise RuntimeError("the compiled loops are not loaded: call accelerate() first")
+        scratch = self._spare.pop() if self._spare else _Scratch(self._count, self._width)
+        try:
+            keys = np.empty(max(beam, k), np.int64)
+            found = ready.walk(
+                *self._arrays, query, self._span, scratch.visited, scratch.mark(), keys, scratch.fresh
+            )
+        finally:
+            self._spare.append(scratch)
+        nodes: Int64 = keys[: min(found, k)] & ready.NODE
+        return nodes
+
+
+class _Scratch:
+    """What a walk writes to, kept for the next one: a mark for every node, so that nothing has to be cleared."""
+
+    def __init__(self, count: int, width: int) -> None:
+        self.visited = np.zeros(count, np.uint8)
+        self.fresh = np.empty(width, np.int64)
+        self._mark = 0
+
+    def mark(self) -> np.uint8:
+        """A value that `visited` does not hold."""
+        if self._mark == 255:
+            self.visited[:] = 0
+            self._mark = 0
+        self._mark += 1
+        return np.uint8(self._mark)
+
+
+def _warm(ready: Any) -> None:
+    """Compile for the types that will come."""
+    codes, rows = np.zeros((2, 8), np.uint8), np.zeros((2, 8), np.uint16)
+    neighbours, starts = np.array([1, -1, 0, -1], np.int32), np.array([0, 2, 4])
+    scratch = _Scratch(2, 2)
+    ones, keys = np.ones(8, np.float32), np.empty(2, np.int64)
+    graph = (codes.reshape(-1), neighbours, starts, np.array([0, 2]), 0)
+    ready.walk(*graph, ones, ones, scratch.visited, scratch.mark(), keys, scratch.fresh)
+    for array in (rows, _frozen(rows.copy())):
+        ready.cosines(array, np.zeros(1, np.int64), ones, np.empty(1, np.float32))
+
+
+def _frozen(array: Any) -> Any:
+    array.setflags(write=False)
+    return array
+
+
+LOOPS = Loops("visualsearch._fast_loops", _warm)
