@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import ann
-from .pipeline import default_workers
+from .resources import cores
 from .types import Bool, Float16, Float32, Int64
 from .vectors import Vectors, widened
 
@@ -84,7 +84,7 @@ def scan_chosen(vectors: Vectors, query: Float32, k: int, positions: Int64) -> F
     """Exact top k among the given positions, each at most once, for a (d,) float32 query."""
     if k <= 0 or not len(positions):
         return _nothing()
-    parts = np.array_split(positions, min(default_workers(), 1 + len(positions) // PIECE))
+    parts = np.array_split(positions, min(cores(), 1 + len(positions) // PIECE))
 
     def scored(part: Int64) -> Float32:
         scores = np.empty(len(part), np.float32)
@@ -238,7 +238,7 @@ def _searched(query: Float32, fetch: int, allowed: Bool | None, piece: tuple[Flo
 
 def _pieces(vectors: Vectors, start: int, stop: int) -> Iterator[tuple[Float16, int]]:
     """(rows as they are stored, first position) of ranges that together are start .. stop-1, about one a core."""
-    size = max(PIECE, -(-(stop - start) // default_workers()))
+    size = max(PIECE, -(-(stop - start) // cores()))
     for base, rows in vectors.stored():
         low, high = max(start, base), min(stop, base + len(rows))
         for at in range(low, high, size):
@@ -254,7 +254,7 @@ def _halves(vectors: Vectors) -> Iterator[tuple[int, Float16]]:
 
 def _wide(rows: Float16, out: Float32) -> Float32:
     """Rows as float32 in `out`, converted on all cores."""
-    parts = zip(np.array_split(rows, default_workers()), np.array_split(out, default_workers()), strict=True)
+    parts = zip(np.array_split(rows, cores()), np.array_split(out, cores()), strict=True)
     _each(lambda pair: widened(pair[0], pair[1]), list(parts))
     return out
 
@@ -266,7 +266,7 @@ def _each(work: Callable[[Any], Any], parts: list[Any]) -> list[Any]:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(default_workers(), "exact-scan")
+    return ThreadPoolExecutor(cores(), "exact-scan")
 
 
 if hasattr(os, "register_at_fork"):

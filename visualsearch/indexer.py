@@ -21,7 +21,8 @@ from . import images
 from .catalog import Catalog, Pin, Writer
 from .crops import view
 from .errors import ODD, VisualSearchError
-from .pipeline import Clock, Embedded, Prepared, default_workers, embed, failed, look_ahead
+from .pipeline import Clock, Embedded, Prepared, embed, failed, look_ahead
+from .resources import cores
 from .types import Box, Encoder, Failure, Float32, IndexReport, Record
 from .vectors import Segment, Vectors, write_segment
 
@@ -114,7 +115,7 @@ class Indexer:
         self.folder, self.catalog, self.writer = folder, catalog, writer
         self.encoder, self.settings = encoder, settings
         self.progress, self.propose, self.since = progress, propose, since
-        self.workers = settings.workers or default_workers()
+        self.workers = settings.workers or cores()
         self.clock = Clock()
         self.tally = _Tally()
         self.committed = 0

@@ -6,7 +6,6 @@ batches and hands results on; while it embeds, the workers fill the look-ahead w
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import defaultdict, deque
@@ -86,13 +85,6 @@ class Clock:
         """Stage -> busy seconds per worker."""
         with self._guard:
             return {name: spent / self._workers[name] for name, spent in self._seconds.items()}
-
-
-def default_workers() -> int:
-    """Threads that read and decode when the user names no number: one for each processor this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def look_ahead(

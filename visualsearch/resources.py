@@ -1,4 +1,4 @@
-"""Where data is: what comes with the package (bundled models, index presets), and the user's cache."""
+"""What there is to work with: data that comes with the package (bundled models, index presets), the user's cache, cores."""
 
 from __future__ import annotations
 
@@ -54,3 +54,10 @@ def _find(name: str, marker: str) -> Path:
         f"neither {places[0]} nor {places[1]} has {marker}",
         "The installation is incomplete; run: pip install --force-reinstall visualsearch",
     )
+
+
+def cores() -> int:
+    """Processors that this process may use: as many threads decode, scan or run a model when the user names no number."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1

@@ -23,7 +23,8 @@ import numpy as np
 
 from .. import images
 from ..errors import ODD, EncoderMismatchError, PictureError, SourceError, UsageError
-from ..pipeline import Clock, Embedded, default_workers, embed, failed, look_ahead
+from ..pipeline import Clock, Embedded, embed, failed, look_ahead
+from ..resources import cores
 from ..types import Encoder, EncoderSpec, Failure, Float32, IndexReport, Int64, Record, UInt8
 from ..vectors import flush_folder, storage_error, write_whole
 
@@ -198,7 +199,7 @@ def write_embeddings(
     done, number = _written(folder)
     clock, shard, counts = Clock(), _Shard(), {"seen": 0, "unchanged": 0, "failed": 0}
     failures: list[Failure] = []
-    threads = workers or default_workers()
+    threads = workers or cores()
 
     def fresh() -> Iterator[Record | Failure]:
         for item in items:
