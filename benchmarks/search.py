@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from common import clean_environment, goal, missing_of, report, skipped
 from numpy.typing import NDArray
-from peers import ann_faiss, ann_hnswlib, ann_scann, ann_usearch
+from peers import ann_autofaiss, ann_faiss, ann_hnswlib, ann_scann, ann_usearch
 from peers.ann_ours import Ours
 
 K = 10
@@ -47,6 +47,7 @@ CONTESTANTS: Mapping[str, Any] = {
     "faiss-hnsw": ann_faiss.HNSW,
     "faiss-ivfpq": ann_faiss.IVFPQ,
     "faiss-flat": ann_faiss.FLAT,
+    "autofaiss": ann_autofaiss,
 }
 OURS = tuple(name for name, contestant in CONTESTANTS.items() if isinstance(contestant, Ours))
 GRAPHS = ("hnswlib", "usearch", "faiss-hnsw")

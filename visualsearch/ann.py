@@ -335,10 +335,9 @@ def search(
     inside = _inside(shape, query, params)
     if inside is None:
         return None
-    if shape.graph is not None and allowed is None:
-        if fast.loops() is not None:
-            return shape.graph.search(inside, k, _beam(params, k))
-        fast.count_search()
+    fast.count_search()
+    if shape.graph is not None and allowed is None and fast.loops() is not None:
+        return shape.graph.search(inside, k, _beam(params, k))
     options = _PARAMETERS[shape.family](shape, params, _selector(allowed), k)
     _, found = shape.inner.search(inside[None], k, params=options)
     positions: Int64 = found[0]

@@ -29,7 +29,7 @@ def loops() -> Any:
 
 
 def count_search() -> None:
-    """One more search that loops would have made faster."""
+    """One more search of an approximate index, which loops make faster: they rescore what it finds."""
     if LOOPS.ready is None:
         _searches[0] += 1
         if _searches[0] == PAYS_AFTER:

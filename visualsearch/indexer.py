@@ -42,7 +42,7 @@ class Settings:
     from it. `check_content`: read every file even where size and time are unchanged. `max_pixels`: larger pictures fail.
     """
 
-    batch: int = 32
+    batch: int = 64
     workers: int | None = None
     commit_rows: int = 4096
     commit_seconds: float = 10.0

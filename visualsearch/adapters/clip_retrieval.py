@@ -173,7 +173,7 @@ def write_embeddings(
     folder: Path,
     encoder: Encoder,
     *,
-    batch: int = 32,
+    batch: int = 64,
     workers: int | None = None,
     shard_rows: int = 100_000,
     max_pixels: int = images.MAX_PIXELS,

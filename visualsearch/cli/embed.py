@@ -42,7 +42,7 @@ def embed(
     precision: PrecisionOption = "auto",
     compiled: Compiled = False,
     workers: Workers = None,
-    batch: Batch = 32,
+    batch: Batch = 64,
     shard_rows: Annotated[int, typer.Option(help="Pictures in one pair of files.", min=1)] = 100_000,
     max_pixels: MaxPixels = 100_000_000,
     as_json: AsJson = False,

@@ -51,7 +51,7 @@ def index(
         typer.Option(help="Index recipe: auto (by size), exact, hnsw, ivf-rabitq, ivf-rabitq-compact."),
     ] = None,
     workers: Workers = None,
-    batch: Batch = 32,
+    batch: Batch = 64,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove pins of these sources whose pictures are gone.")
     ] = False,
