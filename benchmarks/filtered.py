@@ -9,7 +9,8 @@ Filters: `random` leaves rows by chance. `aligned` leaves the rows most like one
 nearest to that row; `opposed` is the same filter asked by the queries farthest from it, whose surroundings it leaves out.
 
 Ours is `Index.nearest(where=...)` as a server calls it from the third filter on an attribute on: parse, filter, plan, search,
-rescore, ids and attributes. `first_ms` is the first filter on an attribute, which runs as SQL: what one command pays.
+rescore, ids and attributes; every filter differs from those before in its last digits, so that nothing is known of it, or is
+one that was `asked before`. `first_ms` is the first filter on an attribute, which runs as SQL: what one command pays.
 
 FAISS: IVF and HNSW over float32 rows, with an IDSelectorBitmap that numpy makes from a float column already in memory; with
 default parameters, and with the first of a row of settings that reaches a recall of 0.95 for that filter. A search of one
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -189,11 +191,13 @@ def timed(call: Callable[[Float32], Any], queries: Float32) -> tuple[list[Any], 
     return answers, statistics.median(spent), float(np.percentile(spent, 90))
 
 
-def ours(index: vs.Index, case: Case) -> Callable[[Float32], Any]:
-    """Our filtered search. Row numbers."""
+def ours(index: vs.Index, case: Case, known: bool = False) -> Callable[[Float32], Any]:
+    """Our filtered search; row numbers. Unless `known`, every filter is a new one, whose mask is not kept from before."""
+    numbers = count(1)
 
     def call(query: Float32) -> Any:
-        hits = index.nearest(query[None], k=K, where=case.where)[0]
+        where = case.where if known else f"{case.where}{'' if '.' in case.where else '.'}{next(numbers):09d}"
+        hits = index.nearest(query[None], k=K, where=where)[0]
         plans[case.kind, case.share] = hits.plan
         return np.array([int(hit.id[1:]) for hit in hits], dtype=np.int64)
 
@@ -222,6 +226,7 @@ def measure(index: vs.Index, peers: Mapping[str, Any], case: Case) -> list[dict[
     index.nearest(case.queries[:1], k=K, where=case.where)
     add("visualsearch", ours(index, case))
     listed[-1]["plan"] = plans[case.kind, case.share]
+    add("visualsearch, filter asked before", ours(index, case, known=True))
     for kind, peer_index in peers.items():
         knob, usual, tried = SETTINGS[kind]
         title = f"FAISS {kind} + IDSelector"
@@ -330,7 +335,7 @@ def goals(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One per cent by chance: ours against the fastest FAISS setting that reaches the recall."""
     found = [r for r in listed if r.get("filter") == "random" and r.get("selectivity") == 0.01]
     mine = next(r for r in found if r["contestant"] == "visualsearch")
-    reaching = [r for r in found if r["contestant"] != "visualsearch" and r["recall"] >= ENOUGH]
+    reaching = [r for r in found if r["contestant"].startswith("FAISS") and r["recall"] >= ENOUGH]
     if not reaching:
         return []
     best = min(reaching, key=lambda r: r["p50_ms"])

@@ -168,3 +168,22 @@ def test_a_change_of_the_index_is_seen_by_the_next_filter(
     for _ in range(3):
         assert set(index.nearest(matrix[:1], k=40, where="n < 5")[0].ids) == {"v1", "v2", "v3", "v4"}
     index.close()
+
+
+def test_a_filter_asked_again_is_not_evaluated_again(tmp_path: Path) -> None:
+    catalog = filled(tmp_path, [{"price": n, "tags": [1] if n % 2 else ["1"]} for n in range(30)])
+    columns = Columns()
+    with catalog.read() as reader:
+        owners = columns.pins(reader)
+        first, count = columns.allowed(reader, parse("price < 7"), owners)
+        again, same = columns.allowed(reader, parse("price  <  7"), owners)
+        assert again is first
+        assert (count, same) == (7, 7)
+        assert not first.flags.writeable
+        assert columns.allowed(reader, parse("price < 8"), owners)[1] == 8
+        for text in ("tags contains 1", "tags contains '1'"):
+            assert columns.allowed(reader, parse(text), owners)[1] == 15
+        for n in range(20):
+            columns.allowed(reader, parse(f"price < {n}"), owners)
+        assert columns.allowed(reader, parse("price < 7"), owners)[0] is not first
+    catalog.close()

@@ -33,6 +33,8 @@ Int32 = NDArray[np.int32]
 FALSE, UNKNOWN, TRUE = 0, 1, 2
 MAX_BYTES = 256 << 20
 """Memory that the columns of one state of an index may take together; the ones longest unused make room."""
+MASKS = 8
+"""Filters whose answers are kept, a byte a row each."""
 MAX_DISTINCT = 100_000
 """LIKE over more distinct values than this is left to SQL, which reads them as fast."""
 RUNS = 8
@@ -116,6 +118,7 @@ class Columns:
     limit: int = MAX_BYTES
     _kept: OrderedDict[tuple[str, bool], Column | Lists | None] = field(default_factory=OrderedDict)
     _asked: Counter[str] = field(default_factory=Counter)
+    _masks: OrderedDict[tuple[str, str], tuple[Bool, int]] = field(default_factory=OrderedDict)
     _pins: Int64 | None = None
     _one_row_each: bool | None = None
     _count: int | None = None
@@ -133,7 +136,25 @@ class Columns:
         return found
 
     def allowed(self, reader: Reader, chosen: Filter, owners: Int64) -> tuple[Bool, int]:
-        """Which rows' pins a filter leaves, (rows,) bool, and how many pins these are. `owners`: (rows,) pin of each row."""
+        """Which rows' pins a filter leaves, (rows,) bool, and how many pins these are. `owners`: (rows,) pin of each row.
+
+        The last few answers are kept: a shop asks for the same category again and again. The array is shared: not to be
+        written to.
+        """
+        key = (chosen.sql, repr(chosen.values))  # 1 and true are equal, and not the same to every test
+        with self._guard:
+            if key in self._masks:
+                self._masks.move_to_end(key)
+                return self._masks[key]
+        found = self._allowed(reader, chosen, owners)
+        found[0].setflags(write=False)
+        with self._guard:
+            self._masks[key] = found
+            while len(self._masks) > MASKS:
+                self._masks.popitem(last=False)
+        return found
+
+    def _allowed(self, reader: Reader, chosen: Filter, owners: Int64) -> tuple[Bool, int]:
         truth = self._judged(reader, chosen)
         if truth is None:
             numbers = reader.matching(chosen)
