@@ -111,3 +111,24 @@ def test_a_walk_without_loops_says_what_to_do() -> None:
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="accelerate"):
         graph.search(np.ones(8, np.float32), 1, 1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.3, 1.0])
+def test_comparing_codes_finds_what_faiss_finds(
+    rows: Vectors, share: float, request: pytest.FixtureRequest
+) -> None:
+    index, _ = ann.build(ann.preset("hnsw"), rows)
+    queries = rows.gather(np.arange(0, 4000, 80))
+    allowed = np.random.default_rng(9).random(4000) < share
+    wanted = min(50, int(allowed.sum()))
+    plain = [ann.scan_codes(index, query, 50, {}, allowed) for query in queries] if wanted else []
+    request.getfixturevalue("compiled")
+    for number, query in enumerate(queries):
+        quick = ann.scan_codes(index, query, 50, {}, allowed)
+        assert quick is not None
+        assert len(quick) == len(set(quick.tolist())) == wanted
+        assert allowed[quick].all()
+        if wanted:
+            scores = (rows.gather(quick) @ query).tolist()
+            assert scores[0] >= max(scores) - 0.02
+            assert len(set(quick.tolist()) & set(plain[number].tolist())) >= 0.9 * wanted

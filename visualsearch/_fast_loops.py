@@ -157,6 +157,40 @@ def walk(codes, neighbours, starts, levels, entry, query, span, visited, mark, k
     return count
 
 
+@loop
+def best_codes(codes, allowed, query, span, keys, fresh):
+    """Fill falling `keys` with the nodes that (n,) uint8 `allowed` leaves and whose codes score best; see `walk`.
+
+    fresh: (some,) int64, of which as many codes are asked for before the first of them is read. Returns how many keys there are.
+    """
+    weights = _weights(query, span)
+    size, count, node = len(weights), np.int64(0), 0
+    least = _LEAST
+    words = allowed[: len(allowed) // 8 * 8].view(np.uint64)
+    while node < len(allowed):
+        found = 0
+        while node < len(allowed) and found < len(fresh):
+            if node & 7 == 0:  # a filter that leaves few leaves out most words of eight
+                word = node >> 3
+                while word < len(words) and words[np.uint64(word)] == 0:
+                    word += 1
+                node = word << 3
+            if node < len(allowed) and allowed[node]:
+                fresh[found] = node
+                found += 1
+                for ahead in range(0, size, LINE):
+                    _fetch_ahead(codes, node * size + ahead)
+            node += 1
+        for i in range(found):
+            other = fresh[np.uint64(i)]
+            key = (np.int64(_score(codes, other * size, weights)) << 32) | other
+            if key > least:
+                count, _ = _enter(keys, count, key)
+                if count == len(keys):
+                    least = keys[np.uint64(count - 1)]
+    return count
+
+
 @loop(reorder=True)
 def cosines(rows, positions, query, out):
     """Cosines of float16 rows with a float32 query.

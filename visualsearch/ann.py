@@ -406,8 +406,8 @@ def has_codes(index: Any) -> bool:
     return _shape(index).codes is not None
 
 
-def scan_codes(index: Any, query: Float32, k: int, params: Mapping[str, Any], chosen: Int64) -> Int64 | None:
-    """The k of (m,) `chosen` positions whose codes inside the index score best for a (d,) unit query, best first.
+def scan_codes(index: Any, query: Float32, k: int, params: Mapping[str, Any], allowed: Bool) -> Int64 | None:
+    """The k positions that (covers,) `allowed` leaves whose codes score best for a (d,) unit query, best first.
 
     A code is a small part of a row and lies in memory, so where a filter leaves too many rows to fetch and too few for the graph
     to meet, comparing their codes costs least. None where the query is foreign, as in `search`. Raises UsageError where the
@@ -420,7 +420,10 @@ def scan_codes(index: Any, query: Float32, k: int, params: Mapping[str, Any], ch
     inside = _inside(shape, query, params)
     if inside is None:
         return None
+    if shape.graph is not None and fast.loops() is not None:
+        return shape.graph.scan(inside, k, np.ascontiguousarray(allowed))
     storage, codes = shape.codes
+    chosen = np.flatnonzero(allowed)
     view = faiss.IndexScalarQuantizer(storage.d, storage.sq.qtype, faiss.METRIC_INNER_PRODUCT)
     view.sq, view.is_trained = storage.sq, True
     _, numbers = _scan_view(view, codes[chosen], inside, min(k, len(chosen)))

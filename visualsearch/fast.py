@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .compiled import Loops
-from .types import Float32, Int64, UInt8
+from .types import Bool, Float32, Int64, UInt8
 
 PAYS_AFTER = 5_000
 """Searches after which the loops are loaded unasked: each saves about 0.2 ms, and loading takes about a second."""
@@ -37,6 +37,7 @@ def count_search() -> None:
 
 
 _searches = [0]
+_AT_ONCE = 64  # codes asked for before the first is read
 
 
 class Graph:
@@ -74,6 +75,17 @@ class Graph:
         nodes: Int64 = keys[: min(found, k)] & ready.NODE
         return nodes
 
+    def scan(self, query: Float32, k: int, allowed: Bool) -> Int64:
+        """As `search`, but every position that (n,) `allowed` leaves is compared, and no other."""
+        ready = loops()
+        if ready is None:
+            raise RuntimeError("the compiled loops are not loaded: call accelerate() first")
+        keys = np.empty(min(k, self._count), np.int64)
+        fresh = np.empty(_AT_ONCE, np.int64)
+        found = ready.best_codes(self._arrays[0], allowed.view(np.uint8), query, self._span, keys, fresh)
+        nodes: Int64 = keys[:found] & ready.NODE
+        return nodes
+
 
 class _Scratch:
     """What a walk writes to, kept for the next one: a mark for every node, so that nothing has to be cleared."""
@@ -100,6 +112,8 @@ def _warm(ready: Any) -> None:
     ones, keys = np.ones(8, np.float32), np.empty(2, np.int64)
     graph = (codes.reshape(-1), neighbours, starts, np.array([0, 2]), 0)
     ready.walk(*graph, ones, ones, scratch.visited, scratch.mark(), keys, scratch.fresh)
+    for mask in (np.ones(9, np.uint8), _frozen(np.ones(9, np.uint8))):
+        ready.best_codes(np.zeros(72, np.uint8), mask, ones, ones, keys, scratch.fresh)
     for array in (rows, _frozen(rows.copy())):
         ready.cosines(array, np.zeros(1, np.int64), ones, np.empty(1, np.float32))
 

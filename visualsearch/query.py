@@ -104,8 +104,7 @@ def candidates(
         if allowed is None:
             snapshot.plans[count] = plan
     if plan.way is Way.CODES and allowed is not None:
-        chosen = np.flatnonzero(allowed[:covers])
-        found = ann.scan_codes(snapshot.ann, query, count, plan.search or snapshot.search, chosen)
+        found = ann.scan_codes(snapshot.ann, query, count, snapshot.search, allowed[:covers])
     elif plan.way is Way.INDEX:
         old = None if allowed is None else allowed[:covers]
         found = ann.search(snapshot.ann, query, count, plan.search, old)
