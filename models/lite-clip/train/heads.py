@@ -28,9 +28,9 @@ from train import Captions, Memory, Model, Pairs, Settings, Views, categories, j
 class HeadSettings:
     steps: int = 1500
     pairs: int = 384
-    photo_share: float = 0.5  # as in train.py, like the next two
-    item_share: float = 0.5
+    photo_share: float = 0.5  # these as in train.py
     plain_share: float = 0.5
+    item_share: float = 0.75  # more views of one photograph than there: parts find their picture
     visual_temperature: float = 0.07
     text_temperature: float = 0.05
     negatives: int = 2048
@@ -43,8 +43,8 @@ class HeadSettings:
     reach: float = 1.5
     keep_weight: float = 0.5
     text_weight: float = 1.0
-    category_weight: float = 0.3
-    sibling: float = 0.4
+    category_weight: float = 0.2
+    sibling: float = 0.2
     seed: int = 0
 
 
