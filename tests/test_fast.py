@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from visualsearch import ann, fast
+from visualsearch import ann, fast, planner
+from visualsearch.catalog import Generation
+from visualsearch.query import Snapshot, candidates
 from visualsearch.vectors import Segment, Vectors, write_segment
 
 from .test_ann import DIM, low_dimensional, stored
@@ -132,3 +134,31 @@ def test_comparing_codes_finds_what_faiss_finds(
             scores = (rows.gather(quick) @ query).tolist()
             assert scores[0] >= max(scores) - 0.02
             assert len(set(quick.tolist()) & set(plain[number].tolist())) >= 0.9 * wanted
+
+
+@pytest.mark.parametrize("loops", [False, True])
+@pytest.mark.parametrize("around", [False, True])
+def test_rows_that_were_removed_are_not_found_and_cost_no_recall(
+    rows: Vectors, loops: bool, around: bool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if loops:
+        request.getfixturevalue("compiled")
+    monkeypatch.setattr(
+        planner, "COSTS", planner.Costs(start=1e9)
+    )  # the index is asked, however few the rows
+    index, factory = ann.build(ann.preset("hnsw"), rows)
+    generation = Generation(0, "f", "hnsw", factory, ann.preset("hnsw").parameters, len(rows), 0)
+    queries = rows.gather(np.arange(0, 4000, 100))
+    hits = 0
+    for query in queries:
+        near = np.argsort(-(rows.gather(np.arange(4000)) @ query), kind="stable")
+        alive = np.ones(4000, bool)
+        alive[near[:20] if around else near[::15]] = False
+        left = int(alive.sum())
+        snapshot = Snapshot(0, rows, alive, generation, index, left)
+        way, found = candidates(snapshot, query, 10, alive, left)
+        assert way is planner.Way.INDEX
+        assert alive[found].all()
+        best = near[alive[near]][:10]
+        hits += len(set(best.tolist()) & set(found.tolist()))
+    assert hits / (10 * len(queries)) >= 0.95
