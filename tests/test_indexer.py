@@ -14,7 +14,7 @@ import pytest
 import visualsearch as vs
 from visualsearch import vectors
 from visualsearch.errors import SourceError, StorageError
-from visualsearch.indexer import Progress
+from visualsearch.indexer import Indexer, Progress
 from visualsearch.pipeline import look_ahead
 
 from .fakes import FakeEncoder, paint, paint_many
@@ -280,3 +280,18 @@ def test_look_ahead_keeps_order_and_holds_no_more_than_its_window() -> None:
         assert next(results) == want * want
         assert len(drawn) <= want + 7
     assert next(results, None) is None
+
+
+def test_squares_are_let_go_when_they_are_embedded(
+    tmp_path: Path, photos: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, gone = Indexer._commit, []
+
+    def watched(self: Indexer, done: Any) -> None:
+        gone.extend(entry.item.pixels is None for entry in done)
+        commit(self, done)
+
+    monkeypatch.setattr(Indexer, "_commit", watched)
+    report = vs.create(tmp_path / "new.index", encoder).add(photos)
+    assert report.embedded == 40
+    assert gone == [True] * 40

@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,7 +143,8 @@ class Indexer:
                 for group in embed(
                     prepared, lambda p: p.pixels, self.encoder, self.settings.batch, self.clock
                 ):
-                    done += group
+                    # The squares have done their work: kept until the commit, they would be most of the memory.
+                    done += (Embedded(replace(one.item, pixels=None), one.vectors) for one in group)
                     now = time.perf_counter()
                     if len(done) >= self.settings.commit_rows or now - last > self.settings.commit_seconds:
                         self._commit(done)
