@@ -68,8 +68,8 @@ EXAMPLES = (
     Example("Words", "Words find the pictures they describe.", text="a bird"),
     Example(
         "More like this, not like that",
-        "One pin pulls, the other pushes away: red like a tomato, but no apples.",
-        like="food/tomato",
+        "One pin pulls, the other pushes away: fruit like a pomegranate, but no apples.",
+        like="food/pomegranate",
         unlike="food/apple-red",
         k=5,
     ),
