@@ -143,9 +143,8 @@ def test_rows_that_were_removed_are_not_found_and_cost_no_recall(
 ) -> None:
     if loops:
         request.getfixturevalue("compiled")
-    monkeypatch.setattr(
-        planner, "COSTS", planner.Costs(start=1e9)
-    )  # the index is asked, however few the rows
+    # The index is asked, however few the rows.
+    monkeypatch.setattr(planner, "COSTS", planner.Costs(start=1e9))
     index, factory = ann.build(ann.preset("hnsw"), rows)
     generation = Generation(0, "f", "hnsw", factory, ann.preset("hnsw").parameters, len(rows), 0)
     queries = rows.gather(np.arange(0, 4000, 100))

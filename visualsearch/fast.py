@@ -28,6 +28,13 @@ def loops() -> Any:
     return LOOPS.ready
 
 
+def _needed() -> Any:
+    ready = loops()
+    if ready is None:
+        raise RuntimeError("the compiled loops are not loaded: call accelerate() first")
+    return ready
+
+
 def count_search() -> None:
     """One more search of an approximate index, which loops make faster: they rescore what it finds."""
     if LOOPS.ready is None:
@@ -61,9 +68,7 @@ class Graph:
         `beam` (efSearch, at least k) nodes are kept on the way. Rows are compared by their codes with the query in 15
         bits. Raises RuntimeError before `accelerate` has found the loops.
         """
-        ready = loops()
-        if ready is None:
-            raise RuntimeError("the compiled loops are not loaded: call accelerate() first")
+        ready = _needed()
         scratch = self._spare.pop() if self._spare else _Scratch(self._count, self._width)
         try:
             keys = np.empty(max(beam, k), np.int64)
@@ -77,9 +82,7 @@ class Graph:
 
     def scan(self, query: Float32, k: int, allowed: Bool) -> Int64:
         """As `search`, but every position that (n,) `allowed` leaves is compared, and no other."""
-        ready = loops()
-        if ready is None:
-            raise RuntimeError("the compiled loops are not loaded: call accelerate() first")
+        ready = _needed()
         keys = np.empty(min(k, self._count), np.int64)
         fresh = np.empty(_AT_ONCE, np.int64)
         found = ready.best_codes(self._arrays[0], allowed.view(np.uint8), query, self._span, keys, fresh)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import fast
 from .errors import NotAnIndexError, StorageError
-from .types import Float16, Float32, Int64
+from .types import Bool, Float16, Float32, Int64
 
 FOLDER = "vectors"
 BLOCK = 8192
@@ -138,11 +138,8 @@ class Vectors:
         if len(self.segments) == 1:
             return widened(self.maps[self.segments[0].file][positions])
         out = np.empty((len(positions), self.dim), np.float32)
-        owner = np.searchsorted(self.starts, positions, side="right") - 1
-        for number in np.unique(owner):
-            chosen = owner == number
-            inside = positions[chosen] - self.starts[number]
-            out[chosen] = widened(self.maps[self.segments[number].file][inside])
+        for chosen, rows, inside in self._parts(positions):
+            out[chosen] = widened(rows[inside])
         return out
 
     def cosines(self, positions: Int64, query: Float32) -> Float32:
@@ -157,14 +154,18 @@ class Vectors:
         if len(self.segments) == 1:
             loops.cosines(_bits(self.maps[self.segments[0].file]), positions, query, out)
             return out
+        for chosen, rows, inside in self._parts(positions):
+            found = np.empty(len(inside), np.float32)
+            loops.cosines(_bits(rows), inside, query, found)
+            out[chosen] = found
+        return out
+
+    def _parts(self, positions: Int64) -> Iterator[tuple[Bool, Float16, Int64]]:
+        """For each segment that holds some of the positions: which these are, its rows, and the positions within it."""
         owner = np.searchsorted(self.starts, positions, side="right") - 1
         for number in np.unique(owner):
             chosen = owner == number
-            found = np.empty(int(chosen.sum()), np.float32)
-            inside = positions[chosen] - self.starts[number]
-            loops.cosines(_bits(self.maps[self.segments[number].file]), inside, query, found)
-            out[chosen] = found
-        return out
+            yield chosen, self.maps[self.segments[number].file], positions[chosen] - self.starts[number]
 
     def blocks(
         self, start: int = 0, stop: int | None = None, size: int = BLOCK
