@@ -11,6 +11,7 @@ import pytest
 
 from visualsearch import ann, fast, planner
 from visualsearch.catalog import Generation
+from visualsearch.columns import TRUE, UNKNOWN, Column
 from visualsearch.query import Snapshot, candidates
 from visualsearch.vectors import Segment, Vectors, write_segment
 
@@ -161,3 +162,15 @@ def test_rows_that_were_removed_are_not_found_and_cost_no_recall(
         best = near[alive[near]][:10]
         hits += len(set(best.tolist()) & set(found.tolist()))
     assert hits / (10 * len(queries)) >= 0.95
+
+
+@pytest.mark.parametrize(
+    "true", [[], [0], [1, 2, 3], [4, 5, 9], list(range(12)), [0, 2, 4, 6, 8, 10]], ids=str
+)
+def test_compiled_and_plain_filters_judge_the_same(true: list[int], compiled: None) -> None:
+    codes = np.random.default_rng(3).integers(0, 12, 1001).astype(np.int32)
+    table = np.array([TRUE if value in true else UNKNOWN * (value == 11) for value in range(12)], np.uint8)
+    column = Column(codes, tuple(range(11)), ())
+    with fast.LOOPS.aside():
+        plain = column.spread(table)
+    assert plain.tolist() == column.spread(table).tolist() == table[codes].tolist()

@@ -1,4 +1,4 @@
-"""Compiled inner loops of the search: the walk through a graph, and the cosines of stored rows.
+"""Compiled inner loops of the search: filters, the walk through a graph, and the cosines of stored rows.
 
 Imported by `fast` only. No loop here holds the GIL. Indices into the arrays of the innermost loops are unsigned, since
 numba would otherwise look for negative ones, and the loops would not use lanes.
@@ -155,6 +155,16 @@ def walk(codes, neighbours, starts, levels, entry, query, span, visited, mark, k
                     least = keys[np.uint64(count - 1)]
         at = first
     return count
+
+
+@loop
+def mark_range(codes, low, high, value, out):
+    """Write a uint8 value to (n,) uint8 `out` wherever (n,) int32 `codes` is at least `low` and below `high`."""
+    first, width = np.uint32(low), np.uint32(high - low)
+    for i in range(len(codes)):
+        # What is below `low` wraps around to the largest numbers.
+        place = np.uint32(np.uint32(codes[np.uint64(i)]) - first)
+        out[np.uint64(i)] = value if place < width else out[np.uint64(i)]
 
 
 @loop

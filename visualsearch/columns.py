@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import fast
 from .catalog import Reader
 from .filters import COLUMNS, Both, Check, Filter, Node, Not, Test, Value, json_path, tests
 from .types import Bool, Int64, UInt8
@@ -78,16 +79,25 @@ class Column:
 
     def spread(self, table: UInt8) -> UInt8:
         """(1 + distinct,) truth of each code -> (pins,) truth of each pin."""
-        edges = np.flatnonzero(np.diff(table)) + 1
+        edges = np.flatnonzero(table[1:] != table[:-1]) + 1
         if len(edges) >= RUNS:
             return table[self.codes]
         out = np.zeros(len(self.codes), np.uint8)
         for low, high in pairwise([0, *edges.tolist(), len(table)]):
             if table[low] != FALSE:
-                # One comparison for both ends: what is below `low` wraps around to the largest numbers.
-                inside = (self.codes - np.int32(low)).view(np.uint32) < np.uint32(high - low)
-                out |= inside.view(np.uint8) * table[low]
+                _mark(self.codes, low, high, table[low], out)
         return out
+
+
+def _mark(codes: Int32, low: int, high: int, value: np.uint8, out: UInt8) -> None:
+    """Write `value` to `out` where the code is low .. high-1."""
+    loops = fast.loops()
+    if loops is not None:
+        loops.mark_range(codes, low, high, value, out)
+        return
+    # One comparison for both ends: what is below `low` wraps around to the largest numbers.
+    inside = (codes - np.int32(low)).view(np.uint32) < np.uint32(high - low)
+    out |= inside.view(np.uint8) * value
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,7 @@ def _warm(ready: Any) -> None:
     ready.walk(*graph, ones, ones, scratch.visited, scratch.mark(), keys, scratch.fresh)
     for mask in (np.ones(9, np.uint8), _frozen(np.ones(9, np.uint8))):
         ready.best_codes(np.zeros(72, np.uint8), mask, ones, ones, keys, scratch.fresh)
+    ready.mark_range(neighbours, 0, 1, np.uint8(1), scratch.visited)
     for array in (rows, _frozen(rows.copy())):
         ready.cosines(array, np.zeros(1, np.int64), ones, np.empty(1, np.float32))
 
