@@ -1,12 +1,12 @@
 """Seconds to find the centroids of inverted lists, and how well they quantise, against faiss.Clustering as it comes.
 
-python benchmarks/kmeans.py CACHE [--points 262144] [--centroids 16384] [--rounds 5] [--to benchmarks/results]
+python benchmarks/kmeans.py CACHE [--points 262144] [--centroids 16384] [--rounds 25] [--to benchmarks/results]
 
 All get the same points (rows of CACHE, which benchmarks/vectors.py made), the same number of rounds and all cores; each
 runs in a process of its own, since matrix products are chosen when a library is loaded. `error` is the mean squared
 distance of 20,000 other rows to the nearest centroid. `as it comes` is what `pip install faiss-cpu` gives: the OpenBLAS
-in its wheel takes Zen 4 and Zen 5 for processors without AVX-512. FAISS's default is 25 rounds; pruning starts with the
-second, so fewer rounds favour plain k-means.
+in its wheel takes Zen 4 and Zen 5 for processors without AVX-512. FAISS's default is 25 rounds; SuperKMeans prunes from the
+second on and `visualsearch.clustering` saves from the second on, so fewer rounds favour plain k-means.
 """
 
 from __future__ import annotations
@@ -45,14 +45,10 @@ def _pruned(library: Any, points: NDArray[np.float32], centroids: int, rounds: i
     return found.centroids
 
 
-def _reduced(library: Any, points: NDArray[np.float32], centroids: int, rounds: int) -> NDArray[np.float32]:
-    """As `visualsearch.ann.build` does for a recipe that keeps 95 % of the length; centroids in all dimensions, to compare."""
-    from visualsearch.ann import principal_axes
+def _around(library: Any, points: NDArray[np.float32], centroids: int, rounds: int) -> NDArray[np.float32]:
+    from visualsearch import clustering
 
-    axes = principal_axes(points[:50_000], 0.95)
-    if axes is None:
-        return _pruned(library, points, centroids, rounds)
-    return _pruned(library, points @ axes.T, centroids, rounds) @ axes
+    return clustering.centroids(library, points, centroids, rounds=rounds, seed=SEED)
 
 
 Find = Callable[[Any, NDArray[np.float32], int, int], NDArray[np.float32]]
@@ -60,7 +56,7 @@ CONTESTANTS: Mapping[str, tuple[str, bool, Find]] = {
     "plain": ("faiss.Clustering as it comes", False, _plain),
     "plain-avx512": ("faiss.Clustering, AVX-512 kernels", True, _plain),
     "pruned": ("SuperKMeans, AVX-512 kernels", True, _pruned),
-    "reduced": ("SuperKMeans in the axes that keep 95 %, AVX-512 kernels", True, _reduced),
+    "around": ("visualsearch.clustering, AVX-512 kernels", True, _around),
 }
 
 
@@ -102,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.add_argument("cache", type=Path, nargs="?")
     options.add_argument("--points", type=int, default=262_144)
     options.add_argument("--centroids", type=int, default=16_384)
-    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--rounds", type=int, default=25)
     options.add_argument("--only", nargs="*", choices=CONTESTANTS, default=list(CONTESTANTS))
     options.add_argument("--smoke", action="store_true")
     options.add_argument("--to", type=Path)

@@ -17,7 +17,7 @@ LAYERS = (
     {"types", "errors"},
     {"compiled", "resources", "fetch", "filters", "evaluate"},
     {"_fast_loops", "fast", "images"},
-    {"crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
+    {"clustering", "crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
     {"catalog", "columns", "lock", "pipeline"},
     {"ann", "rank"},
     {"exact", "planner", "query", "checks", "tuning"},

@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from . import fast
+from .clustering import centroids
 from .errors import NotAnIndexError, UnknownNameError, UsageError
 from .fast import Graph
 from .resources import indexes_dir
@@ -153,10 +154,11 @@ def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
         if "reduce" in recipe.build:
             axes = principal_axes(_sample(vectors, MOMENT_ROWS, seed), recipe.build["reduce"])
         inner = faiss.index_factory(dim if axes is None else len(axes), factory, faiss.METRIC_INNER_PRODUCT)
-        _prepare(inner, recipe, seed)
+        if isinstance(inner, faiss.IndexHNSW):
+            inner.hnsw.efConstruction = recipe.build.get("efConstruction", inner.hnsw.efConstruction)
         index = inner if axes is None else _reduced(inner, axes)
         if not index.is_trained:
-            index.train(_training_sample(recipe, vectors, seed))
+            _train(index, inner, axes, _training_sample(recipe, vectors, seed), seed)
         for _, block in vectors.blocks(size=65_536):
             index.add(block)
     except RuntimeError as error:
@@ -197,19 +199,15 @@ def _reduced(inner: Any, axes: Float32) -> Any:
     return index
 
 
-def _prepare(index: Any, recipe: Preset, seed: int) -> None:
-    """Settings of an index that is about to be trained or filled.
-
-    The lists of an inverted file are found by k-means that prunes by partial distances after the first round (FAISS's
-    port of SuperKMeans, https://github.com/cwida/SuperKMeans): plain Lloyd's centroids in a fraction of the time.
-    """
-    faiss = library()
-    if isinstance(index, faiss.IndexHNSW):
-        index.hnsw.efConstruction = recipe.build.get("efConstruction", index.hnsw.efConstruction)
-    if isinstance(index, faiss.IndexIVF):
-        index.cp.seed, index.cp.use_super_kmeans = seed, True
-        # The sample was chosen by the caller: it is not sampled again, and few rows a list are no news to the user.
-        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 1 << 20
+def _train(index: Any, inner: Any, axes: Float32 | None, sample: Float32, seed: int) -> None:
+    """Train an index on (n, d) rows; lists of an inverted file are found by `clustering`, faster than by FAISS."""
+    if isinstance(inner, library().IndexIVF):
+        rows = sample if axes is None else np.ascontiguousarray(sample @ axes.T)
+        found = centroids(
+            library(), rows, inner.nlist, seed=seed, rounds=inner.cp.niter, spherical=inner.cp.spherical
+        )
+        inner.quantizer.add(found)  # FAISS trains what is left
+    index.train(sample)
 
 
 def _sample(vectors: Vectors, wanted: int, seed: int) -> Float32:
