@@ -198,6 +198,9 @@ class Backgrounds:
         return self.scene(rng)
 
 
+SMALL, LARGE = (0.28, 0.55), (0.5, 1.0)  # sides of windows, of the photograph's
+
+
 def photo_view(photo: Pixels, rng: Generator, backgrounds: Backgrounds) -> View:
     h, w = photo.shape[:2]
     centre = photo[int(h * 0.3) : int(h * 0.7), int(w * 0.3) : int(w * 0.7)]
@@ -205,7 +208,8 @@ def photo_view(photo: Pixels, rng: Generator, backgrounds: Backgrounds) -> View:
     fit = tuple(FITS.values())[int(rng.choice(3, p=(0.4, 0.3, 0.3)))]
     if rng.random() < 0.25:
         return View(fit(photo), colour, True)
-    part = window(photo, rng, 0.3, 1.0) if rng.random() < 0.8 else photo
+    sides = SMALL if rng.random() < 0.5 else LARGE
+    part = window(photo, rng, *sides) if rng.random() < 0.8 else photo
     if rng.random() < 0.5:
         part = np.ascontiguousarray(part[:, ::-1])
     if rng.random() < 0.6:

@@ -1,5 +1,5 @@
-"""Pooled features of the trained tail and means of the map before it, for every view and every picture measured: the
-inputs of heads.py."""
+"""What the heads see of the trained tail and of the map before it, for every view and every picture measured: the inputs
+of heads.py."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from texts import TextBank
-from train import Model, Settings
+from train import Model, Settings, load_tail
 
 Maps = NDArray[np.uint8]
 
 
 def tail_of(state: Path, texts: Path, frozen: Path) -> Callable[[Maps], NDArray[np.float16]]:
-    """Maps of the stem, (n, c, 14, 14) uint8, -> features (n, 1280 + c) float16: the tail's, then the maps' means."""
+    """Maps of the stem, (n, c, 14, 14) uint8, -> features (n, 2 * 1280 + 2 * c) float16: the tail's means, then
+    `ImageTower.rest`."""
     scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
     model = Model(TextBank(texts), Settings())
-    model.load_state_dict(torch.load(state, weights_only=False)["averaged"], strict=False)
+    load_tail(model, state)
     tail = model.tower.student.eval().to(memory_format=torch.channels_last)
 
     def run(maps: Maps, batch: int = 128) -> NDArray[np.float16]:
@@ -29,8 +30,8 @@ def tail_of(state: Path, texts: Path, frozen: Path) -> Callable[[Maps], NDArray[
         for i in range(0, len(maps), batch):
             x = (torch.from_numpy(np.asarray(maps[i : i + batch])).float() - scale["zero"]) * scale["scale"]
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-                features = tail(x.to(memory_format=torch.channels_last))
-            features = torch.cat([features.float(), x.mean((2, 3))], 1)
+                trained = tail(x.to(memory_format=torch.channels_last)).float()
+                features = torch.cat([trained.mean((2, 3)), model.tower.rest(x, trained)], 1)
             out.append(features.numpy().astype(np.float16))
         return np.concatenate(out)
 

@@ -1,7 +1,7 @@
 """Fit the heads anew on the finished tail's features: thousands of large batches in minutes.
 
-Input: [trained tail, frozen tail, means of the map] of every view (features.py), standardised. Losses as in train.py,
-with bigger batches instead of a memory.
+Input: `ImageTower.inputs` of every view (features.py), standardised. Losses as in train.py, with bigger batches instead
+of a memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from score import Sentences, joined, kept, texts_of
 from texts import TextBank
 from torch import Tensor, nn
 from torch.nn import functional as F
-from train import Captions, Memory, Model, Pairs, Settings, Views, categories, joint_loss
+from train import Captions, Memory, Model, Pairs, Settings, Views, categories, joint_loss, load_tail
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Features:
 
     @staticmethod
     def joint(frozen: np.ndarray, trained: np.ndarray) -> Vectors:
-        """In the order of the network's head: trained tail, frozen tail, means of the map."""
+        """In the order of `ImageTower.inputs`."""
         return np.concatenate([trained[:, :FEATURES], frozen, trained[:, FEATURES:]], 1).astype(np.float32)
 
     def rows(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Standardised joint features (n, 2 * 1280 + c), and frozen ones as they are (n, 1280)."""
+        """Standardised joint features (n, 3 * 1280 + 2 * c), and frozen ones as they are (n, 1280)."""
         frozen = self.frozen[rows].astype(np.float32)
         x = self.joint(self.frozen[rows], self.trained[rows])
         return torch.from_numpy((x - self.mean) / self.std), torch.from_numpy(frozen)
@@ -107,15 +107,16 @@ class Heads(nn.Module):
         return self.head(x) + self.bend[2](hidden)
 
     def hand_over(self, tower: ImageTower, features: Features) -> None:
-        """Put the weights into the tower, with the standardisation of the inputs folded in."""
+        """Put the weights into the tower, with the standardisation of the inputs folded in where it has none of its own."""
         mean, std = torch.from_numpy(features.mean), torch.from_numpy(features.std)
+        tower.scale_rest(mean[2 * FEATURES :], std[2 * FEATURES :])
+        mean = torch.cat([mean[: 2 * FEATURES], torch.zeros_like(tower.rest_mean)])
+        std = torch.cat([std[: 2 * FEATURES], std[2 * FEATURES :] / tower.rest_std])
         with torch.no_grad():
             for target, source in ((tower.head, self.head), (tower.bend[0], self.bend[0])):
                 target.weight.copy_(source.weight / std)
                 target.bias.copy_(source.bias - (source.weight / std) @ mean)
             tower.bend[2].load_state_dict(self.bend[2].state_dict())
-            tower.local_mean.zero_()
-            tower.local_std.fill_(1.0)
 
 
 def fit(model: Model, features: Features, views: Views, bank: TextBank, settings: HeadSettings) -> Heads:
@@ -218,12 +219,7 @@ def main() -> None:
     views = Views(arguments.views, arguments.packed, arguments.leave_out)
     views.refresh()
     model = Model(bank, Settings())
-    tail_only = {
-        name: tensor
-        for name, tensor in torch.load(arguments.state, weights_only=False)["averaged"].items()
-        if name.startswith("tower.student")
-    }
-    model.load_state_dict(tail_only, strict=False)
+    load_tail(model, arguments.state)
     features = Features(views, arguments.features)
     head = fit(model, features, views, bank, settings)
     columns = scores_of(

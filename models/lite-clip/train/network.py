@@ -2,7 +2,7 @@
 
     pixels -> stem and first stages (frozen) -+-> last stages, classifier (frozen) -> ConSE vector c
                                               +-> a trained copy of the last stages -> v, r (which see the frozen features
-                                                  and the mean of the map where the two paths part, too)
+                                                  and the map where the two paths part, too)
     embedding = [VISUAL_SHARE * unit(v), SEMANTIC_SHARE * meaning(c, r)]
 
 The frozen path keeps what ImageNet taught: c is the mean of the 1,000 class names' text vectors weighted by the
@@ -24,6 +24,7 @@ FEATURES = 1280
 HIDDEN = 384  # of the head's bent path
 REACH = 1.5  # how far the correction may move an unsure ConSE vector, whose length is at most 1
 FIRST = 5  # stages 0..4 are shared and frozen
+PEAK = 3  # the power of the generalised mean
 
 
 def lite_backbone(size: int = 0) -> nn.Module:
@@ -105,8 +106,14 @@ class Inverted(nn.Module):
         return x + y if self.skip else y
 
 
+def peaks(x: Tensor) -> Tensor:
+    """(b, c, h, w) of no negative numbers -> (b, c): the generalised mean (GeM, Radenovic et al. 2019, arXiv:1711.02512),
+    to which the strongest places count most, so that a part of a picture is not lost in the mean of the whole."""
+    return (x.float().pow(PEAK).mean((2, 3)) + 1e-6).pow(1 / PEAK)
+
+
 class Tail(nn.Module):
-    """The last stages of the backbone down to pooled features: (b, c, h, w) -> (b, 1280)."""
+    """The last stages of the backbone: (b, c, h, w) -> (b, 1280, h / 2, w / 2), from 0 to 6."""
 
     def __init__(self, backbone: nn.Module, first: int) -> None:
         super().__init__()
@@ -115,7 +122,7 @@ class Tail(nn.Module):
         self.conv_head = folded(backbone.conv_head, backbone.bn2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.relu6(self.conv_head(self.blocks(x)), inplace=True).mean((2, 3))
+        return nn.functional.relu6(self.conv_head(self.blocks(x)), inplace=True)
 
 
 class ImageTower(nn.Module):
@@ -137,20 +144,21 @@ class ImageTower(nn.Module):
         self.classifier = copy.deepcopy(backbone.classifier)
         self.student = Tail(backbone, first)
         local = self.stem[-1][-1].bn3.num_features
-        self.head = nn.Linear(2 * FEATURES + local, visual + self.semantic)
+        inputs = 3 * FEATURES + 2 * local
+        self.head = nn.Linear(inputs, visual + self.semantic)
         nn.init.normal_(self.head.weight, std=0.3 * FEATURES**-0.5)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():
             self.head.weight[visual:] *= 0.3  # start near ConSE
         self.bend = nn.Sequential(
-            nn.Linear(2 * FEATURES + local, HIDDEN), nn.Hardswish(), nn.Linear(HIDDEN, visual + self.semantic)
+            nn.Linear(inputs, HIDDEN), nn.Hardswish(), nn.Linear(HIDDEN, visual + self.semantic)
         )
         for zero in (self.bend[2].weight, self.bend[2].bias):
             nn.init.zeros_(zero)  # nothing until heads.py fits it
         self.register_buffer("class_vectors", class_vectors.clone())
         self.register_buffer("reach", torch.tensor(REACH))
-        self.register_buffer("local_mean", torch.zeros(local))
-        self.register_buffer("local_std", torch.ones(local))
+        self.register_buffer("rest_mean", torch.zeros(FEATURES + 2 * local))
+        self.register_buffer("rest_std", torch.ones(FEATURES + 2 * local))
         for part in (self.stem, self.teacher, self.classifier):
             part.requires_grad_(False)
 
@@ -165,19 +173,33 @@ class ImageTower(nn.Module):
     def join(self, features: Tensor, pooled: Tensor, class_vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From the stem's map (b, c, 14, 14) and the teacher's pooled features (b, 1280): raw v (b, visual),
         ConSE c (b, semantic) of length 0..1, correction r (b, semantic)."""
-        x = torch.cat([self.student(features), pooled, self.local(features)], 1)
+        x = self.inputs(features, self.student(features), pooled)
         out = (self.head(x) + self.bend(x)).float()
         conse = torch.softmax(self.classifier(pooled).float(), 1) @ class_vectors
         return out[:, : self.visual], conse, out[:, self.visual :]
 
-    def local(self, features: Tensor) -> Tensor:
-        """The map's mean, standardised, (b, c): colours and textures that the last stages forget."""
-        return (features.mean((2, 3)) - self.local_mean) / self.local_std
+    def inputs(self, features: Tensor, trained: Tensor, pooled: Tensor) -> Tensor:
+        """What the heads see, (b, 3 * 1280 + 2 * c): means of the trained and the frozen path; and standardised, the trained
+        path's peaks, and mean and deviation of the stem's map, colours and textures that the last stages forget."""
+        rest = (self.rest(features, trained) - self.rest_mean) / self.rest_std
+        return torch.cat([trained.mean((2, 3)), pooled, rest], 1)
+
+    def scale_rest(self, mean: Tensor, std: Tensor) -> None:
+        """Standardise `rest` by what it is over many pictures, about as wide as the means beside it: trained at one rate."""
+        self.rest_mean.copy_(mean)
+        self.rest_std.copy_(3 * std)
+
+    @staticmethod
+    def rest(features: Tensor, trained: Tensor) -> Tensor:
+        """(b, 1280 + 2 * c), not yet standardised."""
+        mean = features.mean((2, 3))
+        spread = ((features - mean[:, :, None, None]).square().mean((2, 3)) + 1e-6).sqrt()
+        return torch.cat([peaks(trained), mean, spread], 1)
 
     def parts(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`join` from pixels."""
         features = self.stem((pixels.to(self.head.weight.dtype) - 127.5) / 127.5)
-        return self.join(features, self.teacher(features), self.class_vectors)
+        return self.join(features, self.teacher(features).mean((2, 3)), self.class_vectors)
 
     def meaning(self, c: Tensor, r: Tensor) -> Tensor:
         """unit(c + reach * (1 - |c|^2) * r / sqrt(1 + |r|^2)): the surer the classifier, the less r may change."""

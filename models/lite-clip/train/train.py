@@ -34,7 +34,9 @@ class Settings:
     item_share: float = (
         0.5  # of the photographs' pairs whose two views are of one photograph; drawings: half of it
     )
-    plain_share: float = 0.5  # of the pairs whose second view is as a catalogue shows it, where there is one
+    plain_share: float = (
+        0.5  # of the pairs whose second view is of a catalogue's picture or like one, where there is one
+    )
     memory: int = 6144
     visual_temperature: float = 0.07
     text_temperature: float = 0.05
@@ -57,10 +59,11 @@ class Settings:
     seed: int = 0
 
 
-PHOTOGRAPHS = {"clothing_train", "grocery_train", "eshop", "wallpapers"}
+CATALOGUE = "grocery_catalogue"
+PHOTOGRAPHS = {"clothing_train", "grocery_train", CATALOGUE, "eshop", "wallpapers"}
 KINDS = {"clothing_train": "clothing", "eshop": "photo", "tuxpaint": "photo", "openclipart": "drawing"}
 KEEP = {"grocery_train": 1.0, "wallpapers": 1.0, "clothing_train": 0.2, "eshop": 0.2, "tuxpaint": 0.3}
-WITHOUT_WORDS = {"grocery_train", "wallpapers"}
+WITHOUT_WORDS = {"grocery_train", CATALOGUE, "wallpapers"}
 
 
 class Views:
@@ -98,6 +101,7 @@ class Views:
             self.meta[:, 0], [n for n, name in enumerate(self.names) if name in self.leave_out]
         )
         self.photo = np.isin(self.meta[:, 0], [n for n, name in enumerate(self.names) if name in PHOTOGRAPHS])
+        self.catalogue = np.array([name == CATALOGUE for name in self.names])[self.meta[:, 0]]
         return int(self.used.sum())
 
     def load(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -137,7 +141,8 @@ class Pairs:
         if rng.random() < item_share:
             others = [r for r in others if views.items[r] == views.items[row]] or others
         if rng.random() < self.settings.plain_share:
-            others = [r for r in others if views.meta[r, 3]] or others
+            shown = [r for r in others if views.catalogue[r]] or [r for r in others if views.meta[r, 3]]
+            others = shown or others
         return others[int(rng.integers(len(others)))]
 
 
@@ -198,11 +203,12 @@ class Model(nn.Module):
         return F.normalize(v, dim=1), self.tower.meaning(c.float(), r.float()), chance
 
 
-def start_local(model: Model, maps: Tensor) -> None:
-    """The scale of the map's means, from some views."""
-    means = maps.mean((2, 3))
-    model.tower.local_mean.copy_(means.mean(0))
-    model.tower.local_std.copy_(means.std(0) + 1e-3)
+def start_rest(model: Model, maps: Tensor) -> None:
+    """The scale of those inputs of the heads that are standardised, from some views."""
+    tower = model.tower
+    with torch.inference_mode():
+        rest = torch.cat([tower.rest(part, tower.student(part)) for part in maps.split(128)])
+    tower.scale_rest(rest.mean(0), rest.std(0) + 1e-2)
 
 
 def start_visual_head(model: Model, pooled: np.ndarray) -> None:
@@ -343,12 +349,11 @@ def joint_loss(
     return loss, (loss_v.item(), loss_c.item(), loss_t.item(), loss_k.item())
 
 
-def begin_with(model: Model, state: dict[str, Tensor]) -> None:
-    """Weights of an earlier run; inputs of the head that it did not have start at zero."""
-    name = "tower.head.weight"
-    wide = torch.zeros_like(model.tower.head.weight)
-    wide[:, : state[name].shape[1]] = state[name]
-    model.load_state_dict({**state, name: wide}, strict=False)
+def load_tail(model: Model, path: Path) -> None:
+    """The trained late stages of a checkpoint, without its heads."""
+    state = torch.load(path, weights_only=False)["averaged"]
+    tail = {name: tensor for name, tensor in state.items() if name.startswith("tower.student")}
+    model.load_state_dict(tail, strict=False)
 
 
 def learning_rate(step: int, settings: Settings) -> float:
@@ -367,15 +372,19 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
     model = Model(bank, settings)
     start_visual_head(model, views.pooled[0])
     sample = views.load(np.arange(1024))[0]
-    start_local(model, (sample.float() - scale["zero"]) * scale["scale"])
+    start_rest(model, (sample.float() - scale["zero"]) * scale["scale"])
     if arguments.start:
-        begin_with(model, torch.load(arguments.start, weights_only=False)["averaged"])
+        model.load_state_dict(torch.load(arguments.start, weights_only=False)["averaged"])
     averaged = Model(bank, settings)
     averaged.load_state_dict(model.state_dict())
     tower = model.tower.to(memory_format=torch.channels_last)
     groups = [
         {"params": list(tower.student.parameters()), "lr": settings.tail_rate, "base": settings.tail_rate},
-        {"params": list(tower.head.parameters()), "lr": settings.head_rate, "base": settings.head_rate},
+        {
+            "params": [*tower.head.parameters(), *tower.bend.parameters()],
+            "lr": settings.head_rate,
+            "base": settings.head_rate,
+        },
         {"params": list(model.text.parameters()), "lr": settings.text_rate, "base": settings.text_rate},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
