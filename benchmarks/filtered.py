@@ -33,7 +33,7 @@ import numpy as np
 from common import goal, report, skipped
 
 import visualsearch as vs
-from visualsearch import exact
+from visualsearch import exact, fast
 from visualsearch.types import Bool, Float32, Record
 
 K = 10
@@ -301,6 +301,7 @@ def run(folder: Path, rows: Any, queries: Float32, given: argparse.Namespace) ->
     import faiss
 
     attributes = attributes_of(rows)
+    fast.accelerate()  # as a server does when it starts
     index = opened(folder / f"filtered_{len(rows)}.index", rows, attributes)
     peers = {"IVF": peer("IVF", folder / f"filtered_{len(rows)}_ivf.faiss", rows)}
     listed = []
@@ -323,7 +324,7 @@ def run(folder: Path, rows: Any, queries: Float32, given: argparse.Namespace) ->
         "filtered",
         {
             "vectors": {"rows": len(rows), "dim": rows.shape[1]},
-            "index": shown,
+            "index": {**shown, "compiled": fast.loops() is not None},
             "peers": {kind: type(faiss.downcast_index(i)).__name__ for kind, i in peers.items()},
             "filter": {"first_ms": round(first, 1), **evaluation(index)},
             "rows": listed,
