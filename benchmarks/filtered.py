@@ -1,6 +1,6 @@
 """Filtered top 10 at 0.1, 1, 10 and 50 % selectivity, the time to evaluate the filter counted, against FAISS with an IDSelector.
 
-python benchmarks/filtered.py --cache VECTORS [--count 1000000] [--graph FILE] [--rounds 30] [--smoke] [--to FOLDER]
+python benchmarks/filtered.py --cache VECTORS [--count 1000000] [--graph FILE] [--rounds 100] [--smoke] [--to FOLDER]
 
 VECTORS is the cache of `vectors.py` (rows_COUNT.npy, queries_image.npy); the index over it and FAISS's own are made there at the
 first run and kept. Without it, vectors around the samples that ship.
@@ -279,7 +279,7 @@ def main() -> None:
     options.add_argument("--cache", type=Path)
     options.add_argument("--count", type=int, default=1_000_000)
     options.add_argument("--graph", type=Path)
-    options.add_argument("--rounds", type=int, default=30, help="queries a filter")
+    options.add_argument("--rounds", type=int, default=100, help="queries a filter")
     options.add_argument("--smoke", action="store_true")
     options.add_argument("--to", type=Path)
     given = options.parse_args()
