@@ -24,6 +24,9 @@ from torch.nn import functional as F
 from train import Model, Settings
 
 MAX_TOKENS = 64
+STEM_IN_FLOAT = (
+    24  # nodes of the stem; what is rounded there is what two decodings of one photograph differ by most
+)
 PROBES = (
     "a red dress",
     "golden retriever",
@@ -109,7 +112,7 @@ def export_image(model: Model, packed: Path, work: Path, target: Path) -> Path:
         tower, (example,), str(path), input_names=["pixels"], output_names=["embedding"],
         dynamic_axes={"pixels": {0: "b"}, "embedding": {0: "b"}}, dynamo=False, opset_version=17,
     )  # fmt: skip
-    quantise(path, target, calibration_pixels(packed))
+    quantise(path, target, calibration_pixels(packed), stem_in_float=STEM_IN_FLOAT)
     shrink_layers(target)
     halve_weights(target)
     return path

@@ -68,8 +68,10 @@ def pads_into_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def quantise(source: Path, target: Path, pixels: NDArray[np.uint8], batch: int = 20) -> None:
-    """Static int8 (QDQ, weights per channel), ranges from `pixels`."""
+def quantise(
+    source: Path, target: Path, pixels: NDArray[np.uint8], batch: int = 20, stem_in_float: int = 0
+) -> None:
+    """Static int8 (QDQ, weights per channel), ranges from `pixels`; the stem's first `stem_in_float` nodes stay in float."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -91,11 +93,13 @@ def quantise(source: Path, target: Path, pixels: NDArray[np.uint8], batch: int =
         for node in graph.graph.node
         if node.op_type == "Add" and not any(part in node.name for part in ("stem", "teacher", "student"))
     ]
+    kinds = ["Conv", "Add", "Clip"]
+    stem = [node.name for node in graph.graph.node if node.op_type in kinds and "stem" in node.name]
     quantize_static(
         str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        op_types_to_quantize=["Conv", "Add", "Clip"],
-        nodes_to_exclude=convolutions[:FLOAT_CONVOLUTIONS] + joining,
+        op_types_to_quantize=kinds,
+        nodes_to_exclude=convolutions[:FLOAT_CONVOLUTIONS] + joining + stem[:stem_in_float],
     )  # fmt: skip
     prepared.unlink()
 
