@@ -156,9 +156,10 @@ def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
         inner = faiss.index_factory(dim if axes is None else len(axes), factory, faiss.METRIC_INNER_PRODUCT)
         if isinstance(inner, faiss.IndexHNSW):
             inner.hnsw.efConstruction = recipe.build.get("efConstruction", inner.hnsw.efConstruction)
+        if not inner.is_trained:
+            sample = _training_sample(recipe, vectors, seed)
+            _train(inner, sample if axes is None else sample @ axes.T, seed)
         index = inner if axes is None else _reduced(inner, axes)
-        if not index.is_trained:
-            _train(index, inner, axes, _training_sample(recipe, vectors, seed), seed)
         for _, block in vectors.blocks(size=65_536):
             index.add(block)
     except RuntimeError as error:
@@ -188,6 +189,7 @@ def principal_axes(rows: Float32, share: float) -> Float32 | None:
 
 
 def _reduced(inner: Any, axes: Float32) -> Any:
+    """A trained index over the dimensions that are kept, as one that is given rows in all of theirs."""
     faiss = library()
     turn = faiss.LinearTransform(axes.shape[1], len(axes), False)
     faiss.copy_array_to_vector(axes.ravel(), turn.A)
@@ -199,15 +201,15 @@ def _reduced(inner: Any, axes: Float32) -> Any:
     return index
 
 
-def _train(index: Any, inner: Any, axes: Float32 | None, sample: Float32, seed: int) -> None:
+def _train(index: Any, rows: Float32, seed: int) -> None:
     """Train an index on (n, d) rows; lists of an inverted file are found by `clustering`, faster than by FAISS."""
-    if isinstance(inner, library().IndexIVF):
-        rows = sample if axes is None else np.ascontiguousarray(sample @ axes.T)
+    faiss = library()
+    if isinstance(index, faiss.IndexIVF):
         found = centroids(
-            library(), rows, inner.nlist, seed=seed, rounds=inner.cp.niter, spherical=inner.cp.spherical
+            faiss, rows, index.nlist, seed=seed, rounds=index.cp.niter, spherical=index.cp.spherical
         )
-        inner.quantizer.add(found)  # FAISS trains what is left
-    index.train(sample)
+        index.quantizer.add(found)  # FAISS trains what is left
+    index.train(rows)
 
 
 def _sample(vectors: Vectors, wanted: int, seed: int) -> Float32:

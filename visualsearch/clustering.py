@@ -31,23 +31,21 @@ def centroids(
     centroids but for rounding, and starts from the points that FAISS would start from.
     """
     found = points[_start(library, len(points), count, seed)]
+    if spherical:
+        _to_unit_length(found)
     rng = np.random.default_rng(seed)
-    near = library.IndexFlatL2(points.shape[1])
-    near.add(_unit(found) if spherical else found)
-    owner: Int64 = near.search(points, 1)[1][:, 0]
+    owner = _nearest(library, found, points, 1)[:, 0]
     squares = float(np.einsum("ij,ij->", points, points, dtype=np.float64)) / len(points)
     before = np.inf
     for _ in range(rounds - 1):
         order, ends = _grouped(owner, count)
-        _fill(found, points, order, ends, rng)
-        if spherical:
-            _unit(found)
+        _fill(found, points, order, ends, rng, spherical)
         error = squares + _assign(library, points, found, order, ends, owner)
         if error > (1 - CONVERGED) * before:
             break
         before = error
-    _fill(found, points, *_grouped(owner, count), rng)
-    return _unit(found) if spherical else found
+    _fill(found, points, *_grouped(owner, count), rng, spherical)
+    return found
 
 
 def _start(library: Any, rows: int, count: int, seed: int) -> Int64:
@@ -56,9 +54,16 @@ def _start(library: Any, rows: int, count: int, seed: int) -> Int64:
     return chosen[:count].astype(np.int64)
 
 
-def _unit(rows: Float32) -> Float32:
+def _to_unit_length(rows: Float32) -> None:
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
-    return rows
+
+
+def _nearest(library: Any, rows: Float32, queries: Float32, k: int) -> Int64:
+    """(m, k) numbers of the rows nearest to each of (m, d) queries, nearest first."""
+    index = library.IndexFlatL2(rows.shape[1])
+    index.add(rows)
+    numbers: Int64 = index.search(queries, k)[1]
+    return numbers
 
 
 def _grouped(owner: Int64, count: int) -> tuple[Int64, Int64]:
@@ -67,8 +72,16 @@ def _grouped(owner: Int64, count: int) -> tuple[Int64, Int64]:
     return order, np.searchsorted(owner[order], np.arange(count + 1))
 
 
-def _fill(found: Float32, points: Float32, order: Int64, ends: Int64, rng: np.random.Generator) -> None:
-    """Centroids become the means of their points; one without points becomes half of one with many."""
+def _fill(
+    found: Float32,
+    points: Float32,
+    order: Int64,
+    ends: Int64,
+    rng: np.random.Generator,
+    spherical: bool,
+) -> None:
+    """Centroids become the means of their points, of unit length where `spherical`; one without points becomes half of one
+    with many."""
     sizes = np.diff(ends)
     for number in np.flatnonzero(sizes):
         points[order[ends[number] : ends[number + 1]]].mean(0, out=found[number])
@@ -79,6 +92,8 @@ def _fill(found: Float32, points: Float32, order: Int64, ends: Int64, rng: np.ra
         signs = np.where(np.arange(found.shape[1]) % 2, np.float32(1 / 1024), np.float32(-1 / 1024))
         found[empty] = found[full] * (1 + signs)
         found[full] *= 1 - signs
+    if spherical:
+        _to_unit_length(found)
 
 
 def _assign(library: Any, points: Float32, found: Float32, order: Int64, ends: Int64, owner: Int64) -> float:
@@ -107,7 +122,4 @@ def _neighbourhoods(library: Any, found: Float32) -> tuple[Int64, Int64, Int64]:
     coarse = library.Kmeans(found.shape[1], groups, niter=4, seed=1, min_points_per_centroid=1)
     coarse.train(found)
     members, borders = _grouped(coarse.index.search(found, 1)[1][:, 0], groups)
-    whole = library.IndexFlatL2(found.shape[1])
-    whole.add(found)
-    _, near = whole.search(coarse.centroids, min(len(found), WIDTH * groups))
-    return members, borders, near
+    return members, borders, _nearest(library, found, coarse.centroids, min(len(found), WIDTH * groups))

@@ -16,8 +16,9 @@ from network import ImageTower
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-# Left in float: the first layers see few channels of very unlike ranges, and lose the most to eight bits.
-FLOAT_CONVOLUTIONS = 3
+KINDS = ("Conv", "Add", "Clip")  # what is quantised
+FIRST_CONVOLUTIONS = (("Conv",), 3)
+"""Left in float: the first layers see few channels of very unlike ranges, and lose the most to eight bits."""
 
 
 class FrozenPart(nn.Module):
@@ -69,9 +70,14 @@ def pads_into_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def quantise(
-    source: Path, target: Path, pixels: NDArray[np.uint8], batch: int = 20, stem_in_float: int = 0
+    source: Path,
+    target: Path,
+    pixels: NDArray[np.uint8],
+    in_float: tuple[tuple[str, ...], int] = FIRST_CONVOLUTIONS,
+    batch: int = 20,
 ) -> None:
-    """Static int8 (QDQ, weights per channel), ranges from `pixels`; the stem's first `stem_in_float` nodes stay in float."""
+    """Static int8 (QDQ, weights per channel), ranges from `pixels`. `in_float`: which kinds of nodes stay in float, and how many
+    of them from the first on."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -87,19 +93,18 @@ def quantise(
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     graph = pads_into_convolutions(onnx.load(prepared))
     onnx.save(graph, prepared)
-    convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    kinds, count = in_float
+    first = [node.name for node in graph.graph.node if node.op_type in kinds][:count]
     joining = [
         node.name
         for node in graph.graph.node
         if node.op_type == "Add" and not any(part in node.name for part in ("stem", "teacher", "student"))
     ]
-    kinds = ["Conv", "Add", "Clip"]
-    stem = [node.name for node in graph.graph.node if node.op_type in kinds and "stem" in node.name]
     quantize_static(
         str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        op_types_to_quantize=kinds,
-        nodes_to_exclude=convolutions[:FLOAT_CONVOLUTIONS] + joining + stem[:stem_in_float],
+        op_types_to_quantize=list(KINDS),
+        nodes_to_exclude=first + joining,
     )  # fmt: skip
     prepared.unlink()
 

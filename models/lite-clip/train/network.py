@@ -154,7 +154,7 @@ class ImageTower(nn.Module):
             nn.Linear(inputs, HIDDEN), nn.Hardswish(), nn.Linear(HIDDEN, visual + self.semantic)
         )
         for zero in (self.bend[2].weight, self.bend[2].bias):
-            nn.init.zeros_(zero)  # nothing until heads.py fits it
+            nn.init.zeros_(zero)  # it starts as nothing
         self.register_buffer("class_vectors", class_vectors.clone())
         self.register_buffer("reach", torch.tensor(REACH))
         self.register_buffer("rest_mean", torch.zeros(FEATURES + 2 * local))

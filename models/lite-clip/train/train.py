@@ -370,11 +370,12 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
     print(f"{views.refresh()} views", flush=True)
     scale = json.loads((arguments.frozen / "frozen.json").read_text(encoding="utf-8"))
     model = Model(bank, settings)
-    start_visual_head(model, views.pooled[0])
-    sample = views.load(np.arange(1024))[0]
-    start_rest(model, (sample.float() - scale["zero"]) * scale["scale"])
     if arguments.start:
         model.load_state_dict(torch.load(arguments.start, weights_only=False)["averaged"])
+    else:
+        start_visual_head(model, views.pooled[0])
+        sample = views.load(np.arange(1024))[0]
+        start_rest(model, (sample.float() - scale["zero"]) * scale["scale"])
     averaged = Model(bank, settings)
     averaged.load_state_dict(model.state_dict())
     tower = model.tower.to(memory_format=torch.channels_last)
