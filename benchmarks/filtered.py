@@ -7,6 +7,7 @@ first run and kept. Without it, vectors around the samples that ship.
 
 Filters: `random` leaves rows by chance. `aligned` leaves the rows most like one stored row, and is asked by the queries
 nearest to that row; `opposed` is the same filter asked by the queries farthest from it, whose surroundings it leaves out.
+`beyond` leaves out just the rows most like the stored row, and is asked by the queries nearest to it.
 
 Ours is `Index.nearest(where=...)` as a server calls it from the third filter on an attribute on: parse, filter, plan, search,
 rescore, ids and attributes; every filter differs from those before in its last digits, so that nothing is known of it, or is
@@ -39,6 +40,8 @@ from visualsearch.types import Bool, Float32, Record
 K = 10
 ENOUGH = 0.95
 SHARES = (0.001, 0.01, 0.1, 0.5)
+LEFT_OUT = (0.003, 0.03)
+"""Of `beyond`."""
 COLOURS = ("red", "green", "blue", "white", "black", "grey")
 GRAPH_ROWS = 200_000
 SETTINGS: Mapping[str, tuple[str, int, tuple[int, ...]]] = {
@@ -109,15 +112,20 @@ class Case:
 
     kind: str
     share: float
-    where: str
+    name: str
     column: Any
-    below: float
+    bound: float
     queries: Float32
+    beyond: bool = False
+
+    def where(self, less: float = 0.0) -> str:
+        """The filter; with `less`, another one that no two values of these columns tell from it."""
+        return f"{self.name} {'>=' if self.beyond else '<'} {self.bound - less:.9f}"
 
     @property
     def mask(self) -> Bool:
         """(n,) which rows it leaves."""
-        return np.asarray(self.column < self.below)
+        return np.asarray(self.column >= self.bound if self.beyond else self.column < self.bound)
 
 
 def cases(attributes: Attributes, rows: Any, queries: Float32) -> Iterator[Case]:
@@ -126,9 +134,13 @@ def cases(attributes: Attributes, rows: Any, queries: Float32) -> Iterator[Case]
     half = len(queries) // 2
     for share in SHARES:
         below = 1000 * share
-        yield Case("random", share, f"price < {below:g}", attributes.price, below, queries)
-        yield Case("aligned", share, f"near < {below:g}", attributes.near, below, queries[order[:half]])
-        yield Case("opposed", share, f"near < {below:g}", attributes.near, below, queries[order[half:]])
+        yield Case("random", share, "price", attributes.price, below, queries)
+        yield Case("aligned", share, "near", attributes.near, below, queries[order[:half]])
+        yield Case("opposed", share, "near", attributes.near, below, queries[order[half:]])
+    for share in LEFT_OUT:
+        yield Case(
+            "beyond", 1 - share, "near", attributes.near, 1000 * share, queries[order[: half // 2]], True
+        )
 
 
 def opened(folder: Path, rows: Any, attributes: Attributes) -> vs.Index:
@@ -196,9 +208,7 @@ def ours(index: vs.Index, case: Case, known: bool = False) -> Callable[[Float32]
     numbers = count(1)
 
     def call(query: Float32) -> Any:
-        # Less by what no two values of these columns differ by: the same rows, by a filter not asked before.
-        less = f"{case.where.split()[0]} < {case.below - 1e-9 * next(numbers):.9f}"
-        where = case.where if known else less
+        where = case.where() if known else case.where(1e-9 * next(numbers))
         hits = index.nearest(query[None], k=K, where=where)[0]
         plans[case.kind, case.share] = hits.plan
         return np.array([int(hit.id[1:]) for hit in hits], dtype=np.int64)
@@ -225,7 +235,7 @@ def measure(index: vs.Index, peers: Mapping[str, Any], case: Case) -> list[dict[
         listed.append({"name": label, "contestant": name, **same, **figures, **more})
         return reached
 
-    index.nearest(case.queries[:1], k=K, where=case.where)
+    index.nearest(case.queries[:1], k=K, where=case.where())
     add("visualsearch", ours(index, case))
     listed[-1]["plan"] = plans[case.kind, case.share]
     add("visualsearch, filter asked before", ours(index, case, known=True))

@@ -62,13 +62,22 @@ def test_a_graph_of_one_row_and_an_empty_query(tmp_path: Path, compiled: None) -
     assert found(index, np.zeros((1, DIM), np.float32), 5, 20) == [[0]]
 
 
-def test_a_selector_is_left_to_faiss(rows: Vectors, compiled: None) -> None:
+def test_a_filtered_walk_finds_what_faiss_finds(rows: Vectors, request: pytest.FixtureRequest) -> None:
     index, _ = ann.build(ann.preset("hnsw"), rows)
     allowed = np.arange(4000) % 5 == 0
-    got = ann.search(index, rows.gather(np.array([5]))[0], 20, {"efSearch": 400}, allowed)
-    assert got is not None
-    assert len(got) == 20
-    assert (got % 5 == 0).all()
+    queries = rows.gather(np.arange(5, 4000, 400))
+    plain = [ann.search(index, query, 20, {"efSearch": 400}, allowed) for query in queries]
+    request.getfixturevalue("compiled")
+    quick = [ann.search(index, query, 20, {"efSearch": 400}, allowed) for query in queries]
+    shared = 0
+    for one, other in zip(plain, quick, strict=True):
+        assert one is not None
+        assert other is not None
+        assert len(one) == len(other) == 20
+        assert allowed[one].all()
+        assert allowed[other].all()
+        shared += len(np.intersect1d(one, other))
+    assert shared >= 0.98 * 200
 
 
 @pytest.mark.parametrize("files", [1, 3])

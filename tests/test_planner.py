@@ -110,3 +110,26 @@ def test_a_filter_that_leaves_out_the_surroundings_of_the_query_costs_no_recall(
     assert allowed[found].all()
     best = np.argsort(-(matrix[:1200].astype(np.float16) @ query), kind="stable")[:10]
     assert len(set(found.tolist()) & set(best.tolist())) >= 9, way
+
+
+@pytest.mark.parametrize("left_out", [20, 80, 400])
+def test_a_filter_that_leaves_out_just_the_nearest_costs_no_recall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: int
+) -> None:
+    monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    matrix = clustered(4000)
+    index = vs.create(tmp_path / "x.index", FakeEncoder(), preset="hnsw")
+    add_given(index, matrix, monkeypatch)
+    shared, ways = 0, set()
+    with index._open() as (_, snapshot):
+        for query in matrix[::200]:
+            allowed = np.ones(4000, dtype=bool)
+            allowed[exact.scan(snapshot.vectors, query, left_out)[1]] = False
+            way, found = candidates(snapshot, query, 10, allowed, 4000 - left_out)
+            assert allowed[found].all()
+            best = exact.scan(snapshot.vectors, query, 10, allowed=allowed)[1]
+            shared += len(set(found.tolist()) & set(best.tolist()))
+            ways.add(way)
+    assert ways == {Way.INDEX}
+    assert shared >= 0.98 * 200

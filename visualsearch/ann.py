@@ -33,6 +33,8 @@ FOLDER = "ann"
 MAX_TRAIN_BYTES = 2 << 30
 MOMENT_ROWS = 50_000
 """Rows that the principal axes are found from."""
+WIDENED = 3
+"""Walks through a graph for one filtered search, each four times as wide as the one before."""
 
 
 @dataclass(frozen=True)
@@ -328,20 +330,47 @@ def search(
 
     None where the query is foreign to the index: it lies mostly outside the axes that are kept of the rows, so the index
     cannot rank for it. `params` are search parameters by FAISS name (`efSearch`, `nprobe`, `quantizer_efSearch`) and
-    `foreign_below`. `allowed`, (covers,) bool, leaves out positions inside the search. A graph that is asked without it is
-    walked through by compiled loops once they are loaded (`fast.accelerate`).
+    `foreign_below`. `allowed`, (covers,) bool, leaves out positions: lists pass them over inside the search, a graph is
+    asked for as many more as are then taken out. Graphs are walked through by compiled loops once they are loaded
+    (`fast.accelerate`).
     """
     shape = _shape(index)
     inside = _inside(shape, query, params)
     if inside is None:
         return None
     fast.count_search()
-    if shape.graph is not None and allowed is None and fast.loops() is not None:
+    if shape.family == "HNSW" and allowed is not None:
+        return _left_of(shape, inside, k, params, allowed)
+    return _nearest(shape, inside, k, params, _selector(allowed))
+
+
+def _nearest(
+    shape: _Shape, inside: Float32, k: int, params: Mapping[str, Any], selector: Any = None
+) -> Int64:
+    if shape.graph is not None and fast.loops() is not None:
         return shape.graph.search(inside, k, _beam(params, k))
-    options = _PARAMETERS[shape.family](shape, params, _selector(allowed), k)
+    options = _PARAMETERS[shape.family](shape, params, selector, k)
     _, found = shape.inner.search(inside[None], k, params=options)
     positions: Int64 = found[0]
     return positions[positions >= 0]
+
+
+def _left_of(shape: _Shape, inside: Float32, k: int, params: Mapping[str, Any], allowed: Bool) -> Int64:
+    """The k nearest that `allowed` leaves of the graph's nearest; fewer where these are not enough.
+
+    A walk holds the nearest of all, so what is left of them is the nearest that is left, wherever the filter cuts. (Given a
+    selector, FAISS loses its way where a filter leaves out more of the surroundings than its beam holds.) A filter may leave
+    out just these: then the walk is repeated, four times as wide, twice at most, and gives as many times more positions than
+    k, since far rows differ less and their codes tell them apart less well.
+    """
+    beam, most = _beam(params, k), k
+    for _ in range(WIDENED):
+        found = _nearest(shape, inside, beam, {**params, "efSearch": beam})
+        kept = found[allowed[found]]
+        if len(kept) >= k or beam >= len(allowed):
+            break
+        beam, most = min(4 * beam, len(allowed)), 4 * most
+    return kept[:most]
 
 
 def _inside(shape: _Shape, query: Float32, params: Mapping[str, Any]) -> Float32 | None:

@@ -1,4 +1,4 @@
-"""Which way a query goes: an exact scan of the rows that its filter leaves, the approximate index with a selector, or the codes
+"""Which way a query goes: an exact scan of the rows that its filter leaves, the approximate index with the filter, or the codes
 that a graph keeps of just those rows.
 
 All are priced in microseconds from costs measured on one machine; since both grow with the same memory and the same
@@ -56,15 +56,14 @@ COSTS = Costs()
 class Family:
     """A kind of approximate index. `knob`: the search parameter that says how much is visited.
 
-    `visits(value, covers, factory)`: rows that a search visits. `cost(value, covers, factory)`: its microseconds.
-    `filtered`: how much wider it looks at most where a filter leaves a part, which may lie all on one side of the query.
+    `visits(value, covers, factory)`: rows that a search visits, of which a filter takes its share. `cost(value, covers,
+    factory)`: its microseconds.
     """
 
     knob: str
     usual: int
     visits: Callable[[float, int, str], float]
     cost: Callable[[float, int, str], float]
-    filtered: float = 1.0
 
 
 def _lists(factory: str) -> int:
@@ -81,10 +80,8 @@ FAMILIES: Mapping[str, Family] = {
             150 + 0.03 * _lists(factory) + value * (0.5 + 0.015 * covers / _lists(factory))
         ),
     ),
-    # Each of the `efSearch` nearest nodes was expanded, and a few of its neighbours were new.
-    "HNSW": Family(
-        "efSearch", 64, lambda value, _c, _f: 2.5 * value, lambda value, _c, _f: 150 + 2 * value, 1.5
-    ),
+    # What the filter leaves of the `efSearch` nearest is used, and it may leave a little less there than elsewhere.
+    "HNSW": Family("efSearch", 64, lambda value, _c, _f: 0.8 * value, lambda value, _c, _f: 150 + 2 * value),
 }
 """By the mark in the factory string, first match first. Visits and costs: benchmarks/filtered.py."""
 
@@ -135,7 +132,6 @@ def _asking(rows: int, left: int, generation: Generation, wanted: int) -> list[P
         return [Plan(Way.INDEX, 0.0, generation.search)]
     value = float(generation.search.get(family.knob, family.usual))
     if left < rows:
-        value *= min(family.filtered, rows / max(1, left))
         each = family.visits(1, generation.covers, generation.factory) * left / rows
         value = max(value, math.ceil(wanted / each)) if each > 0 else math.inf
     if value > generation.covers:

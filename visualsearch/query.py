@@ -96,7 +96,7 @@ def candidates(
 
     An approximate search that comes back with fewer rows than it was asked for has seen all that is allowed around the
     query, so what is missing lies farther off than it looks: a filter may leave out just the query's surroundings. Then
-    the rows are scanned.
+    the cheapest of the other ways is taken.
     """
     vectors, covers = snapshot.vectors, snapshot.covers
     count = min(fetch * snapshot.candidates, covers)
@@ -106,16 +106,16 @@ def candidates(
         plan = choose(len(vectors), left, vectors.dim, snapshot.generation, count, codes)
         if allowed is None:
             snapshot.plans[count] = plan
-    if plan.way is Way.CODES and allowed is not None:
-        found = ann.scan_codes(snapshot.ann, query, count, snapshot.search, allowed[:covers])
-    elif plan.way is Way.INDEX:
-        old = None if allowed is None else allowed[:covers]
+    old = None if allowed is None else allowed[:covers]
+    found = None
+    if plan.way is Way.INDEX:
         found = _asked(snapshot, query, count, plan.search, old, left)
         if found is not None and len(found) < count:
             there = covers if old is None else int(np.count_nonzero(old))
-            found = found if len(found) >= there else None
-    else:
-        found = None
+            if len(found) < there:
+                found, plan = None, choose(len(vectors), left, vectors.dim, None, count, codes)
+    if plan.way is Way.CODES and old is not None:
+        found = ann.scan_codes(snapshot.ann, query, count, snapshot.search, old)
     if found is not None:
         return plan.way, _with_fresh(snapshot, query, fetch, allowed, found)
     return Way.SCAN, scan(vectors, query, fetch, allowed=allowed)[1]
