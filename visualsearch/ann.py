@@ -33,8 +33,8 @@ FOLDER = "ann"
 MAX_TRAIN_BYTES = 2 << 30
 MOMENT_ROWS = 50_000
 """Rows that the principal axes are found from."""
-WIDENED = 3
-"""Walks through a graph for one filtered search, each four times as wide as the one before."""
+WIDENED = 2
+"""How often a walk through a graph is repeated, four times as wide, where a filter leaves too little of what it found."""
 
 
 @dataclass(frozen=True)
@@ -329,10 +329,10 @@ def search(
     """Positions of about the k nearest to a (d,) unit query, best first; fewer when the index finds fewer.
 
     None where the query is foreign to the index: it lies mostly outside the axes that are kept of the rows, so the index
-    cannot rank for it. `params` are search parameters by FAISS name (`efSearch`, `nprobe`, `quantizer_efSearch`) and
-    `foreign_below`. `allowed`, (covers,) bool, leaves out positions: lists pass them over inside the search, a graph is
-    asked for as many more as are then taken out. Graphs are walked through by compiled loops once they are loaded
-    (`fast.accelerate`).
+    cannot rank for it. `params` are search parameters by FAISS name (`efSearch`, `nprobe`, `quantizer_efSearch`),
+    `foreign_below` and `widened`. `allowed`, (covers,) bool, leaves out positions: lists pass them over inside the search,
+    a graph is asked for as many more as are then taken out. Graphs are walked through by compiled loops once they are
+    loaded (`fast.accelerate`).
     """
     shape = _shape(index)
     inside = _inside(shape, query, params)
@@ -360,11 +360,11 @@ def _left_of(shape: _Shape, inside: Float32, k: int, params: Mapping[str, Any], 
 
     A walk holds the nearest of all, so what is left of them is the nearest that is left, wherever the filter cuts. (Given a
     selector, FAISS loses its way where a filter leaves out more of the surroundings than its beam holds.) A filter may leave
-    out just these: then the walk is repeated, four times as wide, twice at most, and gives as many times more positions than
-    k, since far rows differ less and their codes tell them apart less well.
+    out just these: then the walk is repeated, four times as wide, as often as `widened` of `params` allows, and gives as many
+    times more positions than k, since far rows differ less and their codes tell them apart less well.
     """
     beam, most = _beam(params, k), k
-    for _ in range(WIDENED):
+    for _ in range(1 + params.get("widened", WIDENED)):
         found = _nearest(shape, inside, beam, {**params, "efSearch": beam})
         kept = found[allowed[found]]
         if len(kept) >= k or beam >= len(allowed):

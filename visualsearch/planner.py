@@ -118,15 +118,20 @@ def choose(
     """
     costs = costs or COSTS
     ways = [Plan(Way.SCAN, costs.scan(rows, left, dim))]
-    if generation is not None:
-        ways += _asking(rows, left, generation, wanted)
     if codes and left < rows:
         ways.append(Plan(Way.CODES, costs.codes(rows, left)))
+    if generation is not None:
+        other = min(plan.microseconds for plan in ways)
+        ways += _asking(rows, left, generation, wanted, other)
     return min(ways, key=lambda plan: plan.microseconds)
 
 
-def _asking(rows: int, left: int, generation: Generation, wanted: int) -> list[Plan]:
-    """The index with parameters that visit enough of what is left; [] where that is all there is."""
+def _asking(rows: int, left: int, generation: Generation, wanted: int, other: float) -> list[Plan]:
+    """The index with parameters that visit enough of what is left; [] where that is all there is.
+
+    A graph may look four times as wide, and again, where it finds too little, as long as the other ways, of `other`
+    microseconds, cost more.
+    """
     family = _family(generation)
     if family is None:
         return [Plan(Way.INDEX, 0.0, generation.search)]
@@ -137,6 +142,9 @@ def _asking(rows: int, left: int, generation: Generation, wanted: int) -> list[P
     if value > generation.covers:
         return []
     search = {**generation.search, family.knob: int(value)}
+    if left < rows and "HNSW" in generation.factory:
+        dearer = (family.cost(value * 4**n, generation.covers, generation.factory) > other for n in (1, 2))
+        search["widened"] = next((n for n, too_dear in enumerate(dearer) if too_dear), 2)
     return [Plan(Way.INDEX, family.cost(value, generation.covers, generation.factory), search)]
 
 
