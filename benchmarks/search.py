@@ -47,6 +47,9 @@ CONTESTANTS: Mapping[str, Any] = {
     "faiss-hnsw": ann_faiss.HNSW,
     "faiss-ivfpq": ann_faiss.IVFPQ,
     "faiss-flat": ann_faiss.FLAT,
+    "faiss-nsg": ann_faiss.NSG,
+    "faiss-panorama": ann_faiss.PANORAMA,
+    "faiss-hnsw-panorama": ann_faiss.HNSW_PANORAMA,
     "autofaiss": ann_autofaiss,
 }
 OURS = tuple(name for name, contestant in CONTESTANTS.items() if isinstance(contestant, Ours))

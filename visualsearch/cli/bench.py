@@ -115,7 +115,7 @@ def bench_look(
     tasks: Annotated[
         str,
         typer.Option(
-            "--tasks", metavar="NAME,...", help="Only these: proposals, crops, look, regions, speed."
+            "--tasks", metavar="NAME,...", help="Only these: proposals, crops, look, crowded, regions, speed."
         ),
     ] = "",
     scenes: Annotated[int, typer.Option(help="Scenes that are composed for each task.", min=1)] = 120,

@@ -1,4 +1,4 @@
-"""How well a scene's objects find their own: proposals, crops, the whole look, regions, and speed.
+"""How well a scene's objects find their own: proposals, crops, the whole look, crowded scenes, regions, and speed.
 
 Scenes are composed (`look_scenes`) from objects and grounds that the bundled detector never saw; the index holds the
 objects' product shots among thousands of other pictures. Everything runs through the public `Index`. Scenes that ship
@@ -54,12 +54,15 @@ STYLES: Mapping[str, CropStyle] = MappingProxyType(
         "padded white, margin 10 %": CropStyle(Shape.WHITE, 0.10),
         "padded white, margin 25 %": CropStyle(Shape.WHITE, 0.25),
         "padded edge colour": CropStyle(Shape.EDGE),
+        "padded edge colour, margin 5 %": CropStyle(Shape.EDGE, 0.05),
+        "padded edge colour, margin 10 %": CropStyle(Shape.EDGE, 0.10),
         "padded white, whole x 0.1": CropStyle(Shape.WHITE, 0.0, 0.1),
         "padded white, whole x 0.25": CropStyle(Shape.WHITE, 0.0, 0.25),
     }
 )
 FINDERS = ("bundled", "saliency", "grid")
 SMALL = Recipe(low=0.08, high=0.20)
+CROWDED = Recipe(fewest=8, most=12, low=0.20, high=0.40)
 LARGE_INDEX = 100_000
 
 
@@ -226,39 +229,64 @@ def look_task(bench: LookBench) -> list[Line]:
         "look (the default)": lambda p: index.look(p, 10),
         "look, ten boxes": lambda p: index.look(p, 10, most=10),
         "look, pins may repeat": lambda p: index.look(p, 10, repeat=True),
+        **_styled(index),
         "look, padded white": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE)),
-        "look, square by context": lambda p: index.look(p, 10, style=CropStyle(Shape.CONTEXT)),
-        "look, margin 5 %": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE, 0.05)),
-        "look, margin 10 %": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE, 0.10)),
+        "look, padded white, margin 5 %": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE, 0.05)),
         "look, category preferred by 0.03": lambda p: index.look(p, 10, prefer=0.03),
         "look, category preferred by 0.1": lambda p: index.look(p, 10, prefer=0.1),
         "grid of 3 x 3": lambda p: index.look(p, 10, finder="grid", most=9),
     }
-    lines = []
-    for name, way in ways.items():
-        ranks, anywhere, named, spent, boxes = [], [], [], [], []
-        for scene in bench.composed:
-            start = time.perf_counter()
-            look = way(scene.picture)
-            spent.append(time.perf_counter() - start)
-            boxes.append(len(look))
-            overlap = overlaps(np.array([o.box for o in scene.objects]), np.array([o.box for o in look]))
-            for row, placed in zip(overlap, scene.objects, strict=True):
-                at = int(row.argmax())
-                rank = _rank(look[at].hits.ids, placed) if row[at] >= FOUND else None
-                ranks.append(rank)
-                anywhere.append(any(placed.piece.name in one.hits.ids for one in look))
-                if row[at] >= FOUND and look[at].label_from == "votes":
-                    named.append(look[at].label == _category(placed.piece))
-        line = _ranked_line("look", name, [ranks])
-        values = {
-            **line.values,
-            "R@10 anywhere": _mean(anywhere),
-            "category": _mean(named),
-            "boxes": _mean(boxes),
-        }
-        lines.append(Line("look", name, {**values, "ms": 1000 * float(np.median(spent))}, line.count))
-    return lines
+    return [_look_line("look", name, way, bench.composed) for name, way in ways.items()]
+
+
+def crowded_task(bench: LookBench) -> list[Line]:
+    """As "look", over scenes of 8 to 12 objects that stand close together: what a wider cut brings in there."""
+    scenes = list(bench.compose(CROWDED, bench.seed + 2))
+    index = bench.gallery
+    ways: Mapping[str, Callable[[Picture], Look]] = {
+        "look (the default)": lambda p: index.look(p, 10, most=12),
+        **_styled(index, most=12),
+    }
+    return [_look_line("crowded", name, way, scenes) for name, way in ways.items()]
+
+
+def _styled(index: Index, **given: Any) -> dict[str, Callable[[Picture], Look]]:
+    """Ways to cut the boxes that are found, other than the default."""
+    styles = {
+        "no margin": CropStyle(),
+        "margin 10 %": CropStyle(margin=0.10),
+        "square by context": CropStyle(Shape.CONTEXT),
+    }
+
+    def way(style: CropStyle) -> Callable[[Picture], Look]:
+        return lambda picture: index.look(picture, 10, style=style, **given)
+
+    return {f"look, {name}": way(style) for name, style in styles.items()}
+
+
+def _look_line(task: str, name: str, way: Callable[[Picture], Look], scenes: Sequence[Scene]) -> Line:
+    ranks, anywhere, named, spent, boxes = [], [], [], [], []
+    for scene in scenes:
+        start = time.perf_counter()
+        look = way(scene.picture)
+        spent.append(time.perf_counter() - start)
+        boxes.append(len(look))
+        overlap = overlaps(np.array([o.box for o in scene.objects]), np.array([o.box for o in look]))
+        for row, placed in zip(overlap, scene.objects, strict=True):
+            at = int(row.argmax())
+            rank = _rank(look[at].hits.ids, placed) if row[at] >= FOUND else None
+            ranks.append(rank)
+            anywhere.append(any(placed.piece.name in one.hits.ids for one in look))
+            if row[at] >= FOUND and look[at].label_from == "votes":
+                named.append(look[at].label == _category(placed.piece))
+    line = _ranked_line(task, name, [ranks])
+    values = {
+        **line.values,
+        "R@10 anywhere": _mean(anywhere),
+        "category": _mean(named),
+        "boxes": _mean(boxes),
+    }
+    return Line(task, name, {**values, "ms": 1000 * float(np.median(spent))}, line.count)
 
 
 def regions_task(bench: LookBench) -> list[Line]:
@@ -368,6 +396,7 @@ TASKS: Mapping[str, Callable[[LookBench], list[Line]]] = MappingProxyType(
         "proposals": proposals_task,
         "crops": crops_task,
         "look": look_task,
+        "crowded": crowded_task,
         "regions": regions_task,
         "speed": speed_task,
     }

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from frozen import KINDS, calibration_pixels, quantise
+from frozen import calibration_pixels, quantise
 from numpy.typing import NDArray
 from store import PackedSet
 from texts import MiniLM, TextBank, load_minilm
@@ -24,8 +24,6 @@ from torch.nn import functional as F
 from train import Model, Settings
 
 MAX_TOKENS = 64
-FIRST_NODES = (KINDS, 24)
-"""Left in float, of the stem's 61: what is rounded there is what two decodings of one photograph differ by most."""
 PROBES = (
     "a red dress",
     "golden retriever",
@@ -111,7 +109,7 @@ def export_image(model: Model, packed: Path, work: Path, target: Path) -> Path:
         tower, (example,), str(path), input_names=["pixels"], output_names=["embedding"],
         dynamic_axes={"pixels": {0: "b"}, "embedding": {0: "b"}}, dynamo=False, opset_version=17,
     )  # fmt: skip
-    quantise(path, target, calibration_pixels(packed), in_float=FIRST_NODES)
+    quantise(path, target, calibration_pixels(packed), equal_channels=True)
     shrink_layers(target)
     halve_weights(target)
     return path

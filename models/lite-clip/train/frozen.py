@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from equalise import equalise
 from network import ImageTower
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 KINDS = ("Conv", "Add", "Clip")  # what is quantised
-FIRST_CONVOLUTIONS = (("Conv",), 3)
+FIRST_CONVOLUTIONS = 3
 """Left in float: the first layers see few channels of very unlike ranges, and lose the most to eight bits."""
 
 
@@ -73,11 +74,12 @@ def quantise(
     source: Path,
     target: Path,
     pixels: NDArray[np.uint8],
-    in_float: tuple[tuple[str, ...], int] = FIRST_CONVOLUTIONS,
+    *,
+    equal_channels: bool = False,
     batch: int = 20,
 ) -> None:
-    """Static int8 (QDQ, weights per channel), ranges from `pixels`. `in_float`: which kinds of nodes stay in float, and how many
-    of them from the first on."""
+    """Static int8 (QDQ, weights per channel) but for the first convolutions, ranges from `pixels`; `equal_channels` makes those
+    of each tensor's channels alike first."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -92,9 +94,10 @@ def quantise(
     prepared = target.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     graph = pads_into_convolutions(onnx.load(prepared))
+    if equal_channels:
+        equalise(graph, pixels)
     onnx.save(graph, prepared)
-    kinds, count = in_float
-    first = [node.name for node in graph.graph.node if node.op_type in kinds][:count]
+    first = [node.name for node in graph.graph.node if node.op_type == "Conv"][:FIRST_CONVOLUTIONS]
     joining = [
         node.name
         for node in graph.graph.node
