@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+import platform
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,3 +186,32 @@ def test_compiled_and_plain_filters_judge_the_same(true: list[int], compiled: No
     with fast.LOOPS.aside():
         plain = column.spread(table)
     assert plain.tolist() == column.spread(table).tolist() == table[codes].tolist()
+
+
+def test_arrays_move_into_large_pages_and_stay_what_they_are() -> None:
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    kernel = tuple(int(n) for n in platform.release().split(".")[:2]) if sys.platform == "linux" else (0, 0)
+    if kernel < (6, 1) or not setting.exists() or "[madvise]" not in setting.read_text():
+        pytest.skip("this system gives large pages to all or to none, or not at once")
+    memory = mmap.mmap(
+        -1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    )  # NumPy asks for large pages itself
+    array = np.frombuffer(memory, np.int64)
+    array[:] = np.arange(len(array))
+    assert large_bytes(array) == 0
+    fast.in_large_pages((array, np.arange(100)))
+    assert (array == np.arange(len(array))).all()
+    assert large_bytes(array) >= array.nbytes - 2 * (2 << 20)
+
+
+def large_bytes(array: np.ndarray) -> int:
+    """Bytes in large pages of the mappings that hold an array."""
+    place, inside, found = array.__array_interface__["data"][0], False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        head = line.split()[0]
+        if "-" in head and not head.endswith(":"):
+            low, high = (int(part, 16) for part in head.split("-"))
+            inside = low < place + array.nbytes and place < high
+        elif inside and head == "AnonHugePages:":
+            found += 1024 * int(line.split()[1])
+    return found

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +49,25 @@ def count_search() -> None:
 
 _searches = [0]
 _AT_ONCE = 64  # codes asked for before the first is read
+_PAGE = 2 << 20  # bytes of a large page
+_HUGE, _COLLAPSE = 14, 25  # what madvise is told: from now on in large pages (Linux 2.6.38); now (6.1)
+
+
+def in_large_pages(arrays: Sequence[Any]) -> None:
+    """Have Linux move arrays into pages of 2 MB: reads here and there then wait less for page tables, a walk by a sixth.
+
+    Takes 2 to 3 ms a MB. It is advice only: nothing happens on other systems, on kernels before 6.1 or set to "never", and
+    where no such pages are free.
+    """
+    if sys.platform != "linux":
+        return
+    advise = ctypes.CDLL(None).madvise
+    for array in arrays:
+        start: int = array.__array_interface__["data"][0]
+        begin, end = -(-start // _PAGE) * _PAGE, (start + array.nbytes) // _PAGE * _PAGE
+        if begin < end:
+            for advice in (_HUGE, _COLLAPSE):
+                advise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), advice)
 
 
 class Graph:
@@ -61,6 +84,14 @@ class Graph:
         self._arrays = (codes.reshape(-1), neighbours, starts, levels, entry)
         self._span, self._width = span, int(levels[1])
         self._spare: list[_Scratch] = []
+        self._settled = threading.Lock()  # taken by the first that asks, for good
+
+    def _ready(self) -> Any:
+        """The loops; the first time, the arrays start to move into large pages, beside the search."""
+        ready = _needed()
+        if self._settled.acquire(blocking=False):
+            threading.Thread(target=in_large_pages, args=(self._arrays[:3],), daemon=True).start()
+        return ready
 
     def search(self, query: Float32, k: int, beam: int) -> Int64:
         """Positions of about the k largest inner products with a (d,) query, best first.
@@ -68,7 +99,7 @@ class Graph:
         `beam` (efSearch, at least k) nodes are kept on the way. Rows are compared by their codes with the query in 15
         bits. Raises RuntimeError before `accelerate` has found the loops.
         """
-        ready = _needed()
+        ready = self._ready()
         scratch = self._spare.pop() if self._spare else _Scratch(self._count, self._width)
         try:
             keys = np.empty(max(beam, k), np.int64)
@@ -82,7 +113,7 @@ class Graph:
 
     def scan(self, query: Float32, k: int, allowed: Bool) -> Int64:
         """As `search`, but every position that (n,) `allowed` leaves is compared, and no other."""
-        ready = _needed()
+        ready = self._ready()
         keys = np.empty(min(k, self._count), np.int64)
         fresh = np.empty(_AT_ONCE, np.int64)
         found = ready.best_codes(self._arrays[0], allowed.view(np.uint8), query, self._span, keys, fresh)
