@@ -34,7 +34,7 @@ def stored(folder: Path, matrix: Float32) -> Vectors:
 
 def test_the_axes_keep_the_share_of_the_length_that_was_asked_for() -> None:
     matrix = low_dimensional(2000)
-    axes = ann.principal_axes(matrix, 0.95)
+    axes = ann.principal_axes((matrix.T @ matrix).astype(np.float64), 0.95)
     assert axes is not None
     assert axes.shape == (32, DIM)
     np.testing.assert_allclose(axes @ axes.T, np.eye(32), atol=1e-5)
@@ -44,7 +44,7 @@ def test_the_axes_keep_the_share_of_the_length_that_was_asked_for() -> None:
 
 def test_rows_that_fill_every_dimension_are_not_reduced() -> None:
     matrix = np.random.default_rng(1).normal(size=(2000, DIM)).astype(np.float32)
-    assert ann.principal_axes(matrix, 0.95) is None
+    assert ann.principal_axes((matrix.T @ matrix).astype(np.float64), 0.95) is None
 
 
 @pytest.mark.parametrize("name", ["hnsw", "ivf-rabitq", "ivf-rabitq-compact"])

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,13 +26,15 @@ from .clustering import centroids
 from .errors import NotAnIndexError, UnknownNameError, UsageError
 from .fast import Graph
 from .resources import indexes_dir
-from .types import Bool, Float16, Float32, Int64
+from .types import Bool, Float16, Float32, Float64, Int64
 from .vectors import Vectors, flush_folder, storage_error
 
 FOLDER = "ann"
 MAX_TRAIN_BYTES = 2 << 30
 MOMENT_ROWS = 50_000
 """Rows that the principal axes are found from."""
+BLOCK_ROWS = 16_384
+"""Stored rows that are held as float32 in all their dimensions at a time."""
 WIDENED = 2
 """How often a walk through a graph is repeated, four times as wide, where a filter leaves too little of what it found."""
 
@@ -154,15 +156,14 @@ def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
     try:
         axes = None
         if "reduce" in recipe.build:
-            axes = principal_axes(_sample(vectors, MOMENT_ROWS, seed), recipe.build["reduce"])
+            axes = principal_axes(_moments(vectors, seed), recipe.build["reduce"])
         inner = faiss.index_factory(dim if axes is None else len(axes), factory, faiss.METRIC_INNER_PRODUCT)
         if isinstance(inner, faiss.IndexHNSW):
             inner.hnsw.efConstruction = recipe.build.get("efConstruction", inner.hnsw.efConstruction)
         if not inner.is_trained:
-            sample = _training_sample(recipe, vectors, seed)
-            _train(inner, sample if axes is None else sample @ axes.T, seed)
+            _train(inner, _training_sample(recipe, vectors, seed, axes), seed)
         index = inner if axes is None else _reduced(inner, axes)
-        for _, block in vectors.blocks(size=65_536):
+        for _, block in vectors.blocks(size=BLOCK_ROWS):
             index.add(block)
     except RuntimeError as error:
         raise UsageError(
@@ -173,21 +174,30 @@ def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
     return index, factory if axes is None else f"Axes{len(axes)},{factory}"
 
 
-def principal_axes(rows: Float32, share: float) -> Float32 | None:
+def principal_axes(moments: Float64, share: float) -> Float32 | None:
     """(d', d) orthonormal axes that keep `share` (0..1) of the rows' squared length, strongest first; None where that
     takes nearly all dimensions.
 
-    The rows are not centred: in the space of these axes the inner product is the one of the rows' projections, and what is
-    cut off is small for every pair. d' is a multiple of 32, which packed codes want.
+    `moments`, (d, d) float64, is the sum of the rows' outer products. The rows are not centred: in the space of these axes the
+    inner product is the one of the rows' projections, and what is cut off is small for every pair. d' is a multiple of 32,
+    which packed codes want.
     """
-    dim = rows.shape[1]
-    values, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))
+    dim = len(moments)
+    values, axes = np.linalg.eigh(moments)
     kept = np.cumsum(values[::-1])
     wanted = int(np.searchsorted(kept, share * kept[-1])) + 1
     wanted = -(-wanted // 32) * 32
     if wanted > 0.6 * dim:
         return None
     return np.ascontiguousarray(axes[:, ::-1][:, :wanted].T, dtype=np.float32)
+
+
+def _moments(vectors: Vectors, seed: int) -> Float64:
+    """(d, d) sum of the outer products of a sample of the rows."""
+    found = np.zeros((vectors.dim, vectors.dim))
+    for block in _sampled(vectors, MOMENT_ROWS, seed):
+        found += block.T @ block
+    return found
 
 
 def _reduced(inner: Any, axes: Float32) -> Any:
@@ -214,14 +224,24 @@ def _train(index: Any, rows: Float32, seed: int) -> None:
     index.train(rows)
 
 
-def _sample(vectors: Vectors, wanted: int, seed: int) -> Float32:
-    chosen = np.random.default_rng(seed).choice(len(vectors), min(wanted, len(vectors)), replace=False)
-    return vectors.gather(np.sort(chosen))
+def _sampled(vectors: Vectors, wanted: int, seed: int) -> Iterator[Float32]:
+    """A sample of the rows in the order of their positions, (n, d) at a time."""
+    count = min(wanted, len(vectors))
+    chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), count, replace=False))
+    for at in range(0, count, BLOCK_ROWS):
+        yield vectors.gather(chosen[at : at + BLOCK_ROWS])
 
 
-def _training_sample(recipe: Preset, vectors: Vectors, seed: int) -> Float32:
+def _training_sample(recipe: Preset, vectors: Vectors, seed: int, axes: Float32 | None) -> Float32:
+    """(n, d) rows, or (n, d') in the dimensions of the axes."""
     wanted = max(recipe.build.get("train_rows_per_list", 64) * lists_for(recipe, len(vectors)), 100_000)
-    return _sample(vectors, min(wanted, MAX_TRAIN_BYTES // (4 * vectors.dim)), seed)
+    wanted = min(wanted, MAX_TRAIN_BYTES // (4 * vectors.dim), len(vectors))
+    found = np.empty((wanted, vectors.dim if axes is None else len(axes)), np.float32)
+    at = 0
+    for block in _sampled(vectors, wanted, seed):
+        found[at : at + len(block)] = block if axes is None else block @ axes.T
+        at += len(block)
+    return found
 
 
 def save(index: Any, folder: Path, number: int) -> tuple[str, int]:

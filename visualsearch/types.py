@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 Float16 = NDArray[np.float16]
 UInt8 = NDArray[np.uint8]
 Int64 = NDArray[np.int64]
