@@ -33,7 +33,10 @@ def kernels() -> Any:
 def _warm(loops: Any) -> None:
     """Compile for the types that will come, before many threads ask for it at once."""
     out = np.empty((3, 2, 2), np.uint8)
-    loops.resample(_frozen(np.zeros((4, 12), np.uint8)), 2, 2, 0, 0, out, True)
+    pixels, turned = _frozen(np.zeros((4, 12), np.uint8)), np.empty((4, 12), np.uint8)
+    loops.turn(pixels, turned)
+    for rows in (pixels, turned):
+        loops.resample(rows, 2, 2, 0, 0, out, True)
     table = (bytes((0, 1)) + bytes(14), bytes(1))
     stream, starts = np.zeros(1 + loops.SPARE, np.uint8), np.zeros(1, np.int64)
     loops.entropy_bytes(_frozen(np.zeros(1, np.uint8)), 0, np.zeros(0, np.int64), stream, starts)

@@ -62,6 +62,22 @@ def _weights(n_in, n_out, skip, count, cubic):
 
 
 @loop
+def turn(pixels, out):
+    """Write the columns of `pixels`, (h, 3 w) uint8 of three bytes each, as the rows of `out`, (w, 3 h) uint8.
+
+    In strips, so that what is written lies together; numpy goes through it byte by byte, six times as long.
+    """
+    high, wide = pixels.shape[0], out.shape[0]
+    for y0 in range(0, high, _STRIP):
+        for x in range(wide):
+            source, line = np.uint64(3 * x), out[x]
+            for y in range(y0, min(y0 + _STRIP, high)):
+                row, target = pixels[y], np.uint64(3 * y)
+                for i in range(3):
+                    line[target + np.uint64(i)] = row[source + np.uint64(i)]
+
+
+@loop
 def resample(rows, width, height, left, top, out, cubic):
     """Scale `rows`, (h, 3 w) uint8, to width x height and write the part at (left, top) to `out`, (3, h', w') uint8.
 

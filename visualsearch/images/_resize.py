@@ -36,9 +36,10 @@ def resized(
             out: UInt8 = np.empty((3, high, wide), np.uint8)
             loops.resample(pixels.reshape(len(pixels), -1), *size, left, top, out, _CUBIC[how])
             return out
-        turned = np.ascontiguousarray(pixels.transpose(1, 0, 2))  # its columns are the picture's rows
+        turned = np.empty((picture.width, 3 * picture.height), np.uint8)  # its columns are the picture's rows
+        loops.turn(pixels.reshape(len(pixels), -1), turned)
         out = np.empty((3, wide, high), np.uint8)
-        loops.resample(turned.reshape(len(turned), -1), size[1], size[0], top, left, out, _CUBIC[how])
+        loops.resample(turned, size[1], size[0], top, left, out, _CUBIC[how])
         return np.ascontiguousarray(out.transpose(0, 2, 1))
     if picture.size != size:
         picture = picture.resize(size, how)
