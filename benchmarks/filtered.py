@@ -116,7 +116,11 @@ class Case:
     column: Any
     bound: float
     queries: Float32
-    beyond: bool = False
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it leaves what lies above the bound."""
+        return self.kind == "beyond"
 
     def where(self, less: float = 0.0) -> str:
         """The filter; with `less`, another one that no two values of these columns tell from it."""
@@ -138,9 +142,7 @@ def cases(attributes: Attributes, rows: Any, queries: Float32) -> Iterator[Case]
         yield Case("aligned", share, "near", attributes.near, below, queries[order[:half]])
         yield Case("opposed", share, "near", attributes.near, below, queries[order[half:]])
     for share in LEFT_OUT:
-        yield Case(
-            "beyond", 1 - share, "near", attributes.near, 1000 * share, queries[order[: half // 2]], True
-        )
+        yield Case("beyond", 1 - share, "near", attributes.near, 1000 * share, queries[order[: half // 2]])
 
 
 def opened(folder: Path, rows: Any, attributes: Attributes) -> vs.Index:

@@ -193,9 +193,8 @@ def test_arrays_move_into_large_pages_and_stay_what_they_are() -> None:
     kernel = tuple(int(n) for n in platform.release().split(".")[:2]) if sys.platform == "linux" else (0, 0)
     if kernel < (6, 1) or not setting.exists() or "[madvise]" not in setting.read_text():
         pytest.skip("this system gives large pages to all or to none, or not at once")
-    memory = mmap.mmap(
-        -1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    )  # NumPy asks for large pages itself
+    # Not NumPy's own memory, for which it asks for large pages itself.
+    memory = mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     array = np.frombuffer(memory, np.int64)
     array[:] = np.arange(len(array))
     assert large_bytes(array) == 0

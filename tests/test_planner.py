@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import visualsearch as vs
 from visualsearch import engine, exact, planner
 from visualsearch.catalog import Generation
 from visualsearch.planner import FAMILIES, Costs, Way, choose
-from visualsearch.query import candidates
+from visualsearch.query import Snapshot, candidates
+from visualsearch.types import Bool, Float32
 
 from .fakes import FakeEncoder
 from .test_engine import DEAR_SCANS, add_given, clustered
@@ -23,6 +25,21 @@ GRAPH = Generation(1, "f", "hnsw", "HNSW32,SQ8", {"efSearch": 64, "candidates": 
 LISTS = Generation(1, "f", "ivf", "IVF4096,RaBitQfs", {"nprobe": 32, "candidates": 16}, ROWS, 0)
 generations = st.sampled_from([GRAPH, LISTS])
 FREE_INDEX = Costs(start=1e12)
+
+
+def of_the_true_ten(
+    snapshot: Snapshot, queries: Float32, allowed_for: Callable[[Float32], Bool]
+) -> tuple[int, set[Way]]:
+    """How many of all queries' ten nearest allowed rows are found, and by which ways."""
+    shared, ways = 0, set()
+    for query in queries:
+        allowed = allowed_for(query)
+        way, found = candidates(snapshot, query, 10, allowed, int(allowed.sum()))
+        assert allowed[found].all()
+        best = exact.scan(snapshot.vectors, query, 10, allowed=allowed)[1]
+        shared += len(set(found.tolist()) & set(best.tolist()))
+        ways.add(way)
+    return shared, ways
 
 
 def test_without_an_approximate_index_everything_is_scanned() -> None:
@@ -74,15 +91,10 @@ def test_codes_hold_the_nearest_of_the_rows_that_a_filter_leaves(
     add_given(index, matrix[:3000], monkeypatch)
     add_given(index, matrix[3000:], monkeypatch, start=3000)  # beside the graph
     allowed = np.random.default_rng(0).random(3100) < 0.2
-    shared = 0
     with index._open() as (_, snapshot):
         assert snapshot.covers == 3000
-        for query in matrix[::155]:
-            way, found = candidates(snapshot, query, 10, allowed, int(allowed.sum()))
-            assert way is Way.CODES
-            assert allowed[found].all()
-            best = exact.scan(snapshot.vectors, query, 10, allowed=allowed)[1]
-            shared += len(set(found.tolist()) & set(best.tolist()))
+        shared, ways = of_the_true_ten(snapshot, matrix[::155], lambda _: allowed)
+    assert ways == {Way.CODES}
     assert shared >= 0.98 * 200
 
 
@@ -121,15 +133,13 @@ def test_a_filter_that_leaves_out_just_the_nearest_costs_no_recall(
     matrix = clustered(4000)
     index = vs.create(tmp_path / "x.index", FakeEncoder(), preset="hnsw")
     add_given(index, matrix, monkeypatch)
-    shared, ways = 0, set()
     with index._open() as (_, snapshot):
-        for query in matrix[::200]:
+
+        def beyond(query: Float32) -> Bool:
             allowed = np.ones(4000, dtype=bool)
             allowed[exact.scan(snapshot.vectors, query, left_out)[1]] = False
-            way, found = candidates(snapshot, query, 10, allowed, 4000 - left_out)
-            assert allowed[found].all()
-            best = exact.scan(snapshot.vectors, query, 10, allowed=allowed)[1]
-            shared += len(set(found.tolist()) & set(best.tolist()))
-            ways.add(way)
+            return allowed
+
+        shared, ways = of_the_true_ten(snapshot, matrix[::200], beyond)
     assert ways == {Way.INDEX}
     assert shared >= 0.98 * 200

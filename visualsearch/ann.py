@@ -35,8 +35,8 @@ MOMENT_ROWS = 50_000
 """Rows that the principal axes are found from."""
 BLOCK_ROWS = 16_384
 """Stored rows that are held as float32 in all their dimensions at a time."""
-WIDENED = 2
-"""How often a walk through a graph is repeated, four times as wide, where a filter leaves too little of what it found."""
+WIDENED, WIDER = 2, 4
+"""How often a walk through a graph is repeated where a filter leaves too little of what it found, and how much wider."""
 
 
 @dataclass(frozen=True)
@@ -380,7 +380,7 @@ def _left_of(shape: _Shape, inside: Float32, k: int, params: Mapping[str, Any], 
 
     A walk holds the nearest of all, so what is left of them is the nearest that is left, wherever the filter cuts. (Given a
     selector, FAISS loses its way where a filter leaves out more of the surroundings than its beam holds.) A filter may leave
-    out just these: then the walk is repeated, four times as wide, as often as `widened` of `params` allows, and gives as many
+    out just these: then the walk is repeated, `WIDER` times as wide, as often as `widened` of `params` allows, and gives as many
     times more positions than k, since far rows differ less and their codes tell them apart less well.
     """
     beam, most = _beam(params, k), k
@@ -389,7 +389,7 @@ def _left_of(shape: _Shape, inside: Float32, k: int, params: Mapping[str, Any], 
         kept = found[allowed[found]]
         if len(kept) >= k or beam >= len(allowed):
             break
-        beam, most = min(4 * beam, len(allowed)), 4 * most
+        beam, most = min(WIDER * beam, len(allowed)), WIDER * most
     return kept[:most]
 
 

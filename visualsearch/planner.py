@@ -16,6 +16,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from .ann import WIDENED, WIDER
 from .catalog import Generation
 
 
@@ -57,13 +58,14 @@ class Family:
     """A kind of approximate index. `knob`: the search parameter that says how much is visited.
 
     `visits(value, covers, factory)`: rows that a search visits, of which a filter takes its share. `cost(value, covers,
-    factory)`: its microseconds.
+    factory)`: its microseconds. `widens`: a filtered search that finds too little may look `ann.WIDER` times as wide.
     """
 
     knob: str
     usual: int
     visits: Callable[[float, int, str], float]
     cost: Callable[[float, int, str], float]
+    widens: bool = False
 
 
 def _lists(factory: str) -> int:
@@ -81,7 +83,9 @@ FAMILIES: Mapping[str, Family] = {
         ),
     ),
     # What the filter leaves of the `efSearch` nearest is used, and it may leave a little less there than elsewhere.
-    "HNSW": Family("efSearch", 64, lambda value, _c, _f: 0.8 * value, lambda value, _c, _f: 150 + 2 * value),
+    "HNSW": Family(
+        "efSearch", 64, lambda value, _c, _f: 0.8 * value, lambda value, _c, _f: 150 + 2 * value, True
+    ),
 }
 """By the mark in the factory string, first match first. Visits and costs: benchmarks/filtered.py."""
 
@@ -129,8 +133,8 @@ def choose(
 def _asking(rows: int, left: int, generation: Generation, wanted: int, other: float) -> list[Plan]:
     """The index with parameters that visit enough of what is left; [] where that is all there is.
 
-    A graph may look four times as wide, and again, where it finds too little, as long as the other ways, of `other`
-    microseconds, cost more.
+    A graph that finds too little may look wider, and wider again, as long as the other ways, of `other` microseconds, cost
+    more.
     """
     family = _family(generation)
     if family is None:
@@ -142,9 +146,9 @@ def _asking(rows: int, left: int, generation: Generation, wanted: int, other: fl
     if value > generation.covers:
         return []
     search = {**generation.search, family.knob: int(value)}
-    if left < rows and "HNSW" in generation.factory:
-        dearer = (family.cost(value * 4**n, generation.covers, generation.factory) > other for n in (1, 2))
-        search["widened"] = next((n for n, too_dear in enumerate(dearer) if too_dear), 2)
+    if left < rows and family.widens:
+        wider = (value * WIDER**n for n in range(1, WIDENED + 1))
+        search["widened"] = sum(family.cost(w, generation.covers, generation.factory) <= other for w in wider)
     return [Plan(Way.INDEX, family.cost(value, generation.covers, generation.factory), search)]
 
 

@@ -244,8 +244,8 @@ def crowded_task(bench: LookBench) -> list[Line]:
     scenes = list(bench.compose(CROWDED, bench.seed + 2))
     index = bench.gallery
     ways: Mapping[str, Callable[[Picture], Look]] = {
-        "look (the default)": lambda p: index.look(p, 10, most=12),
-        **_styled(index, most=12),
+        "look (the default)": lambda p: index.look(p, 10, most=CROWDED.most),
+        **_styled(index, most=CROWDED.most),
     }
     return [_look_line("crowded", name, way, scenes) for name, way in ways.items()]
 

@@ -38,7 +38,8 @@ class Graph:
     """An ONNX graph of folded convolutions, with who makes and who reads each tensor."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self.model, self.graph = model, model.graph
+        self.graph = model.graph
+        self.outputs = {output.name for output in self.graph.output}
         self.weights = {tensor.name: tensor for tensor in self.graph.initializer}
         self.makers = {name: node for node in self.graph.node for name in node.output}
         self.readers: dict[str, list[onnx.NodeProto]] = {name: [] for name in self.makers}
@@ -68,8 +69,8 @@ class Graph:
             clipped = [one.op_type for one in following] == ["Clip"]
             names = {following[0].output[0]} if clipped else self._summed(node.output[0])
             seen |= names
-            makers = {self.makers[name].op_type for name in names if name in self.makers}
-            known = all(name in self.makers for name in names) and makers <= {"Conv", "Add", "Clip"}
+            inner = names <= self.makers.keys() - self.outputs
+            known = inner and {self.makers[name].op_type for name in names} <= {"Conv", "Add", "Clip"}
             if known and (not clipped or not any(self._others(name) for name in names)):
                 order = [name for made in self.graph.node for name in made.output if name in names]
                 found.append(Group(tuple(order), clipped))

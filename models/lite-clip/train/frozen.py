@@ -17,7 +17,6 @@ from network import ImageTower
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-KINDS = ("Conv", "Add", "Clip")  # what is quantised
 FIRST_CONVOLUTIONS = 3
 """Left in float: the first layers see few channels of very unlike ranges, and lose the most to eight bits."""
 
@@ -106,7 +105,7 @@ def quantise(
     quantize_static(
         str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        op_types_to_quantize=list(KINDS),
+        op_types_to_quantize=["Conv", "Add", "Clip"],
         nodes_to_exclude=first + joining,
     )  # fmt: skip
     prepared.unlink()
