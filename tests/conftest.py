@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import visualsearch as vs
 from visualsearch import cli, fast
 from visualsearch.images import _fast
+from visualsearch.resources import models_dir
 
 from .fakes import FakeEncoder, paint_many
 
@@ -49,6 +51,25 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Ran(code, out, err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def training_script() -> Callable[[str], ModuleType]:
+    """Loads a script that trained the bundled model by its name; skips where there is no checkout."""
+
+    def load(name: str) -> ModuleType:
+        path = models_dir() / "lite-clip" / "train" / f"{name}.py"
+        if not path.exists():
+            pytest.skip("the training scripts are not part of the package")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(autouse=True)

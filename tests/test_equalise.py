@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
-from visualsearch.resources import models_dir
-
 onnx = pytest.importorskip("onnx")
-TRAIN = models_dir() / "lite-clip" / "train"
 
 
 @pytest.fixture(scope="module")
-def equalise() -> ModuleType:
-    path = TRAIN / "equalise.py"
-    if not path.exists():
-        pytest.skip("the training scripts are not part of the package")
-    spec = importlib.util.spec_from_file_location("equalise", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["equalise"] = module
-    spec.loader.exec_module(module)
-    return module
+def equalise(training_script: Callable[[str], ModuleType]) -> ModuleType:
+    return training_script("equalise")
 
 
 def network(rng: np.random.Generator) -> Any:

@@ -2,7 +2,8 @@
 
 image.onnx  static int8 (QDQ) up to the pooled features; classifier, heads and class vectors calculate in float32, their weights
             are stored in int8 with a scale a row (the class vectors in float16).
-text.onnx   word vectors int8 with a scale per word; linear layers int8 with activations quantised as they come.
+text.onnx   word vectors int8 with a scale per word; linear layers int8 with activations quantised as they come, but for those
+            that shrink the feed-forward: int8 weights, calculated in float32.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import onnx
 import onnxruntime
 import torch
 from frozen import calibration_pixels, quantise
+from network import FEATURES, load_copies
 from numpy.typing import NDArray
 from store import PackedSet
 from texts import MiniLM, TextBank, load_minilm
@@ -51,13 +53,16 @@ class WordVectors(nn.Module):
 class TextTower(nn.Module):
     def __init__(self, sentences: MiniLM, model: Model, *, int8_words: bool) -> None:
         super().__init__()
-        self.sentences, self.text, self.visual = sentences, model.text, model.tower.visual
+        self.sentences, self.text = sentences, model.text
+        self.pictures = model.tower.visual + (
+            model.tower.copies.head.out_features if model.tower.copies else 0
+        )
         if int8_words:
             self.sentences.words = WordVectors(sentences.words.weight.data)  # type: ignore[assignment]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         words = F.normalize(self.text(self.sentences(input_ids, attention_mask)), dim=1)
-        return torch.cat([torch.zeros(words.shape[0], self.visual), words], 1)
+        return torch.cat([torch.zeros(words.shape[0], self.pictures), words], 1)
 
 
 def halve_weights(path: Path, least: int = 100_000) -> None:
@@ -79,16 +84,21 @@ def halve_weights(path: Path, least: int = 100_000) -> None:
 
 
 def shrink_layers(path: Path, least: int = 100_000) -> None:
-    """Weights of linear layers (Gemm) of at least `least` numbers become int8 with a scale a row; sessions multiply them out when
-    they load, so that nothing but the file is smaller."""
+    """Weights of linear layers of at least `least` numbers become int8 with a scale for each number they give; sessions
+    multiply them out when they load, so that nothing but the file is smaller."""
     model = onnx.load(path)
     graph = model.graph
-    linear = {node.input[1] for node in graph.node if node.op_type == "Gemm"}
+    summed = {
+        node.input[1]: node.op_type == "Gemm" for node in graph.node if node.op_type in ("Gemm", "MatMul")
+    }
     for tensor in list(graph.initializer):
-        if tensor.name not in linear or np.prod(tensor.dims) < least:
-            continue
         weight = onnx.numpy_helper.to_array(tensor)
-        scale = np.maximum(np.abs(weight).max(1, keepdims=True), 1e-8) / 127
+        if tensor.name not in summed or weight.dtype != np.float32 or weight.size < least:
+            continue
+        axis = int(
+            summed[tensor.name]
+        )  # Gemm's weights here are (outputs, inputs), MatMul's the other way round
+        scale = np.maximum(np.abs(weight).max(axis, keepdims=True), 1e-8) / 127
         codes = np.rint(weight / scale).astype(np.int8)
         names = [f"{tensor.name}.{part}" for part in ("codes", "scale", "wide")]
         graph.initializer.remove(tensor)
@@ -113,6 +123,20 @@ def export_image(model: Model, packed: Path, work: Path, target: Path) -> Path:
     shrink_layers(target)
     halve_weights(target)
     return path
+
+
+def narrow(model: Model, features: Path, prepared: Path, count: int) -> None:
+    """Keep the `count` axes along which the likeness of training pictures is longest."""
+    tower, seen = model.tower, []
+    for name in ("clothing_train", "grocery_train", "emoji_google", "emoji_openmoji", "emoji_fluent3d"):
+        late = torch.from_numpy(np.load(features / f"{name}.npy").astype(np.float32))
+        pooled = torch.from_numpy(np.load(prepared / f"{name}.npz")["pooled"].astype(np.float32))
+        rest = (late[:, FEATURES:] - tower.rest_mean) / tower.rest_std
+        x = torch.cat([late[:, :FEATURES], pooled, rest], 1)
+        with torch.inference_mode():
+            seen.append(F.normalize((tower.head(x) + tower.bend(x))[:, : tower.visual], dim=1))
+    v = torch.cat(seen)
+    tower.narrow(torch.linalg.eigh(v.T @ v).eigenvectors[:, -count:].flip(1))
 
 
 def export_text(model: Model, work: Path, target: Path) -> tuple[Path, Path]:
@@ -140,7 +164,7 @@ def export_text(model: Model, work: Path, target: Path) -> tuple[Path, Path]:
         str(paths[1]), str(target), weight_type=QuantType.QInt8, per_channel=True,
         op_types_to_quantize=["MatMul", "Gemm"], nodes_to_exclude=shrinking,
     )  # fmt: skip
-    halve_weights(target)
+    shrink_layers(target)
     return paths[0], tokenizer
 
 
@@ -153,13 +177,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("packed", "texts", "state", "work", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--share", type=float, default=0.7, help="length of the visual half")
+    parser.add_argument("--share", type=float, default=0.7, help="length of likeness beside meaning")
+    parser.add_argument("--copies", type=Path, help="what copies.py saved")
+    parser.add_argument("--copy-share", type=float, default=0.5, help="length of the copy part")
+    parser.add_argument("--visual", type=int, default=128, help="numbers of likeness that are kept")
+    parser.add_argument("--features", type=Path, help="folder that features.py wrote; with --copies")
+    parser.add_argument("--prepared", type=Path, help="folder that measure.py wrote; with --copies")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     model = Model(TextBank(arguments.texts), Settings(visual_share=arguments.share))
     model.load_state_dict(torch.load(arguments.state, weights_only=False)["averaged"])
     with torch.no_grad():
         model.tower.class_vectors.copy_(model.words(model.class_sentences))
+    if arguments.copies:
+        narrow(model, arguments.features, arguments.prepared, arguments.visual)
+        model.tower.copies, model.tower.copy_share = load_copies(arguments.copies), arguments.copy_share
     image_float = export_image(model, arguments.packed, arguments.work, arguments.out / "image.onnx")
     text_float, tokenizer = export_text(model, arguments.work, arguments.out / "text.onnx")
     shutil.copyfile(tokenizer, arguments.out / "tokenizer.json")

@@ -100,7 +100,8 @@ def quantise(
     joining = [
         node.name
         for node in graph.graph.node
-        if node.op_type == "Add" and not any(part in node.name for part in ("stem", "teacher", "student"))
+        if node.op_type == "Add"
+        and not any(part in node.name for part in ("stem", "teacher", "student", "copies"))
     ]
     quantize_static(
         str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,

@@ -1,14 +1,15 @@
-"""The image tower: EfficientNet-Lite0 whose last stages exist twice, and the heads that join them.
+"""The image tower: EfficientNet-Lite0 whose last stages exist three times, and the heads that join them.
 
     pixels -> stem and first stages (frozen) -+-> last stages, classifier (frozen) -> ConSE vector c
                                               +-> a trained copy of the last stages -> v, r (which see the frozen features
-                                                  and the map where the two paths part, too)
-    embedding = [VISUAL_SHARE * unit(v), SEMANTIC_SHARE * meaning(c, r)]
+                                              |   and the map where the paths part, too)
+                                              +-> another trained copy -> k
+    embedding = [a * unit(v), b * unit(k), c * meaning(c, r)], a^2 + b^2 + c^2 = 1
 
 The frozen path keeps what ImageNet taught: c is the mean of the 1,000 class names' text vectors weighted by the
-class probabilities (ConSE, Norouzi et al. 2014, arXiv:1312.5650). The trained copy adds what ImageNet did not:
-a vector v for likeness and a correction r that names drawings, clothes and whatever else has captions.
-Text lives in the semantic half only.
+class probabilities (ConSE, Norouzi et al. 2014, arXiv:1312.5650). The first trained copy adds what ImageNet did not:
+a vector v for likeness and a correction r that names drawings, clothes and whatever else has captions. The second finds
+the picture that a part or a spoilt copy came from. Text lives in the last, semantic part only.
 """
 
 from __future__ import annotations
@@ -112,6 +113,16 @@ def peaks(x: Tensor) -> Tensor:
     return (x.float().pow(PEAK).mean((2, 3)) + 1e-6).pow(1 / PEAK)
 
 
+def unit(x: Tensor) -> Tensor:
+    return x / x.norm(dim=1, keepdim=True).clamp_min(1e-6)
+
+
+def spread(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of a map, (b, c) each."""
+    mean = features.mean((2, 3))
+    return mean, ((features - mean[:, :, None, None]).square().mean((2, 3)) + 1e-6).sqrt()
+
+
 class Tail(nn.Module):
     """The last stages of the backbone: (b, c, h, w) -> (b, 1280, h / 2, w / 2), from 0 to 6."""
 
@@ -125,6 +136,41 @@ class Tail(nn.Module):
         return nn.functional.relu6(self.conv_head(self.blocks(x)), inplace=True)
 
 
+class CopyPath(nn.Module):
+    """Which picture is this a part of? Its own late stages behind the shared map, and a linear map of what they end in.
+
+    The map (b, c, 14, 14) -> (b, dim), of any length.
+    """
+
+    def __init__(self, backbone: nn.Module, dim: int, first: int = FIRST) -> None:
+        super().__init__()
+        self.tail = Tail(backbone, first)
+        inputs = 2 * FEATURES + 2 * backbone.blocks[first - 1][-1].bn3.num_features
+        self.head = nn.Linear(inputs, dim)
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("std", torch.ones(inputs))
+
+    def seen(self, features: Tensor) -> Tensor:
+        """What the head sees, not yet standardised: means and peaks of the late stages, mean and deviation of the map."""
+        late = self.tail(features).float()
+        return torch.cat([late.mean((2, 3)), peaks(late), *spread(features)], 1)
+
+    def scale(self, mean: Tensor, std: Tensor) -> None:
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.head((self.seen(features) - self.mean) / self.std)
+
+
+def load_copies(checkpoint: Path) -> CopyPath:
+    """The copy path that copies.py trained, with its averaged weights."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    path = CopyPath(lite_backbone(0), state["settings"]["dim"])
+    path.load_state_dict(state["averaged"])
+    return path
+
+
 class ImageTower(nn.Module):
     """Pixels (b, 3, s, s), 0..255 in any dtype -> unit vectors (b, visual + semantic)."""
 
@@ -133,8 +179,8 @@ class ImageTower(nn.Module):
     ) -> None:
         """`class_vectors` (1000, semantic): the class names in the text tower's space, unit length.
 
-        `first` is the backbone stage at which the frozen and the trained path part; `visual_share` (0..1) the length
-        of the visual half of the unit embedding.
+        `first` is the backbone stage at which the paths part; `visual_share` (0..1) the length of the visual part of
+        the unit embedding beside the semantic one, before `copies` take `copy_share` (0..1).
         """
         super().__init__()
         backbone = lite_backbone(0)
@@ -155,6 +201,8 @@ class ImageTower(nn.Module):
         )
         for zero in (self.bend[2].weight, self.bend[2].bias):
             nn.init.zeros_(zero)  # it starts as nothing
+        self.copies: CopyPath | None = None
+        self.copy_share = 0.0
         self.register_buffer("class_vectors", class_vectors.clone())
         self.register_buffer("reach", torch.tensor(REACH))
         self.register_buffer("rest_mean", torch.zeros(FEATURES + 2 * local))
@@ -192,23 +240,32 @@ class ImageTower(nn.Module):
     @staticmethod
     def rest(features: Tensor, trained: Tensor) -> Tensor:
         """(b, 1280 + 2 * c), not yet standardised."""
-        mean = features.mean((2, 3))
-        spread = ((features - mean[:, :, None, None]).square().mean((2, 3)) + 1e-6).sqrt()
-        return torch.cat([peaks(trained), mean, spread], 1)
+        return torch.cat([peaks(trained), *spread(features)], 1)
 
-    def parts(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`join` from pixels."""
-        features = self.stem((pixels.to(self.head.weight.dtype) - 127.5) / 127.5)
-        return self.join(features, self.teacher(features).mean((2, 3)), self.class_vectors)
+    def narrow(self, axes: Tensor) -> None:
+        """Keep of v what lies along `axes` (visual, fewer), of unit length: the heads give that many numbers."""
+        with torch.no_grad():
+            for name, layer in (("head", self.head), ("last", self.bend[2])):
+                fewer = nn.Linear(layer.in_features, axes.shape[1] + self.semantic)
+                for old, new in ((layer.weight, fewer.weight), (layer.bias, fewer.bias)):
+                    new.copy_(torch.cat([axes.T @ old[: self.visual], old[self.visual :]]))
+                if name == "head":
+                    self.head = fewer
+                else:
+                    self.bend[2] = fewer
+        self.visual = axes.shape[1]
 
     def meaning(self, c: Tensor, r: Tensor) -> Tensor:
         """unit(c + reach * (1 - |c|^2) * r / sqrt(1 + |r|^2)): the surer the classifier, the less r may change."""
         room = 1 - c.square().sum(1, keepdim=True)
-        s = c + self.reach * room * r / torch.sqrt(1 + r.square().sum(1, keepdim=True))
-        return s / s.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        return unit(c + self.reach * room * r / torch.sqrt(1 + r.square().sum(1, keepdim=True)))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        v, c, r = self.parts(pixels)
-        semantic_share = (1 - self.visual_share**2) ** 0.5
-        v = v / v.norm(dim=1, keepdim=True).clamp_min(1e-6)
-        return torch.cat([self.visual_share * v, semantic_share * self.meaning(c, r)], 1)
+        features = self.stem((pixels.to(self.head.weight.dtype) - 127.5) / 127.5)
+        v, c, r = self.join(features, self.teacher(features).mean((2, 3)), self.class_vectors)
+        rest = (1 - self.copy_share**2) ** 0.5
+        semantic_share = rest * (1 - self.visual_share**2) ** 0.5
+        parts = [rest * self.visual_share * unit(v), semantic_share * self.meaning(c, r)]
+        if self.copies is not None:
+            parts.insert(1, self.copy_share * unit(self.copies(features)))
+        return torch.cat(parts, 1)

@@ -1,18 +1,21 @@
-"""Score a checkpoint of train.py, or with --baseline the untrained network, on the pictures that measure.py prepared."""
+"""Score a checkpoint of train.py or heads.py, with --copies the copy path beside it, or with --baseline the untrained network,
+on the pictures that measure.py prepared."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from measure import Vectors, table
+from network import CopyPath, load_copies
 from numpy.typing import NDArray
 from store import PackedSet
 from texts import TextBank, sentence_vectors
+from torch import Tensor
 from torch.nn import functional as F
 from train import Model, Settings
 
@@ -45,25 +48,49 @@ class Sentences:
         return np.stack([self._known[s] for s in sentences])
 
 
-def parts(model: Model, folder: Path, frozen: Path) -> dict[str, tuple[Vectors, Vectors, Vectors]]:
-    """Raw v, c and the meaning of every prepared group."""
+def batches(folder: Path, frozen: Path, size: int = 64) -> Iterator[tuple[str, list[tuple[Tensor, Tensor]]]]:
+    """Of every prepared group its name, and in batches the stem's maps (b, c, 14, 14) and the frozen path's pooled features
+    (b, 1280)."""
     scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
-    classes = model.words(model.class_sentences)
-    out = {}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as data:
             maps, pooled = data["maps"], data["pooled"]
+        yield (
+            path.stem,
+            [
+                (
+                    ((torch.from_numpy(maps[i : i + size]).float() - scale["zero"]) * scale["scale"]).to(
+                        memory_format=torch.channels_last
+                    ),
+                    torch.from_numpy(pooled[i : i + size]).float(),
+                )
+                for i in range(0, len(maps), size)
+            ],
+        )
+
+
+def copies_of(path: CopyPath, folder: Path, frozen: Path) -> dict[str, Vectors]:
+    """What the copy path says of every prepared group, of unit length."""
+    out = {}
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for name, group in batches(folder, frozen):
+            out[name] = unit(np.concatenate([path(maps).float().numpy() for maps, _ in group]))
+    return out
+
+
+def parts(model: Model, folder: Path, frozen: Path) -> dict[str, tuple[Vectors, Vectors, Vectors]]:
+    """Raw v, c and the meaning of every prepared group."""
+    classes = model.words(model.class_sentences)
+    out = {}
+    for name, group in batches(folder, frozen):
         rows = []
-        for i in range(0, len(maps), 64):
-            x = (torch.from_numpy(maps[i : i + 64]).float() - scale["zero"]) * scale["scale"]
+        for maps, pooled in group:
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-                x = x.to(memory_format=torch.channels_last)
-                rest = torch.from_numpy(pooled[i : i + 64]).float()
-                v, c, r = model.tower.join(x, rest, classes)
+                v, c, r = model.tower.join(maps, pooled, classes)
                 s = model.tower.meaning(c.float(), r.float())
                 rows.append([p.float().numpy() for p in (v, c, s)])
         v, c, s = (np.concatenate(p) for p in zip(*rows, strict=True))
-        out[path.stem] = (v, c, s)
+        out[name] = (v, c, s)
     return out
 
 
@@ -107,6 +134,8 @@ def main() -> None:
     parser.add_argument("--baseline", action="store_true")
     parser.add_argument("--raw", action="store_true", help="the last weights instead of the averaged ones")
     parser.add_argument("--share", type=float, nargs="+", default=[0.7], help="length of the visual half")
+    parser.add_argument("--copies", type=Path, help="what copies.py saved")
+    parser.add_argument("--copy-share", type=float, nargs="+", default=[0.5], help="length of the copy part")
     parser.add_argument("--unseen", default="twitter")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
@@ -135,15 +164,25 @@ def main() -> None:
         state = torch.load(arguments.state, weights_only=False)
         model.load_state_dict(state["model" if arguments.raw else "averaged"])
         raw = parts(model, arguments.prepared, arguments.frozen)
+        same = kept(model, arguments.prepared, arguments.packed, {n: s for n, (_, _, s) in raw.items()})
+        texts = texts_of(model, sentences)
         columns = {}
         for share in arguments.share:
             images = {n: joined(v, s, share) for n, (v, _, s) in raw.items()}
-            columns[f"visual {share}"] = table(
-                arguments.packed, images, texts_of(model, sentences), arguments.unseen
-            ) | kept(model, arguments.prepared, arguments.packed, {n: s for n, (_, _, s) in raw.items()})
-    print(f"{'':45s}" + "".join(f"{name:>22s}" for name in columns))
+            columns[f"visual {share}"] = table(arguments.packed, images, texts, arguments.unseen) | same
+        if arguments.copies:
+            path = load_copies(arguments.copies).eval().to(memory_format=torch.channels_last)
+            found = copies_of(path, arguments.prepared, arguments.frozen)
+            spare = ((0, 0), (0, path.head.out_features))
+            for share in arguments.copy_share:  # beside the last of the visual shares
+                rest = (1 - share**2) ** 0.5
+                joint = {n: np.concatenate([rest * images[n], share * found[n]], 1) for n in images}
+                columns[f"copies {share}"] = (
+                    table(arguments.packed, joint, lambda q: np.pad(texts(q), spare), arguments.unseen) | same
+                )
+    print(f"{'':45s}" + "".join(f"{name:>30s}" for name in columns))
     for row in next(iter(columns.values())):
-        print(f"{row:45s}" + "".join(f"{column[row]:22.3f}" for column in columns.values()))
+        print(f"{row:45s}" + "".join(f"{column[row]:30.3f}" for column in columns.values()))
 
 
 if __name__ == "__main__":

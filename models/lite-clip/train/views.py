@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,12 +94,18 @@ class Drawer:
         return object_view(pixels, rng, self.backgrounds, flips=source.flips)
 
 
-def make_shard(drawer: Drawer, frozen: Frozen, seed: int, number: int, out: Path, batch: int = 32) -> None:
+def drawn(drawer: Drawer, seed: int, number: int) -> tuple[NDArray[np.int32], Iterator[View]]:
+    """(SHARD, 2) rows, set and item, of a shard, and its views in that order, drawn as they are asked for."""
     rng = np.random.default_rng([seed, number])
     chosen = drawer.rows[rng.choice(len(drawer.rows), SHARD, replace=False, p=drawer.weights)]
+    return chosen, (drawer.view(int(s), int(i), rng) for s, i in chosen)
+
+
+def make_shard(drawer: Drawer, frozen: Frozen, seed: int, number: int, out: Path, batch: int = 32) -> None:
+    chosen, all_views = drawn(drawer, seed, number)
     maps, pooled, colours, plain = [], [], [], []
     for start in range(0, SHARD, batch):
-        views = [drawer.view(int(s), int(i), rng) for s, i in chosen[start : start + batch]]
+        views = [next(all_views) for _ in chosen[start : start + batch]]
         codes, vectors = frozen(np.stack([v.pixels for v in views]))
         maps.append(codes)
         pooled.append(vectors)

@@ -1,0 +1,232 @@
+"""Train the copy path: which picture is this a part or a spoilt copy of?
+
+Two views of one picture find each other among the batch and a memory of earlier views; and every view keeps the place that a
+copy-detection network (SSCD, Pizzi et al. 2022, arXiv:2202.10261) gives it, reduced to its principal axes. Seeded; the state
+is saved every few minutes and `--resume` goes on from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import Vectors
+from network import CopyPath, lite_backbone
+from torch import Tensor, nn
+from torch.nn import functional as F
+from train import Memory, Views
+
+
+@dataclass(frozen=True)
+class CopySettings:
+    dim: int = 128
+    steps: int = 2000
+    pairs: int = 128
+    photo_share: float = 0.7  # of the pairs
+    plain_share: float = 0.5  # of the pairs whose second view is the picture as it is
+    memory: int = 16384
+    temperature: float = 0.05
+    teach: float = 4.0  # weight of the teacher's place, against finding the other view
+    tail_rate: float = 3e-4
+    head_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    cool: int = 600
+    warm_up: int = 40
+    average: float = 0.995
+    seed: int = 0
+
+
+def principal_axes(x: Vectors, dim: int) -> tuple[Vectors, Vectors]:
+    """Mean (d,) and the `dim` longest axes (d, dim) of vectors (n, d)."""
+    mean = x.mean(0)
+    values, axes = np.linalg.eigh(np.cov((x - mean).T))
+    return mean, axes[:, np.argsort(values)[::-1][:dim]].astype(np.float32)
+
+
+class Taught:
+    """All views, and what the teacher says of those that it has seen: `said` (n, dim) of unit length on its principal axes,
+    `known` (n,)."""
+
+    def __init__(
+        self, views: Path, packed: Path, teacher: Path, dim: int, axes: tuple[Vectors, Vectors] | None = None
+    ) -> None:
+        """`axes`: the mean and the principal axes of an earlier run, to go on from it when more has been taught."""
+        self.views = Views(views, packed)
+        self.views.refresh()
+        shards = sorted(p.name for p in views.iterdir() if p.name.isdigit())
+        said = {n: np.load(p).astype(np.float32) for n in shards if (p := teacher / f"{n}.npy").exists()}
+        self.axes = axes or principal_axes(np.concatenate(list(said.values())), dim)
+        self.said = np.zeros((len(self.views.meta), dim), np.float32)
+        self.known = np.zeros(len(self.said), bool)
+        for number, name in enumerate(shards):
+            if name in said:
+                rows = slice(number * self.views.shard, (number + 1) * self.views.shard)
+                place = (said[name] - self.axes[0]) @ self.axes[1]
+                self.said[rows] = place / np.linalg.norm(place, axis=1, keepdims=True)
+                self.known[rows] = True
+        rows_of: dict[int, list[int]] = defaultdict(list)
+        for row, item in enumerate(self.views.items):
+            rows_of[int(item)].append(row)
+        self.rows_of = rows_of
+        self.many = np.array([len(rows_of[int(i)]) > 1 for i in self.views.items])
+
+    def pairs(self, settings: CopySettings, rng: np.random.Generator) -> np.ndarray:
+        """(2 * pairs,) rows: views of as many things, then another view of each one's picture."""
+        views, firsts, seconds, taken = self.views, [], [], set()
+        photos = round(settings.pairs * settings.photo_share)
+        for wanted, of_kind in ((photos, views.photo), (settings.pairs - photos, ~views.photo)):
+            pool = np.flatnonzero(of_kind & self.many)
+            for _ in range(wanted):
+                row = int(pool[rng.integers(len(pool))])
+                while int(views.keys[row]) in taken:
+                    row = int(pool[rng.integers(len(pool))])
+                taken.add(int(views.keys[row]))
+                others = [r for r in self.rows_of[int(views.items[row])] if r != row]
+                if rng.random() < settings.plain_share:
+                    others = [r for r in others if views.meta[r, 3]] or others
+                firsts.append(row)
+                seconds.append(others[int(rng.integers(len(others)))])
+        return np.array(firsts + seconds)
+
+
+def find_loss(views: Views, k: Tensor, rows: np.ndarray, memory: Memory, temperature: float) -> Tensor:
+    """Cross-entropy of each view's own picture among all other views. Drawings of the same thing and its catalogue picture are
+    left out; other photographs of it are not: a part belongs to one of them."""
+    everything = torch.cat([k, memory.vectors[: memory.filled]])
+    all_rows = np.concatenate([rows, memory.rows[: memory.filled]])
+    same = torch.from_numpy(views.items[rows][:, None] == views.items[all_rows][None])
+    kin = torch.from_numpy(views.keys[rows][:, None] == views.keys[all_rows][None])
+    taken = views.photo & ~views.catalogue
+    kin &= ~torch.from_numpy(taken[rows][:, None] & taken[all_rows][None])
+    itself = torch.arange(len(k))
+    scores = (k @ everything.T / temperature).masked_fill(kin & ~same, -1e4)
+    scores[itself, itself] = -1e4
+    same[itself, itself] = False
+    weights = same.float()
+    logs = torch.log_softmax(scores, 1).masked_fill(~same, 0.0)
+    return -((logs * weights).sum(1) / weights.sum(1)).mean()
+
+
+def start_tail(path: CopyPath, checkpoint: Path | None) -> None:
+    """Begin with the trained late stages of a checkpoint of train.py; without one, with ImageNet's."""
+    if checkpoint is not None:
+        state = torch.load(checkpoint, weights_only=False)["averaged"]
+        prefix = "tower.student."
+        path.tail.load_state_dict(
+            {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
+        )
+
+
+def start_head(path: CopyPath, maps: Tensor, said: Tensor) -> None:
+    """The head that comes nearest to the teacher (ridge regression) on some views."""
+    with torch.inference_mode():
+        x = torch.cat([path.seen(part) for part in maps.split(128)])
+    path.scale(x.mean(0), x.std(0) + 1e-2)
+    x = ((x - path.mean) / path.std).double()
+    gram = x.T @ x + 0.1 * len(x) * torch.eye(x.shape[1], dtype=torch.float64)
+    with torch.no_grad():
+        path.head.weight.copy_(torch.linalg.solve(gram, x.T @ said.double()).T.float())
+        path.head.bias.zero_()
+
+
+def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
+    torch.manual_seed(settings.seed)
+    torch.set_num_threads(arguments.threads)
+    rng = np.random.default_rng(settings.seed)
+    state_path = arguments.out / "copies.pt"
+    state = torch.load(state_path, weights_only=False) if arguments.resume and state_path.exists() else None
+    axes = state and state["axes"]
+    data = Taught(arguments.views, arguments.packed, arguments.teacher, settings.dim, axes)
+    views = data.views
+    print(
+        f"{len(views.meta)} views, {data.known.sum()} of them taught, {len(data.rows_of)} pictures",
+        flush=True,
+    )
+    scale = json.loads((arguments.frozen / "frozen.json").read_text(encoding="utf-8"))
+
+    def maps_of(rows: np.ndarray) -> Tensor:
+        maps = (views.load(rows)[0].float() - scale["zero"]) * scale["scale"]
+        return maps.to(memory_format=torch.channels_last)
+
+    def fresh() -> CopyPath:
+        return CopyPath(lite_backbone(0), settings.dim).to(memory_format=torch.channels_last)
+
+    path, averaged = fresh(), fresh()
+    if state is None:
+        start_tail(path, arguments.start)
+        sample = rng.choice(np.flatnonzero(data.known), 6144, replace=False)
+        start_head(path, maps_of(sample), torch.from_numpy(data.said[sample]))
+        averaged.load_state_dict(path.state_dict())
+    groups = [
+        {"params": list(path.tail.parameters()), "lr": 0.0, "base": settings.tail_rate},
+        {"params": list(path.head.parameters()), "lr": 0.0, "base": settings.head_rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    memory, step, logged = Memory(settings.memory, settings.dim), 0, []
+    if state is not None:
+        path.load_state_dict(state["model"])
+        averaged.load_state_dict(state["averaged"])
+        optimiser.load_state_dict(state["optimiser"])
+        step = state["step"]
+        rng = np.random.default_rng([settings.seed, step])
+    saved = began = time.monotonic()
+    while step < settings.steps:
+        rate = min(1.0, (step + 1) / settings.warm_up)
+        rate *= min(1.0, (settings.steps - step) / settings.cool + 0.01)
+        for group in optimiser.param_groups:
+            group["lr"] = group["base"] * rate
+        rows = data.pairs(settings, rng)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            k = path(maps_of(rows))
+        k = F.normalize(k.float(), dim=1)
+        found = find_loss(views, k, rows, memory, settings.temperature)
+        known = data.known[rows]
+        taught = 1 - (k[known] * torch.from_numpy(data.said[rows][known])).sum(1).mean()
+        optimiser.zero_grad()
+        (found + settings.teach * taught).backward()
+        nn.utils.clip_grad_norm_(path.parameters(), 5.0)
+        optimiser.step()
+        memory.add(k, rows)
+        step += 1
+        decay = min(settings.average, step / (step + 10))
+        with torch.no_grad():
+            for mean, now in zip(averaged.parameters(), path.parameters(), strict=True):
+                mean.lerp_(now, 1 - decay)
+        logged.append((found.item(), taught.item()))
+        if step % 20 == 0:
+            means = np.mean(logged[-20:], 0)
+            speed = 2 * settings.pairs * len(logged) / (time.monotonic() - began)
+            print(f"step {step} found {means[0]:.3f} taught {means[1]:.3f} {speed:.0f} img/s", flush=True)
+        if time.monotonic() - saved > 180 or step == settings.steps:
+            saved = time.monotonic()
+            state = {
+                "model": path.state_dict(), "averaged": averaged.state_dict(), "optimiser": optimiser.state_dict(),
+                "step": step, "settings": asdict(settings), "axes": data.axes,
+            }  # fmt: skip
+            torch.save(state, state_path.with_suffix(".part"))
+            state_path.with_suffix(".part").replace(state_path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("packed", "views", "teacher", "frozen", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="state of train.py whose late stages to begin with")
+    defaults = CopySettings()
+    for name, value in asdict(defaults).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    train(arguments, CopySettings(**{name: getattr(arguments, name) for name in asdict(defaults)}))
+
+
+if __name__ == "__main__":
+    main()
