@@ -88,16 +88,13 @@ def shrink_layers(path: Path, least: int = 100_000) -> None:
     multiply them out when they load, so that nothing but the file is smaller."""
     model = onnx.load(path)
     graph = model.graph
-    summed = {
-        node.input[1]: node.op_type == "Gemm" for node in graph.node if node.op_type in ("Gemm", "MatMul")
-    }
+    linear = (node for node in graph.node if node.op_type in ("Gemm", "MatMul"))
+    summed = {node.input[1]: node.op_type == "Gemm" for node in linear}  # Gemm's here are (outputs, inputs)
     for tensor in list(graph.initializer):
         weight = onnx.numpy_helper.to_array(tensor)
         if tensor.name not in summed or weight.dtype != np.float32 or weight.size < least:
             continue
-        axis = int(
-            summed[tensor.name]
-        )  # Gemm's weights here are (outputs, inputs), MatMul's the other way round
+        axis = int(summed[tensor.name])
         scale = np.maximum(np.abs(weight).max(axis, keepdims=True), 1e-8) / 127
         codes = np.rint(weight / scale).astype(np.int8)
         names = [f"{tensor.name}.{part}" for part in ("codes", "scale", "wide")]

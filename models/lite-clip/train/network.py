@@ -172,7 +172,7 @@ def load_copies(checkpoint: Path) -> CopyPath:
 
 
 class ImageTower(nn.Module):
-    """Pixels (b, 3, s, s), 0..255 in any dtype -> unit vectors (b, visual + semantic)."""
+    """Pixels (b, 3, s, s), 0..255 in any dtype -> unit vectors (b, visual + semantic); with `copies`, their numbers between."""
 
     def __init__(
         self, class_vectors: Tensor, *, visual: int = 256, first: int = FIRST, visual_share: float = 0.7
@@ -244,15 +244,15 @@ class ImageTower(nn.Module):
 
     def narrow(self, axes: Tensor) -> None:
         """Keep of v what lies along `axes` (visual, fewer), of unit length: the heads give that many numbers."""
-        with torch.no_grad():
-            for name, layer in (("head", self.head), ("last", self.bend[2])):
-                fewer = nn.Linear(layer.in_features, axes.shape[1] + self.semantic)
+
+        def narrowed(layer: nn.Linear) -> nn.Linear:
+            fewer = nn.Linear(layer.in_features, axes.shape[1] + self.semantic)
+            with torch.no_grad():
                 for old, new in ((layer.weight, fewer.weight), (layer.bias, fewer.bias)):
                     new.copy_(torch.cat([axes.T @ old[: self.visual], old[self.visual :]]))
-                if name == "head":
-                    self.head = fewer
-                else:
-                    self.bend[2] = fewer
+            return fewer
+
+        self.head, self.bend[2] = narrowed(self.head), narrowed(self.bend[2])
         self.visual = axes.shape[1]
 
     def meaning(self, c: Tensor, r: Tensor) -> Tensor:

@@ -48,25 +48,21 @@ class Sentences:
         return np.stack([self._known[s] for s in sentences])
 
 
-def batches(folder: Path, frozen: Path, size: int = 64) -> Iterator[tuple[str, list[tuple[Tensor, Tensor]]]]:
+def batches(
+    folder: Path, frozen: Path, size: int = 64
+) -> Iterator[tuple[str, Iterator[tuple[Tensor, Tensor]]]]:
     """Of every prepared group its name, and in batches the stem's maps (b, c, 14, 14) and the frozen path's pooled features
     (b, 1280)."""
     scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
+
+    def group(maps: NDArray[np.uint8], pooled: Vectors) -> Iterator[tuple[Tensor, Tensor]]:
+        for i in range(0, len(maps), size):
+            x = (torch.from_numpy(maps[i : i + size]).float() - scale["zero"]) * scale["scale"]
+            yield x.to(memory_format=torch.channels_last), torch.from_numpy(pooled[i : i + size]).float()
+
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as data:
-            maps, pooled = data["maps"], data["pooled"]
-        yield (
-            path.stem,
-            [
-                (
-                    ((torch.from_numpy(maps[i : i + size]).float() - scale["zero"]) * scale["scale"]).to(
-                        memory_format=torch.channels_last
-                    ),
-                    torch.from_numpy(pooled[i : i + size]).float(),
-                )
-                for i in range(0, len(maps), size)
-            ],
-        )
+            yield path.stem, group(data["maps"], data["pooled"])
 
 
 def copies_of(path: CopyPath, folder: Path, frozen: Path) -> dict[str, Vectors]:
