@@ -54,12 +54,19 @@ class Taught:
     `known` (n,)."""
 
     def __init__(
-        self, views: Path, packed: Path, teacher: Path, dim: int, axes: tuple[Vectors, Vectors] | None = None
+        self,
+        views: Path,
+        packed: Path,
+        teacher: Path,
+        dim: int,
+        axes: tuple[Vectors, Vectors] | None = None,
+        first: int = 0,
     ) -> None:
-        """`axes`: the mean and the principal axes of an earlier run, to go on from it when more has been taught."""
+        """`axes`: the mean and the principal axes of an earlier run, to go on from it when more has been taught; `first`: the
+        first shard."""
         self.views = Views(views, packed)
-        self.views.refresh()
-        shards = sorted(p.name for p in views.iterdir() if p.name.isdigit())
+        self.views.refresh(first)
+        shards = sorted(p.name for p in views.iterdir() if p.name.isdigit() and int(p.name) >= first)
         said = {n: np.load(p).astype(np.float32) for n in shards if (p := teacher / f"{n}.npy").exists()}
         self.axes = axes or principal_axes(np.concatenate(list(said.values())), dim)
         self.said = np.zeros((len(self.views.meta), dim), np.float32)
@@ -111,6 +118,12 @@ def find_loss(views: Views, k: Tensor, rows: np.ndarray, memory: Memory, tempera
     weights = same.float()
     logs = torch.log_softmax(scores, 1).masked_fill(~same, 0.0)
     return -((logs * weights).sum(1) / weights.sum(1)).mean()
+
+
+def taught_loss(data: Taught, k: Tensor, rows: np.ndarray) -> Tensor:
+    """1 - cosine with the teacher, in the mean over those views that it has seen."""
+    known = data.known[rows]
+    return 1 - (k[known] * torch.from_numpy(data.said[rows][known])).sum(1).mean()
 
 
 def start_tail(path: CopyPath, checkpoint: Path | None) -> None:
@@ -186,8 +199,7 @@ def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
             k = path(maps_of(rows))
         k = F.normalize(k.float(), dim=1)
         found = find_loss(views, k, rows, memory, settings.temperature)
-        known = data.known[rows]
-        taught = 1 - (k[known] * torch.from_numpy(data.said[rows][known])).sum(1).mean()
+        taught = taught_loss(data, k, rows)
         optimiser.zero_grad()
         (found + settings.teach * taught).backward()
         nn.utils.clip_grad_norm_(path.parameters(), 5.0)

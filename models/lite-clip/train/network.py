@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 FEATURES = 1280
 HIDDEN = 384  # of the head's bent path
+COPY_HIDDEN = 256  # of the copy path's
 REACH = 1.5  # how far the correction may move an unsure ConSE vector, whose length is at most 1
 FIRST = 5  # stages 0..4 are shared and frozen
 PEAK = 3  # the power of the generalised mean
@@ -137,7 +138,8 @@ class Tail(nn.Module):
 
 
 class CopyPath(nn.Module):
-    """Which picture is this a part of? Its own late stages behind the shared map, and a linear map of what they end in.
+    """Which picture is this a part of? Its own late stages behind the shared map; a linear layer and a bent path beside it
+    read what they end in.
 
     The map (b, c, 14, 14) -> (b, dim), of any length.
     """
@@ -147,11 +149,14 @@ class CopyPath(nn.Module):
         self.tail = Tail(backbone, first)
         inputs = 2 * FEATURES + 2 * backbone.blocks[first - 1][-1].bn3.num_features
         self.head = nn.Linear(inputs, dim)
+        self.bend = nn.Sequential(nn.Linear(inputs, COPY_HIDDEN), nn.Hardswish(), nn.Linear(COPY_HIDDEN, dim))
+        for zero in (self.bend[2].weight, self.bend[2].bias):
+            nn.init.zeros_(zero)  # it starts as nothing
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("std", torch.ones(inputs))
 
     def seen(self, features: Tensor) -> Tensor:
-        """What the head sees, not yet standardised: means and peaks of the late stages, mean and deviation of the map."""
+        """What the heads see, not yet standardised: means and peaks of the late stages, mean and deviation of the map."""
         late = self.tail(features).float()
         return torch.cat([late.mean((2, 3)), peaks(late), *spread(features)], 1)
 
@@ -159,8 +164,14 @@ class CopyPath(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
+    def read(self, seen: Tensor, drop: float = 0.0, hidden_drop: float = 0.0) -> Tensor:
+        """(b, dim) from what `seen` gave; parts of it are dropped while training the heads alone."""
+        x = nn.functional.dropout((seen - self.mean) / self.std, drop, self.training)
+        hidden = nn.functional.dropout(self.bend[1](self.bend[0](x)), hidden_drop, self.training)
+        return self.head(x) + self.bend[2](hidden)
+
     def forward(self, features: Tensor) -> Tensor:
-        return self.head((self.seen(features) - self.mean) / self.std)
+        return self.read(self.seen(features))
 
 
 def load_copies(checkpoint: Path) -> CopyPath:

@@ -81,8 +81,11 @@ class Views:
         self._seen: set[str] = set()
         self.shard = 0
 
-    def refresh(self) -> int:
+    def refresh(self, first: int = 0) -> int:
+        """Read the shards, from number `first` on, that are new; how many views may be used now."""
         for path in sorted(p for p in self.folder.iterdir() if p.name.isdigit() and p.name not in self._seen):
+            if int(path.name) < first:
+                continue
             self._seen.add(path.name)
             self.maps.append(np.load(path / "maps.npy", mmap_mode="r"))
             self.pooled.append(np.load(path / "pooled.npy"))
