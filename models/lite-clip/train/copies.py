@@ -8,30 +8,48 @@ is saved every few minutes and `--resume` goes on from it.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from measure import Vectors
 from network import CopyPath, lite_backbone
+from running import (
+    add_settings,
+    follow,
+    go_on,
+    learning_rate,
+    map_reader,
+    save_state,
+    set_rate,
+    settings_of,
+    shards,
+    tail_weights,
+)  # fmt: skip
 from torch import Tensor, nn
 from torch.nn import functional as F
-from train import Memory, Views
+from train import Memory, Pairs, Views, positives_loss
 
 
 @dataclass(frozen=True)
-class CopySettings:
-    dim: int = 128
-    steps: int = 2000
+class Drawing:
+    """How pairs are drawn and told apart, here and in copy_heads.py."""
+
     pairs: int = 128
     photo_share: float = 0.7  # of the pairs
     plain_share: float = 0.5  # of the pairs whose second view is the picture as it is
-    memory: int = 16384
     temperature: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class CopySettings(Drawing):
+    dim: int = 128
+    steps: int = 2000
+    memory: int = 16384
     teach: float = 4.0  # weight of the teacher's place, against finding the other view
     tail_rate: float = 3e-4
     head_rate: float = 1e-3
@@ -39,7 +57,6 @@ class CopySettings:
     cool: int = 600
     warm_up: int = 40
     average: float = 0.995
-    seed: int = 0
 
 
 def principal_axes(x: Vectors, dim: int) -> tuple[Vectors, Vectors]:
@@ -66,40 +83,36 @@ class Taught:
         first shard."""
         self.views = Views(views, packed)
         self.views.refresh(first)
-        shards = sorted(p.name for p in views.iterdir() if p.name.isdigit() and int(p.name) >= first)
-        said = {n: np.load(p).astype(np.float32) for n in shards if (p := teacher / f"{n}.npy").exists()}
+        names = [p.name for p in shards(views, first)]
+        said = {n: np.load(p).astype(np.float32) for n in names if (p := teacher / f"{n}.npy").exists()}
         self.axes = axes or principal_axes(np.concatenate(list(said.values())), dim)
         self.said = np.zeros((len(self.views.meta), dim), np.float32)
         self.known = np.zeros(len(self.said), bool)
-        for number, name in enumerate(shards):
+        for number, name in enumerate(names):
             if name in said:
                 rows = slice(number * self.views.shard, (number + 1) * self.views.shard)
                 place = (said[name] - self.axes[0]) @ self.axes[1]
                 self.said[rows] = place / np.linalg.norm(place, axis=1, keepdims=True)
                 self.known[rows] = True
-        rows_of: dict[int, list[int]] = defaultdict(list)
-        for row, item in enumerate(self.views.items):
-            rows_of[int(item)].append(row)
-        self.rows_of = rows_of
-        self.many = np.array([len(rows_of[int(i)]) > 1 for i in self.views.items])
 
-    def pairs(self, settings: CopySettings, rng: np.random.Generator) -> np.ndarray:
-        """(2 * pairs,) rows: views of as many things, then another view of each one's picture."""
-        views, firsts, seconds, taken = self.views, [], [], set()
-        photos = round(settings.pairs * settings.photo_share)
-        for wanted, of_kind in ((photos, views.photo), (settings.pairs - photos, ~views.photo)):
-            pool = np.flatnonzero(of_kind & self.many)
-            for _ in range(wanted):
-                row = int(pool[rng.integers(len(pool))])
-                while int(views.keys[row]) in taken:
-                    row = int(pool[rng.integers(len(pool))])
-                taken.add(int(views.keys[row]))
-                others = [r for r in self.rows_of[int(views.items[row])] if r != row]
-                if rng.random() < settings.plain_share:
-                    others = [r for r in others if views.meta[r, 3]] or others
-                firsts.append(row)
-                seconds.append(others[int(rng.integers(len(others)))])
-        return np.array(firsts + seconds)
+
+class CopyPairs(Pairs):
+    """Two views of one picture; of one thing but one picture a batch."""
+
+    def __init__(self, views: Views, settings: Drawing) -> None:
+        self.rows_of: dict[int, list[int]] = defaultdict(list)
+        for row, item in enumerate(views.items):
+            self.rows_of[int(item)].append(row)
+        super().__init__(views, settings)
+
+    def _many(self) -> np.ndarray:
+        return np.array([len(self.rows_of[int(i)]) > 1 for i in self.views.items])
+
+    def _other(self, row: int, rng: np.random.Generator) -> int:
+        others = [r for r in self.rows_of[int(self.views.items[row])] if r != row]
+        if rng.random() < self.settings.plain_share:
+            others = [r for r in others if self.views.meta[r, 3]] or others
+        return others[int(rng.integers(len(others)))]
 
 
 def find_loss(views: Views, k: Tensor, rows: np.ndarray, memory: Memory, temperature: float) -> Tensor:
@@ -115,9 +128,7 @@ def find_loss(views: Views, k: Tensor, rows: np.ndarray, memory: Memory, tempera
     scores = (k @ everything.T / temperature).masked_fill(kin & ~same, -1e4)
     scores[itself, itself] = -1e4
     same[itself, itself] = False
-    weights = same.float()
-    logs = torch.log_softmax(scores, 1).masked_fill(~same, 0.0)
-    return -((logs * weights).sum(1) / weights.sum(1)).mean()
+    return positives_loss(scores, same)
 
 
 def taught_loss(data: Taught, k: Tensor, rows: np.ndarray) -> Tensor:
@@ -129,11 +140,7 @@ def taught_loss(data: Taught, k: Tensor, rows: np.ndarray) -> Tensor:
 def start_tail(path: CopyPath, checkpoint: Path | None) -> None:
     """Begin with the trained late stages of a checkpoint of train.py; without one, with ImageNet's."""
     if checkpoint is not None:
-        state = torch.load(checkpoint, weights_only=False)["averaged"]
-        prefix = "tower.student."
-        path.tail.load_state_dict(
-            {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
-        )
+        path.tail.load_state_dict(tail_weights(checkpoint))
 
 
 def start_head(path: CopyPath, maps: Tensor, said: Tensor) -> None:
@@ -156,16 +163,12 @@ def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
     state = torch.load(state_path, weights_only=False) if arguments.resume and state_path.exists() else None
     axes = state and state["axes"]
     data = Taught(arguments.views, arguments.packed, arguments.teacher, settings.dim, axes)
-    views = data.views
+    views, pairs = data.views, CopyPairs(data.views, settings)
     print(
-        f"{len(views.meta)} views, {data.known.sum()} of them taught, {len(data.rows_of)} pictures",
+        f"{len(views.meta)} views, {data.known.sum()} of them taught, {len(pairs.rows_of)} pictures",
         flush=True,
     )
-    scale = json.loads((arguments.frozen / "frozen.json").read_text(encoding="utf-8"))
-
-    def maps_of(rows: np.ndarray) -> Tensor:
-        maps = (views.load(rows)[0].float() - scale["zero"]) * scale["scale"]
-        return maps.to(memory_format=torch.channels_last)
+    read = map_reader(arguments.frozen)
 
     def fresh() -> CopyPath:
         return CopyPath(lite_backbone(0), settings.dim).to(memory_format=torch.channels_last)
@@ -174,29 +177,23 @@ def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
     if state is None:
         start_tail(path, arguments.start)
         sample = rng.choice(np.flatnonzero(data.known), 6144, replace=False)
-        start_head(path, maps_of(sample), torch.from_numpy(data.said[sample]))
+        start_head(path, read(views.load(sample)[0]), torch.from_numpy(data.said[sample]))
         averaged.load_state_dict(path.state_dict())
     groups = [
-        {"params": list(path.tail.parameters()), "lr": 0.0, "base": settings.tail_rate},
-        {"params": list(path.head.parameters()), "lr": 0.0, "base": settings.head_rate},
+        {"params": list(path.tail.parameters()), "base": settings.tail_rate},
+        {"params": list(path.head.parameters()), "base": settings.head_rate},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     memory, step, logged = Memory(settings.memory, settings.dim), 0, []
     if state is not None:
-        path.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        step = state["step"]
+        step = go_on(state, path, averaged, optimiser)
         rng = np.random.default_rng([settings.seed, step])
     saved = began = time.monotonic()
     while step < settings.steps:
-        rate = min(1.0, (step + 1) / settings.warm_up)
-        rate *= min(1.0, (settings.steps - step) / settings.cool + 0.01)
-        for group in optimiser.param_groups:
-            group["lr"] = group["base"] * rate
-        rows = data.pairs(settings, rng)
+        set_rate(optimiser, learning_rate(step, settings))
+        rows = pairs.draw(rng)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            k = path(maps_of(rows))
+            k = path(read(views.load(rows)[0]))
         k = F.normalize(k.float(), dim=1)
         found = find_loss(views, k, rows, memory, settings.temperature)
         taught = taught_loss(data, k, rows)
@@ -206,10 +203,7 @@ def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
         optimiser.step()
         memory.add(k, rows)
         step += 1
-        decay = min(settings.average, step / (step + 10))
-        with torch.no_grad():
-            for mean, now in zip(averaged.parameters(), path.parameters(), strict=True):
-                mean.lerp_(now, 1 - decay)
+        follow(averaged, path, step, settings.average)
         logged.append((found.item(), taught.item()))
         if step % 20 == 0:
             means = np.mean(logged[-20:], 0)
@@ -217,12 +211,7 @@ def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
             print(f"step {step} found {means[0]:.3f} taught {means[1]:.3f} {speed:.0f} img/s", flush=True)
         if time.monotonic() - saved > 180 or step == settings.steps:
             saved = time.monotonic()
-            state = {
-                "model": path.state_dict(), "averaged": averaged.state_dict(), "optimiser": optimiser.state_dict(),
-                "step": step, "settings": asdict(settings), "axes": data.axes,
-            }  # fmt: skip
-            torch.save(state, state_path.with_suffix(".part"))
-            state_path.with_suffix(".part").replace(state_path)
+            save_state(state_path, path, averaged, optimiser, step, settings, axes=data.axes)
 
 
 def main() -> None:
@@ -232,12 +221,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--start", type=Path, help="state of train.py whose late stages to begin with")
-    defaults = CopySettings()
-    for name, value in asdict(defaults).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    add_settings(parser, CopySettings())
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    train(arguments, CopySettings(**{name: getattr(arguments, name) for name in asdict(defaults)}))
+    train(arguments, settings_of(arguments, CopySettings()))
 
 
 if __name__ == "__main__":

@@ -128,8 +128,7 @@ def narrow(model: Model, features: Path, prepared: Path, count: int) -> None:
     for name in ("clothing_train", "grocery_train", "emoji_google", "emoji_openmoji", "emoji_fluent3d"):
         late = torch.from_numpy(np.load(features / f"{name}.npy").astype(np.float32))
         pooled = torch.from_numpy(np.load(prepared / f"{name}.npz")["pooled"].astype(np.float32))
-        rest = (late[:, FEATURES:] - tower.rest_mean) / tower.rest_std
-        x = torch.cat([late[:, :FEATURES], pooled, rest], 1)
+        x = tower.together(late[:, :FEATURES], pooled, late[:, FEATURES:])
         with torch.inference_mode():
             seen.append(F.normalize((tower.head(x) + tower.bend(x))[:, : tower.visual], dim=1))
     v = torch.cat(seen)

@@ -4,13 +4,13 @@ of heads.py."""
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from running import map_reader, shards
 from texts import TextBank
 from train import Model, Settings, load_tail
 
@@ -20,7 +20,7 @@ Maps = NDArray[np.uint8]
 def tail_of(state: Path, texts: Path, frozen: Path) -> Callable[[Maps], NDArray[np.float16]]:
     """Maps of the stem, (n, c, 14, 14) uint8, -> features (n, 2 * 1280 + 2 * c) float16: the tail's means, then
     `ImageTower.rest`."""
-    scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
+    read = map_reader(frozen, torch.contiguous_format)
     model = Model(TextBank(texts), Settings())
     load_tail(model, state)
     tail = model.tower.student.eval().to(memory_format=torch.channels_last)
@@ -28,7 +28,7 @@ def tail_of(state: Path, texts: Path, frozen: Path) -> Callable[[Maps], NDArray[
     def run(maps: Maps, batch: int = 128) -> NDArray[np.float16]:
         out = []
         for i in range(0, len(maps), batch):
-            x = (torch.from_numpy(np.asarray(maps[i : i + batch])).float() - scale["zero"]) * scale["scale"]
+            x = read(maps[i : i + batch])
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
                 trained = tail(x.to(memory_format=torch.channels_last)).float()
                 features = torch.cat([trained.mean((2, 3)), model.tower.rest(x, trained)], 1)
@@ -53,7 +53,7 @@ def main() -> None:
             with np.load(path) as data:
                 np.save(target, tail(data["maps"]))
     print("pictures measured: done", flush=True)
-    for path in sorted(p for p in arguments.views.iterdir() if p.name.isdigit()):
+    for path in shards(arguments.views):
         target = arguments.out / f"{path.name}.npy"
         if not target.exists():
             np.save(target, tail(np.load(path / "maps.npy", mmap_mode="r")))

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from measure import Vectors, table
 from network import FEATURES, ImageTower
+from running import add_settings, cosine_rate, set_rate, settings_of
 from score import Sentences, joined, kept, texts_of
 from texts import TextBank
 from torch import Tensor, nn
@@ -128,13 +129,8 @@ def fit(model: Model, features: Features, views: Views, bank: TextBank, settings
     head = Heads(tower, features, settings)
     optimiser = torch.optim.AdamW(
         [
-            {"params": head.parameters(), "lr": settings.rate, "base": settings.rate},
-            {
-                "params": model.text.parameters(),
-                "lr": settings.text_rate,
-                "base": settings.text_rate,
-                "weight_decay": 0.0,
-            },
+            {"params": head.parameters(), "base": settings.rate},
+            {"params": model.text.parameters(), "base": settings.text_rate, "weight_decay": 0.0},
         ],
         weight_decay=settings.weight_decay,
     )
@@ -144,11 +140,7 @@ def fit(model: Model, features: Features, views: Views, bank: TextBank, settings
     pairs, nothing = Pairs(views, shared), Memory(0, tower.visual)
     logged, began = [], time.monotonic()
     for step in range(settings.steps):
-        rate = min(1.0, (step + 1) / 50) * (
-            0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * step / settings.steps)))
-        )
-        for group in optimiser.param_groups:
-            group["lr"] = group["base"] * rate
+        set_rate(optimiser, cosine_rate(step, settings.steps))
         rows = pairs.draw(rng)
         x, frozen = features.rows(rows)
         out = head(x)
@@ -209,12 +201,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, nargs="+", default=[0.5, 0.7, 0.85])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--leave-out", nargs="*", default=[], help="sets whose views are not trained on")
-    defaults = HeadSettings()
-    for name, value in asdict(defaults).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    add_settings(parser, HeadSettings())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    settings = HeadSettings(**{name: getattr(arguments, name) for name in asdict(defaults)})
+    settings = settings_of(arguments, HeadSettings())
     bank = TextBank(arguments.texts)
     views = Views(arguments.views, arguments.packed, arguments.leave_out)
     views.refresh()

@@ -240,8 +240,11 @@ class ImageTower(nn.Module):
     def inputs(self, features: Tensor, trained: Tensor, pooled: Tensor) -> Tensor:
         """What the heads see, (b, 3 * 1280 + 2 * c): means of the trained and the frozen path; and standardised, the trained
         path's peaks, and mean and deviation of the stem's map, colours and textures that the last stages forget."""
-        rest = (self.rest(features, trained) - self.rest_mean) / self.rest_std
-        return torch.cat([trained.mean((2, 3)), pooled, rest], 1)
+        return self.together(trained.mean((2, 3)), pooled, self.rest(features, trained))
+
+    def together(self, means: Tensor, pooled: Tensor, rest: Tensor) -> Tensor:
+        """`inputs` from the trained path's means, the frozen path's and `rest`."""
+        return torch.cat([means, pooled, (rest - self.rest_mean) / self.rest_std], 1)
 
     def scale_rest(self, mean: Tensor, std: Tensor) -> None:
         """Standardise `rest` by what it is over many pictures, about as wide as the means beside it: trained at one rate."""

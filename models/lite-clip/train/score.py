@@ -4,7 +4,6 @@ on the pictures that measure.py prepared."""
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from measure import Vectors, table
 from network import CopyPath, load_copies
 from numpy.typing import NDArray
+from running import map_reader
 from store import PackedSet
 from texts import TextBank, sentence_vectors
 from torch import Tensor
@@ -53,12 +53,11 @@ def batches(
 ) -> Iterator[tuple[str, Iterator[tuple[Tensor, Tensor]]]]:
     """Of every prepared group its name, and in batches the stem's maps (b, c, 14, 14) and the frozen path's pooled features
     (b, 1280)."""
-    scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
+    read = map_reader(frozen)
 
     def group(maps: NDArray[np.uint8], pooled: Vectors) -> Iterator[tuple[Tensor, Tensor]]:
         for i in range(0, len(maps), size):
-            x = (torch.from_numpy(maps[i : i + size]).float() - scale["zero"]) * scale["scale"]
-            yield x.to(memory_format=torch.channels_last), torch.from_numpy(pooled[i : i + size]).float()
+            yield read(maps[i : i + size]), torch.from_numpy(pooled[i : i + size]).float()
 
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as data:

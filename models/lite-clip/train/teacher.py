@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from running import shards
 from views import Drawer, drawn
 
 BATCH = 16
@@ -43,12 +44,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     names = json.loads((arguments.views / "sets.json").read_text(encoding="utf-8"))
     drawer, teacher = Drawer(arguments.packed, names), Teacher(arguments.model)
-    numbers = sorted(int(path.name) for path in arguments.views.iterdir() if path.name.isdigit())
-    for number in (
-        n for n in numbers if n >= arguments.first and (n - arguments.first) % arguments.step == 0
-    ):
-        target, folder = arguments.out / f"{number:05d}.npy", arguments.views / f"{number:05d}"
-        if target.exists():
+    for folder in shards(arguments.views, arguments.first):
+        number, target = int(folder.name), arguments.out / f"{folder.name}.npy"
+        if (number - arguments.first) % arguments.step or target.exists():
             continue
         said = []
         chosen, views = drawn(drawer, arguments.seed, number)

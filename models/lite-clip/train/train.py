@@ -20,6 +20,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from network import FEATURES, ImageTower
+from running import (
+    add_settings,
+    follow,
+    go_on,
+    learning_rate,
+    map_reader,
+    save_state,
+    set_rate,
+    settings_of,
+    shards,
+    tail_weights,
+)  # fmt: skip
 from store import PackedSet
 from texts import COLOURS, TEMPLATES, TextBank, captions_of
 from torch import Tensor, nn
@@ -83,8 +95,8 @@ class Views:
 
     def refresh(self, first: int = 0) -> int:
         """Read the shards, from number `first` on, that are new; how many views may be used now."""
-        for path in sorted(p for p in self.folder.iterdir() if p.name.isdigit() and p.name not in self._seen):
-            if int(path.name) < first:
+        for path in shards(self.folder, first):
+            if path.name in self._seen:
                 continue
             self._seen.add(path.name)
             self.maps.append(np.load(path / "maps.npy", mmap_mode="r"))
@@ -116,28 +128,33 @@ class Pairs:
 
     def __init__(self, views: Views, settings: Settings) -> None:
         self.views, self.settings = views, settings
-        many = np.array([len(views.rows_of.get(int(k), ())) > 1 for k in views.keys]) & views.used
+        many = self._many() & views.used
         photos = round(settings.pairs * settings.photo_share)
         self.pools = (
-            (photos, settings.item_share, np.flatnonzero(views.photo & many)),
-            (settings.pairs - photos, settings.item_share / 2, np.flatnonzero(~views.photo & many)),
+            (photos, np.flatnonzero(views.photo & many)),
+            (settings.pairs - photos, np.flatnonzero(~views.photo & many)),
         )
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """(2 * pairs,) rows: views, then another view of each one's thing."""
         firsts, seconds, taken = [], [], set()
-        for wanted, item_share, pool in self.pools:
+        for wanted, pool in self.pools:
             for _ in range(wanted):
                 row = int(pool[rng.integers(len(pool))])
                 while int(self.views.keys[row]) in taken:
                     row = int(pool[rng.integers(len(pool))])
                 taken.add(int(self.views.keys[row]))
                 firsts.append(row)
-                seconds.append(self._other(row, item_share, rng))
+                seconds.append(self._other(row, rng))
         return np.array(firsts + seconds)
 
-    def _other(self, row: int, item_share: float, rng: np.random.Generator) -> int:
+    def _many(self) -> np.ndarray:
+        """(views,) whether there is another view of each one's thing."""
+        return np.array([len(self.views.rows_of.get(int(k), ())) > 1 for k in self.views.keys])
+
+    def _other(self, row: int, rng: np.random.Generator) -> int:
         views = self.views
+        item_share = self.settings.item_share if views.photo[row] else self.settings.item_share / 2
         others = [r for r in views.rows_of[int(views.keys[row])] if r != row]
         if rng.random() < item_share:
             others = [r for r in others if views.items[r] == views.items[row]] or others
@@ -352,14 +369,7 @@ def joint_loss(
 
 def load_tail(model: Model, path: Path) -> None:
     """The trained late stages of a checkpoint, without its heads."""
-    state = torch.load(path, weights_only=False)["averaged"]
-    tail = {name: tensor for name, tensor in state.items() if name.startswith("tower.student")}
-    model.load_state_dict(tail, strict=False)
-
-
-def learning_rate(step: int, settings: Settings) -> float:
-    rise = min(1.0, (step + 1) / settings.warm_up)
-    return rise * min(1.0, (settings.steps - step) / settings.cool + 0.01)
+    model.tower.student.load_state_dict(tail_weights(path))
 
 
 def train(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -369,25 +379,20 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
     bank = TextBank(arguments.texts)
     views = Views(arguments.views, arguments.packed, arguments.leave_out)
     print(f"{views.refresh()} views", flush=True)
-    scale = json.loads((arguments.frozen / "frozen.json").read_text(encoding="utf-8"))
+    read = map_reader(arguments.frozen)
     model = Model(bank, settings)
     if arguments.start:
         model.load_state_dict(torch.load(arguments.start, weights_only=False)["averaged"])
     else:
         start_visual_head(model, views.pooled[0])
-        sample = views.load(np.arange(1024))[0]
-        start_rest(model, (sample.float() - scale["zero"]) * scale["scale"])
+        start_rest(model, read(views.load(np.arange(1024))[0]))
     averaged = Model(bank, settings)
     averaged.load_state_dict(model.state_dict())
     tower = model.tower.to(memory_format=torch.channels_last)
     groups = [
-        {"params": list(tower.student.parameters()), "lr": settings.tail_rate, "base": settings.tail_rate},
-        {
-            "params": [*tower.head.parameters(), *tower.bend.parameters()],
-            "lr": settings.head_rate,
-            "base": settings.head_rate,
-        },
-        {"params": list(model.text.parameters()), "lr": settings.text_rate, "base": settings.text_rate},
+        {"params": list(tower.student.parameters()), "base": settings.tail_rate},
+        {"params": [*tower.head.parameters(), *tower.bend.parameters()], "base": settings.head_rate},
+        {"params": list(model.text.parameters()), "base": settings.text_rate},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     captions, memory = Captions(views, bank), Memory(settings.memory, tower.visual)
@@ -395,23 +400,16 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
     state_path = arguments.out / "state.pt"
     step = 0
     if arguments.resume and state_path.exists():
-        state = torch.load(state_path, weights_only=False)
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        step = state["step"]
+        step = go_on(torch.load(state_path, weights_only=False), model, averaged, optimiser)
         rng = np.random.default_rng([settings.seed, step])
     model.train()
     saved, began, logged = time.monotonic(), time.monotonic(), []
     while step < settings.steps:
-        rate = learning_rate(step, settings)
-        for group in optimiser.param_groups:
-            group["lr"] = group["base"] * rate
+        set_rate(optimiser, learning_rate(step, settings))
         rows = pairs.draw(rng)
         codes, pooled = views.load(rows)
-        maps = (codes.float() - scale["zero"]) * scale["scale"]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            v, s, chance = model(maps.to(memory_format=torch.channels_last), pooled)
+            v, s, chance = model(read(codes), pooled)
         v, s, chance = v.float(), s.float(), chance.float()
         data = (views, bank, captions, category)
         loss, parts = joint_loss(model, (rows, v, s, chance), data, memory, settings, rng)
@@ -421,10 +419,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
         optimiser.step()
         memory.add(v, rows)
         step += 1
-        decay = min(settings.average, step / (step + 10))
-        with torch.no_grad():
-            for mean, now in zip(averaged.parameters(), model.parameters(), strict=True):
-                mean.lerp_(now, 1 - decay)
+        follow(averaged, model, step, settings.average)
         logged.append(parts)
         if step % 20 == 0:
             means = np.mean(logged[-20:], 0)
@@ -439,12 +434,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> None:
             pairs, category = Pairs(views, settings), categories(views)
         if time.monotonic() - saved > 180 or step == settings.steps:
             saved = time.monotonic()
-            state = {
-                "model": model.state_dict(), "averaged": averaged.state_dict(), "optimiser": optimiser.state_dict(),
-                "step": step, "settings": asdict(settings),
-            }  # fmt: skip
-            torch.save(state, state_path.with_suffix(".part"))
-            state_path.with_suffix(".part").replace(state_path)
+            save_state(state_path, model, averaged, optimiser, step, settings)
 
 
 def main() -> None:
@@ -455,12 +445,10 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--start", type=Path, help="state of another run to begin with")
     parser.add_argument("--leave-out", nargs="*", default=[], help="sets whose views are not trained on")
-    defaults = Settings()
-    for name, value in asdict(defaults).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    add_settings(parser, Settings())
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    settings = Settings(**{name: getattr(arguments, name) for name in asdict(defaults)})
+    settings = settings_of(arguments, Settings())
     (arguments.out / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
     train(arguments, settings)
 
