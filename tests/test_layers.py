@@ -19,7 +19,7 @@ LAYERS = (
     {"_fast_loops", "fast", "images"},
     {"clustering", "crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
     {"catalog", "columns", "lock", "pipeline"},
-    {"ann", "rank"},
+    {"ann", "rank", "mixing"},
     {"exact", "planner", "query", "checks", "tuning"},
     {"adapters", "indexer", "report"},
     {"engine"},

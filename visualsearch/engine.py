@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import ann, images
+from . import ann
 from .catalog import Catalog, Generation, Reader, Writer
 from .checks import Problem, check
-from .crops import STYLE, CropStyle, view
+from .crops import STYLE, CropStyle
 from .errors import (
     EncoderMismatchError,
     NotAnIndexError,
@@ -29,6 +29,7 @@ from .errors import (
     UsageError,
 )
 from .lock import writing
+from .mixing import encoded, mixed, query_of
 from .proposals import FINDER, region_boxes
 from .query import Snapshot, alive_rows, find, measured_recall
 from .types import (
@@ -57,14 +58,6 @@ MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
 FRESH_ROWS = 20_000
 """So many rows beside the approximate index are scanned with every query before they are taken in: about a millisecond."""
-DEFAULT_WEIGHTS: Mapping[str, float] = {
-    "image": 1.0,
-    "text": 1.0,
-    "like": 1.0,
-    "unlike": 0.5,
-    "not_text": 0.5,
-}
-"""Weights of a query's parts. Those of `unlike` and `not_text` are subtracted: half keeps the wish in the lead (Rocchio)."""
 
 
 class Index:
@@ -429,42 +422,38 @@ class Index:
         offset + k pins, k come back. Stored pins of the query are left out of the results unless `include_seeds`.
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
         """
-        weight = {**DEFAULT_WEIGHTS, **(weights or {})}
-        if unknown := set(weight) - set(DEFAULT_WEIGHTS):
-            raise UnknownNameError("weight", min(unknown), DEFAULT_WEIGHTS)
-        all_parts = list(parts)
-        if image is not None:
-            all_parts.append(Part(weight["image"], image=image, crop=None if crop is None else Box(*crop)))
-        elif crop is not None:
-            raise UsageError(
-                "a crop without a picture", "there is nothing to cut from", "Give the query picture too"
+        return self.run(
+            query_of(
+                image=image,
+                crop=crop,
+                text=text,
+                not_text=not_text,
+                like=like,
+                unlike=unlike,
+                parts=parts,
+                weights=weights,
+                where=where,
+                k=k,
+                offset=offset,
+                min_score=min_score,
+                include_seeds=include_seeds,
             )
-        all_parts += [Part(weight["text"], text=t) for t in _listed(text)]
-        all_parts += [Part(-weight["not_text"], text=t) for t in _listed(not_text)]
-        all_parts += [Part(weight["like"], like=i) for i in _listed(like)]
-        all_parts += [Part(-weight["unlike"], like=i) for i in _listed(unlike)]
-        return self.run(Query(tuple(all_parts), k, offset, where, min_score, include_seeds))
+        )
 
     def run(self, query: Query) -> Hits:
         """Answer a Query; `search` is the friendly form."""
         started = time.perf_counter()
-        if query.k < 1 or query.offset < 0:
-            raise UsageError(
-                "cannot search",
-                f"k is {query.k} and offset {query.offset}",
-                "k is at least 1, offset at least 0",
-            )
-        encoded = self._encode(query)
+        made = encoded(query, self.spec, lambda: self.encoder)
         with self._open() as (reader, snapshot):
-            vector, seeds = self._vector(query, encoded, reader, snapshot)
+            vector, seeds = _vector(query, made, reader, snapshot)
             hits = find(reader, snapshot, vector, query, set() if query.include_seeds else seeds)
         return replace(hits, seconds=time.perf_counter() - started)
 
     def vector(self, query: Query) -> Float32:
         """The (d,) float32 unit vector that a query stands for."""
-        encoded = self._encode(query)
+        made = encoded(query, self.spec, lambda: self.encoder)
         with self._open() as (reader, snapshot):
-            return self._vector(query, encoded, reader, snapshot)[0]
+            return _vector(query, made, reader, snapshot)[0]
 
     def vectors(self, ids: Sequence[str]) -> Float32:
         """Stored vectors of whole pictures, (n, d) float32, in the order of `ids`. Raises UnknownNameError."""
@@ -580,47 +569,6 @@ class Index:
         """Where the pictures of these pins are: id -> uri. Raises UnknownNameError."""
         with self.catalog.read() as reader:
             return {name: _pin(reader, name).uri for name in ids}
-
-    def _encode(self, query: Query) -> dict[int, Float32]:
-        """Vectors of the parts that need the encoder, by part number; done before any transaction is open."""
-        encoded: dict[int, Float32] = {}
-        pictures = {i: _picture(p, self.spec) for i, p in enumerate(query.parts) if p.image is not None}
-        if pictures:
-            pixels = np.stack([self.encoder.preprocess(p) for p in pictures.values()])
-            encoded.update(zip(pictures, self.encoder.encode_images(pixels), strict=True))
-        texts = {i: p.text for i, p in enumerate(query.parts) if p.text is not None}
-        if texts:
-            encoded.update(zip(texts, self.encoder.encode_texts(list(texts.values())), strict=True))
-        return encoded
-
-    def _vector(
-        self, query: Query, encoded: Mapping[int, Float32], reader: Reader, snapshot: Snapshot
-    ) -> tuple[Float32, set[int]]:
-        """The query's unit vector, and the stored pins it is made of."""
-        if not query.parts:
-            raise UsageError(
-                "nothing to search for",
-                "the query is empty",
-                "Give a picture, words, or the id of a stored pin",
-            )
-        total = np.zeros(self.spec.dim, np.float32)
-        seeds = set()
-        for number, part in enumerate(query.parts):
-            if part.like is not None:
-                pin = _pin(reader, part.like)
-                seeds.add(pin.pin)
-                position = snapshot.vectors.positions(np.array([pin.row], dtype=np.int64))
-                total += part.weight * snapshot.vectors.gather(position)[0]
-            else:
-                total += part.weight * encoded[number]
-        length = float(np.linalg.norm(total))
-        if length < 1e-4:
-            raise UsageError(
-                "the query's parts cancel out",
-                "their weighted sum is zero",
-                "Change a weight, or leave a part out",
-            )
-        return total / np.float32(length), seeds
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Reader, Snapshot]]:
@@ -813,13 +761,20 @@ def _load(encoder: Encoder | str, **options: Any) -> Encoder:
     return load_encoder(encoder, **options)
 
 
-def _picture(part: Part, spec: EncoderSpec) -> Any:
-    """The upright RGB picture of a part, cut to its crop."""
-    # A crop is cut from the full picture: scaled decoding would leave it too few pixels.
-    picture = images.load(part.image, target=None if part.crop else spec.preprocessing.size)
-    if part.crop is None:
-        return picture
-    return view(picture, images.check_box(part.crop, picture.size))
+def _vector(
+    query: Query, made: Mapping[int, Float32], reader: Reader, snapshot: Snapshot
+) -> tuple[Float32, set[int]]:
+    """The query's unit vector, and the stored pins it is made of."""
+    seeds = set()
+
+    def stored(name: str) -> Float32:
+        pin = _pin(reader, name)
+        seeds.add(pin.pin)
+        position = snapshot.vectors.positions(np.array([pin.row], dtype=np.int64))
+        vector: Float32 = snapshot.vectors.gather(position)[0]
+        return vector
+
+    return mixed(query, made, stored), seeds
 
 
 def _pin(reader: Reader, name: str) -> Any:
@@ -828,12 +783,6 @@ def _pin(reader: Reader, name: str) -> Any:
         some = reader.db.execute("SELECT id FROM pins LIMIT 20000")
         raise UnknownNameError("pin", name, (r[0] for r in some), "Search first to learn the ids")
     return pin
-
-
-def _listed(value: str | Sequence[str] | None) -> list[str]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else list(value)
 
 
 def _copied(folder: Path, number: int, vectors: Vectors, positions: Int64) -> Segment:

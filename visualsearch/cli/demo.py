@@ -186,20 +186,21 @@ def _section(index: Index, folder: Path, example: Example, pictures: Mapping[str
 
 
 def _query(example: Example, pictures: Mapping[str, Path]) -> Query:
-    from ..engine import DEFAULT_WEIGHTS
-    from ..types import Part, Query
+    from ..mixing import query_of
 
-    parts = []
+    picture, crop = None, None
     if example.picture is not None:
+        picture = str(pictures[example.picture])
         crop = None if example.item is None else _true_box(example.picture, example.item)
-        parts.append(Part(DEFAULT_WEIGHTS["image"], image=str(pictures[example.picture]), crop=crop))
-    if example.text is not None:
-        parts.append(Part(DEFAULT_WEIGHTS["text"], text=example.text))
-    if example.like is not None:
-        parts.append(Part(DEFAULT_WEIGHTS["like"], like=example.like))
-    if example.unlike is not None:
-        parts.append(Part(-DEFAULT_WEIGHTS["unlike"], like=example.unlike))
-    return Query(tuple(parts), example.k, where=example.where)
+    return query_of(
+        image=picture,
+        crop=crop,
+        text=example.text,
+        like=example.like,
+        unlike=example.unlike,
+        where=example.where,
+        k=example.k,
+    )
 
 
 def _without(index: Index, example: Example) -> str:

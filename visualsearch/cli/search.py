@@ -11,7 +11,7 @@ import typer
 from .common import AsJson, Device, Folder, Model, PrecisionOption, emit, note, open_index, show_hits
 
 if TYPE_CHECKING:
-    from ..types import Hits, Part, Query
+    from ..types import Box, Hits, Query
 
 
 def search(
@@ -69,10 +69,29 @@ def search(
 
     Example: `visualsearch search pins.index shoe.jpg --crop 0.1,0.2,0.6,0.9 --text "in red" --where "price < 50" -k 5`
     """
-    from ..types import Query
+    from ..errors import UsageError
+    from ..mixing import query_of
 
-    parts = _parts(image, crop, text, not_text, like, unlike, _weights(weight))
-    query = Query(tuple(parts), k, offset, where, min_score)
+    picture, box = _picture(image, crop)
+    query = query_of(
+        image=picture,
+        crop=box,
+        text=text,
+        not_text=not_text,
+        like=like,
+        unlike=unlike,
+        weights=_weights(weight),
+        where=where,
+        k=k,
+        offset=offset,
+        min_score=min_score,
+    )
+    if not query.parts:
+        raise UsageError(
+            "nothing to search for",
+            "no picture, words or pin was given",
+            "Example: visualsearch search pins.index shoe.jpg",
+        )
     with open_index(folder, model, device=device, precision=precision) as opened:
         hits = opened.run(query)
         places = {} if html is None else opened.uris([p.like for p in query.parts if p.like is not None])
@@ -92,51 +111,28 @@ def search(
         show_hits(hits)
 
 
-def _parts(
-    image: str | None,
-    crop: str | None,
-    text: list[str] | None,
-    not_text: list[str] | None,
-    like: list[str] | None,
-    unlike: list[str] | None,
-    weights: dict[str, float],
-) -> list[Part]:
+def _picture(image: str | None, crop: str | None) -> tuple[str | bytes | None, Box | None]:
+    """The query picture, read where it comes from stdin, and what to cut from it."""
     from .. import images
     from ..errors import UsageError
-    from ..types import Part
 
-    parts: list[Part] = []
-    if image is not None:
-        given = sys.stdin.buffer.read() if image == "-" else image
-        # Only pixels of a crop need the picture's size here: the engine reads it, scaled where it may.
-        box = images.parse_crop(crop, images.load(given).size) if crop else None
-        parts.append(Part(weights["image"], image=given, crop=box))
-    elif crop is not None:
-        raise UsageError(
-            "--crop without a picture", "there is nothing to cut from", "Name the query picture after DIR"
-        )
-    parts += [Part(weights["text"], text=t) for t in text or ()]
-    parts += [Part(-weights["not_text"], text=t) for t in not_text or ()]
-    parts += [Part(weights["like"], like=i) for i in like or ()]
-    parts += [Part(-weights["unlike"], like=i) for i in unlike or ()]
-    if not parts:
-        raise UsageError(
-            "nothing to search for",
-            "no picture, words or pin was given",
-            "Example: visualsearch search pins.index shoe.jpg",
-        )
-    return parts
+    if image is None:
+        if crop is not None:
+            raise UsageError(
+                "--crop without a picture", "there is nothing to cut from", "Name the query picture after DIR"
+            )
+        return None, None
+    given = sys.stdin.buffer.read() if image == "-" else image
+    # Only pixels of a crop need the picture's size here: the engine reads it, scaled where it may.
+    return given, images.parse_crop(crop, images.load(given).size) if crop else None
 
 
 def _weights(given: list[str] | None) -> dict[str, float]:
-    from ..engine import DEFAULT_WEIGHTS
-    from ..errors import UnknownNameError, UsageError
+    from ..errors import UsageError
 
-    weights = dict(DEFAULT_WEIGHTS)
+    weights = {}
     for item in given or ():
         name, _, value = item.partition("=")
-        if name not in weights:
-            raise UnknownNameError("weight", name, weights)
         try:
             weights[name] = float(value)
         except ValueError:

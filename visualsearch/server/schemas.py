@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from visualsearch.engine import DEFAULT_WEIGHTS
+from visualsearch.mixing import DEFAULT_WEIGHTS
 
 MOST_WEIGHT = 100.0
 

@@ -14,11 +14,12 @@ from urllib.parse import quote
 
 from visualsearch import fast, images
 from visualsearch.catalog import Pin
-from visualsearch.engine import DEFAULT_WEIGHTS, Index
-from visualsearch.errors import PictureError, UnknownNameError, UsageError
+from visualsearch.engine import Index
+from visualsearch.errors import PictureError, UsageError
 from visualsearch.images._sniff import sniff
+from visualsearch.mixing import all_weights, query_of
 from visualsearch.sources import read
-from visualsearch.types import Box, Failure, Hit, Hits, Part, Query, Record
+from visualsearch.types import Failure, Hit, Hits, Part, Query, Record
 from visualsearch.vectors import storage_error
 
 from . import catalogue, guard
@@ -173,13 +174,19 @@ class Service:
     def search(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
         """Answer a query that `check` let pass; `data` is the file of its picture where that came with it."""
         upload, picture = self._picture(wanted, data)
-        query = Query(
-            tuple(self._parts(wanted, picture)),
-            wanted.k,
-            wanted.offset,
-            wanted.where,
-            wanted.min_score,
-            wanted.include_seeds,
+        query = query_of(
+            image=picture,
+            crop=wanted.crop or None,
+            text=wanted.text,
+            not_text=wanted.not_text,
+            like=wanted.like,
+            unlike=wanted.unlike,
+            weights=wanted.weights,
+            where=wanted.where,
+            k=wanted.k,
+            offset=wanted.offset,
+            min_score=wanted.min_score,
+            include_seeds=wanted.include_seeds,
         )
         self.encoder.spent()
         hits = self._sorted(query, wanted.sort) if wanted.sort else self.index.run(query)
@@ -212,8 +219,7 @@ class Service:
             raise UsageError(
                 "two pictures were given", "the body and `image` each have one", "Give one of them"
             )
-        if unknown := set(wanted.weights) - set(DEFAULT_WEIGHTS):
-            raise UnknownNameError("weight", min(unknown), DEFAULT_WEIGHTS)
+        all_weights(wanted.weights)
         if words and not self.index.spec.text:
             raise UsageError(
                 "this index cannot be searched by words",
@@ -222,19 +228,6 @@ class Service:
             )
         if wanted.crop is not None and data is None and wanted.image is None:
             raise UsageError("a crop without a picture", "there is nothing to cut from", "Give a picture too")
-
-    def _parts(self, wanted: SearchRequest, picture: Image | None) -> Iterator[Part]:
-        weight = {**DEFAULT_WEIGHTS, **wanted.weights}
-        if picture is not None:
-            yield Part(weight["image"], image=picture, crop=Box(*wanted.crop) if wanted.crop else None)
-        for text in wanted.text:
-            yield Part(weight["text"], text=text)
-        for text in wanted.not_text:
-            yield Part(-weight["not_text"], text=text)
-        for pin in wanted.like:
-            yield Part(weight["like"], like=pin)
-        for pin in wanted.unlike:
-            yield Part(-weight["unlike"], like=pin)
 
     def _sorted(self, query: Query, sort: str) -> Hits:
         with self.index.catalog.read() as reader:

@@ -161,8 +161,9 @@ def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
     rng = np.random.default_rng(settings.seed)
     state_path = arguments.out / "copies.pt"
     state = torch.load(state_path, weights_only=False) if arguments.resume and state_path.exists() else None
-    axes = state and state["axes"]
-    data = Taught(arguments.views, arguments.packed, arguments.teacher, settings.dim, axes)
+    former = torch.load(arguments.start_copies, weights_only=False) if arguments.start_copies else None
+    axes = (state or former or {}).get("axes")
+    data = Taught(arguments.views, arguments.packed, arguments.teacher, settings.dim, axes, arguments.first)
     views, pairs = data.views, CopyPairs(data.views, settings)
     print(
         f"{len(views.meta)} views, {data.known.sum()} of them taught, {len(pairs.rows_of)} pictures",
@@ -174,14 +175,16 @@ def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
         return CopyPath(lite_backbone(0), settings.dim).to(memory_format=torch.channels_last)
 
     path, averaged = fresh(), fresh()
-    if state is None:
+    if state is None and former is not None:
+        path.load_state_dict(former["averaged"])
+    elif state is None:
         start_tail(path, arguments.start)
         sample = rng.choice(np.flatnonzero(data.known), 6144, replace=False)
         start_head(path, read(views.load(sample)[0]), torch.from_numpy(data.said[sample]))
-        averaged.load_state_dict(path.state_dict())
+    averaged.load_state_dict(path.state_dict())
     groups = [
         {"params": list(path.tail.parameters()), "base": settings.tail_rate},
-        {"params": list(path.head.parameters()), "base": settings.head_rate},
+        {"params": [*path.head.parameters(), *path.bend.parameters()], "base": settings.head_rate},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     memory, step, logged = Memory(settings.memory, settings.dim), 0, []
@@ -221,6 +224,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--start", type=Path, help="state of train.py whose late stages to begin with")
+    parser.add_argument(
+        "--start-copies", type=Path, help="the path of copies.py or copy_heads.py to go on from"
+    )
+    parser.add_argument("--first", type=int, default=0, help="the first shard")
     add_settings(parser, CopySettings())
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

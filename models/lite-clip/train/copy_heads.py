@@ -94,7 +94,12 @@ def main() -> None:
     data = Taught(arguments.views, arguments.packed, arguments.teacher, dim, state["axes"], arguments.first)
     fit(path, data, seen, settings)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    kept = {"averaged": path.state_dict(), "settings": state["settings"], "heads": asdict(settings)}
+    kept = {
+        "averaged": path.state_dict(),
+        "settings": state["settings"],
+        "axes": data.axes,
+        "heads": asdict(settings),
+    }
     torch.save(kept, arguments.out / "copies.pt")
 
 

@@ -1,0 +1,123 @@
+"""What is asked for -> a Query -> one unit vector: whatever holds the vectors, queries are put together here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import images
+from .crops import view
+from .errors import UnknownNameError, UsageError
+from .types import Box, Encoder, EncoderSpec, Float32, Part, Query
+
+DEFAULT_WEIGHTS: Mapping[str, float] = {
+    "image": 1.0,
+    "text": 1.0,
+    "like": 1.0,
+    "unlike": 0.5,
+    "not_text": 0.5,
+}
+"""Weights of a query's parts. Those of `unlike` and `not_text` are subtracted: half keeps the wish in the lead (Rocchio)."""
+
+
+def all_weights(changed: Mapping[str, float]) -> dict[str, float]:
+    """The default weights and what is changed of them. Raises UnknownNameError."""
+    if unknown := changed.keys() - DEFAULT_WEIGHTS.keys():
+        raise UnknownNameError("weight", min(unknown), DEFAULT_WEIGHTS)
+    return {**DEFAULT_WEIGHTS, **changed}
+
+
+def query_of(
+    *,
+    image: Any = None,
+    crop: Box | Sequence[float] | None = None,
+    text: str | Sequence[str] | None = None,
+    not_text: str | Sequence[str] | None = None,
+    like: str | Sequence[str] | None = None,
+    unlike: str | Sequence[str] | None = None,
+    parts: Sequence[Part] = (),
+    weights: Mapping[str, float] | None = None,
+    where: str | None = None,
+    k: int = 10,
+    offset: int = 0,
+    min_score: float | None = None,
+    include_seeds: bool = False,
+) -> Query:
+    """The Query of `Index.search`'s arguments. Raises UsageError, UnknownNameError."""
+    weight = all_weights(weights or {})
+    found = list(parts)
+    if image is not None:
+        found.append(Part(weight["image"], image=image, crop=None if crop is None else Box(*crop)))
+    elif crop is not None:
+        raise UsageError(
+            "a crop without a picture", "there is nothing to cut from", "Give the query picture too"
+        )
+    found += [Part(weight["text"], text=t) for t in _listed(text)]
+    found += [Part(-weight["not_text"], text=t) for t in _listed(not_text)]
+    found += [Part(weight["like"], like=i) for i in _listed(like)]
+    found += [Part(-weight["unlike"], like=i) for i in _listed(unlike)]
+    return Query(tuple(found), k, offset, where, min_score, include_seeds)
+
+
+def encoded(query: Query, spec: EncoderSpec, encoder: Callable[[], Encoder]) -> dict[int, Float32]:
+    """Vectors of the parts that need the encoder, which is asked for only then, by part number.
+
+    Raises UsageError for a query that no index can answer, PictureError, EncoderError.
+    """
+    if query.k < 1 or query.offset < 0:
+        raise UsageError(
+            "cannot search",
+            f"k is {query.k} and offset {query.offset}",
+            "k is at least 1, offset at least 0",
+        )
+    vectors: dict[int, Float32] = {}
+    pictures = {i: _picture(p, spec) for i, p in enumerate(query.parts) if p.image is not None}
+    if pictures:
+        pixels = np.stack([encoder().preprocess(p) for p in pictures.values()])
+        vectors.update(zip(pictures, encoder().encode_images(pixels), strict=True))
+    texts = {i: p.text for i, p in enumerate(query.parts) if p.text is not None}
+    if texts:
+        vectors.update(zip(texts, encoder().encode_texts(list(texts.values())), strict=True))
+    return vectors
+
+
+def mixed(query: Query, vectors: Mapping[int, Float32], stored: Callable[[str], Float32]) -> Float32:
+    """The query's (d,) unit vector: the weighted sum of its parts. `stored` gives the vector of a pin by its id.
+
+    Raises UsageError for a query of no parts, and where they cancel out.
+    """
+    if not query.parts:
+        raise UsageError(
+            "nothing to search for",
+            "the query is empty",
+            "Give a picture, words, or the id of a stored pin",
+        )
+    total = sum(
+        part.weight * (vectors[number] if part.like is None else stored(part.like))
+        for number, part in enumerate(query.parts)
+    )
+    length = float(np.linalg.norm(total))
+    if length < 1e-4:
+        raise UsageError(
+            "the query's parts cancel out",
+            "their weighted sum is zero",
+            "Change a weight, or leave a part out",
+        )
+    return np.asarray(total / np.float32(length), np.float32)
+
+
+def _picture(part: Part, spec: EncoderSpec) -> Any:
+    """The upright RGB picture of a part, cut to its crop."""
+    # A crop is cut from the full picture: scaled decoding would leave it too few pixels.
+    picture = images.load(part.image, target=None if part.crop else spec.preprocessing.size)
+    if part.crop is None:
+        return picture
+    return view(picture, images.check_box(part.crop, picture.size))
+
+
+def _listed(value: str | Sequence[str] | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
