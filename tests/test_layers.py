@@ -41,6 +41,8 @@ HEAVY = {
     "fastapi",
     "pillow_heif",
     "numba",
+    "pymilvus",
+    "ray",
 }
 
 

@@ -45,6 +45,7 @@ from .types import (
     Part,
     Precision,
     Query,
+    Stored,
 )
 from .vectors import Segment, Vectors, storage_error, write_segment
 
@@ -443,7 +444,7 @@ class Index:
     def run(self, query: Query) -> Hits:
         """Answer a Query; `search` is the friendly form."""
         started = time.perf_counter()
-        made = encoded(query, self.spec, lambda: self.encoder)
+        made = encoded(query, lambda: self.encoder)
         with self._open() as (reader, snapshot):
             vector, seeds = _vector(query, made, reader, snapshot)
             hits = find(reader, snapshot, vector, query, set() if query.include_seeds else seeds)
@@ -451,7 +452,7 @@ class Index:
 
     def vector(self, query: Query) -> Float32:
         """The (d,) float32 unit vector that a query stands for."""
-        made = encoded(query, self.spec, lambda: self.encoder)
+        made = encoded(query, lambda: self.encoder)
         with self._open() as (reader, snapshot):
             return _vector(query, made, reader, snapshot)[0]
 
@@ -460,6 +461,20 @@ class Index:
         with self._open() as (reader, snapshot):
             rows = [_pin(reader, name).row for name in ids]
             return snapshot.vectors.gather(snapshot.vectors.positions(np.array(rows, dtype=np.int64)))
+
+    def rows(self, size: int = 1000) -> Iterator[list[Stored]]:
+        """All that is stored, in order, at most `size` rows at a time, from one state of the index."""
+        with self._open() as (reader, snapshot):
+            live = np.flatnonzero(snapshot.alive)
+            for at in range(0, len(live), size):
+                positions = live[at : at + size]
+                rows = snapshot.vectors.rows(positions).tolist()
+                numbers = snapshot.vectors.pins[positions].tolist()
+                pins, boxes = reader.pins(set(numbers)), reader.boxes(rows)
+                yield [
+                    Stored(row, n, pins[n].id, pins[n].uri, boxes.get(row), pins[n].attributes, vector)
+                    for row, n, vector in zip(rows, numbers, snapshot.vectors.gather(positions), strict=True)
+                ]
 
     def nearest(
         self,

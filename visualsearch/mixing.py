@@ -61,7 +61,7 @@ def query_of(
     return Query(tuple(found), k, offset, where, min_score, include_seeds)
 
 
-def encoded(query: Query, spec: EncoderSpec, encoder: Callable[[], Encoder]) -> dict[int, Float32]:
+def encoded(query: Query, encoder: Callable[[], Encoder]) -> dict[int, Float32]:
     """Vectors of the parts that need the encoder, which is asked for only then, by part number.
 
     Raises UsageError for a query that no index can answer, PictureError, EncoderError.
@@ -73,7 +73,7 @@ def encoded(query: Query, spec: EncoderSpec, encoder: Callable[[], Encoder]) -> 
             "k is at least 1, offset at least 0",
         )
     vectors: dict[int, Float32] = {}
-    pictures = {i: _picture(p, spec) for i, p in enumerate(query.parts) if p.image is not None}
+    pictures = {i: _picture(p, encoder().spec) for i, p in enumerate(query.parts) if p.image is not None}
     if pictures:
         pixels = np.stack([encoder().preprocess(p) for p in pictures.values()])
         vectors.update(zip(pictures, encoder().encode_images(pixels), strict=True))

@@ -221,6 +221,20 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """One row of an index: a picture, or an object in it with its `box`. `row` and `pin` are numbers, never given to another;
+    `vector` is (d,) float32, of unit length but for the rounding of float16."""
+
+    row: int
+    pin: int
+    id: str
+    uri: str
+    box: Box | None
+    attributes: Attributes
+    vector: Float32 = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class Hits(Sequence[Hit]):
     """Results, best first. Behaves as a sequence of Hit.
 

@@ -32,6 +32,8 @@ IMAGES, METADATA, SPEC = "img_emb", "metadata", "encoder.json"
 _ID_COLUMNS = ("id", "key", "image_path", "url")
 _URI_COLUMNS = ("image_path", "url", "uri", "id", "key")
 
+Item = Record | Failure
+
 
 def is_embeddings(folder: Path) -> bool:
     """True for a folder in this layout."""
@@ -72,7 +74,7 @@ class Embeddings:
         """Vectors in all shards."""
         return sum(len(np.load(matrix, mmap_mode="r")) for matrix, _ in self.shards)
 
-    def __iter__(self) -> Iterator[Record | Failure]:
+    def __iter__(self) -> Iterator[Item]:
         import pyarrow.parquet as pq
 
         for matrix, table in self.shards:
@@ -85,7 +87,7 @@ class Embeddings:
                     at += 1
 
 
-def _record(row: dict[str, Any], vector: Float32, place: str, stamp: str) -> Record | Failure:
+def _record(row: dict[str, Any], vector: Float32, place: str, stamp: str) -> Item:
     name = next((str(row[c]) for c in _ID_COLUMNS if row.get(c) not in (None, "")), place)
     uri = next((str(row[c]) for c in _URI_COLUMNS if row.get(c) not in (None, "")), place)
     length = float(np.linalg.norm(vector))
@@ -156,6 +158,19 @@ def _check_shard(matrix: Path, table: Path, dim: int) -> None:
 
 # -- writing ------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
+class Outcome:
+    """A picture and its (d,) float32 vector, or why it has none."""
+
+    record: Record
+    vector: Float32 | None = None
+    failure: Failure | None = None
+
+
+Work = Callable[[Iterator[Item]], Iterator[list[Outcome]]]
+"""Embeds the pictures of records; what becomes of them comes in groups, in any order."""
+
+
+@dataclass(frozen=True)
 class _Ready:
     record: Record
     pixels: UInt8 | None = None
@@ -168,8 +183,45 @@ class _Shard:
     vectors: list[Float32] = field(default_factory=list)
 
 
+def embed_records(
+    items: Iterable[Item],
+    encoder: Encoder,
+    *,
+    batch: int = 64,
+    workers: int | None = None,
+    max_pixels: int = images.MAX_PIXELS,
+    clock: Clock | None = None,
+) -> Iterator[list[Outcome]]:
+    """Read, decode and embed in this process, in order; one bad picture costs itself only."""
+    threads, clock = workers or cores(), clock or Clock()
+
+    def prepare(item: Item) -> _Ready:
+        if isinstance(item, Failure):
+            return _Ready(Record(item.id, item.uri, _no_bytes), failure=item)
+        try:
+            with clock.stage("read", threads):
+                data = item.read()
+            with clock.stage("decode", threads):
+                target = encoder.spec.preprocessing.size
+                images.accelerate()
+                picture = images.decode(data, name=item.uri, max_pixels=max_pixels, target=target)
+                return _Ready(item, encoder.preprocess(picture)[None])
+        except ODD as error:
+            return _Ready(item, failure=failed(item, error))
+
+    window = 2 * batch + 2 * threads
+    with closing(look_ahead(items, prepare, threads, window)) as ready:
+        for group in embed(ready, lambda r: r.pixels, encoder, batch, clock):
+            yield [_outcome(entry) for entry in group]
+
+
+def _outcome(entry: Embedded[_Ready]) -> Outcome:
+    vector = None if entry.vectors is None else entry.vectors[0]
+    return Outcome(entry.item.record, vector, entry.item.failure)
+
+
 def write_embeddings(
-    items: Iterable[Record | Failure],
+    items: Iterable[Item],
     folder: Path,
     encoder: Encoder,
     *,
@@ -178,11 +230,13 @@ def write_embeddings(
     shard_rows: int = 100_000,
     max_pixels: int = images.MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
+    work: Work | None = None,
 ) -> IndexReport:
     """Embed the pictures of a source into `folder`, `shard_rows` to a shard.
 
     Shards are written whole; run again after an interruption, it goes on after the shards that are complete.
-    `progress(seen, failed)` is called after every batch. Raises UsageError when the folder holds another encoder's embeddings.
+    `progress(seen, failed)` is called after every batch. `work` embeds them elsewhere than in this process, and then `batch`,
+    `workers` and `max_pixels` are its own. Raises UsageError when the folder holds another encoder's embeddings.
     """
     made = read_spec(folder)
     if made is not None and made.fingerprint != encoder.spec.fingerprint:
@@ -199,9 +253,8 @@ def write_embeddings(
     done, number = _written(folder)
     clock, shard, counts = Clock(), _Shard(), {"seen": 0, "unchanged": 0, "failed": 0}
     failures: list[Failure] = []
-    threads = workers or cores()
 
-    def fresh() -> Iterator[Record | Failure]:
+    def fresh() -> Iterator[Item]:
         for item in items:
             if isinstance(item, Record) and _is_in(done, _key(item.uri)):
                 counts["unchanged"] += 1
@@ -209,33 +262,20 @@ def write_embeddings(
             else:
                 yield item
 
-    def prepare(item: Record | Failure) -> _Ready:
-        if isinstance(item, Failure):
-            return _Ready(Record(item.id, item.uri, _no_bytes), failure=item)
-        try:
-            with clock.stage("read", threads):
-                data = item.read()
-            with clock.stage("decode", threads):
-                target = encoder.spec.preprocessing.size
-                images.accelerate()
-                picture = images.decode(data, name=item.uri, max_pixels=max_pixels, target=target)
-                return _Ready(item, encoder.preprocess(picture)[None])
-        except ODD as error:
-            return _Ready(item, failure=failed(item, error))
+    def here(fresh: Iterator[Item]) -> Iterator[list[Outcome]]:
+        return embed_records(fresh, encoder, batch=batch, workers=workers, max_pixels=max_pixels, clock=clock)
 
     started = clock.now()
-    window = 2 * batch + 2 * threads
-    with closing(look_ahead(fresh(), prepare, threads, window)) as ready:
-        for group in embed(ready, lambda r: r.pixels, encoder, batch, clock):
-            for entry in group:
-                counts["seen"] += 1
-                _collect(entry, shard, counts, failures)
-            if len(shard.records) >= shard_rows:
-                with clock.stage("write"):
-                    _write_shard(folder, number, shard)
-                number, shard = number + 1, _Shard()
-            if progress:
-                progress(counts["seen"], counts["failed"])
+    for group in (work or here)(fresh()):
+        for outcome in group:
+            counts["seen"] += 1
+            _collect(outcome, shard, counts, failures)
+        if len(shard.records) >= shard_rows:
+            with clock.stage("write"):
+                _write_shard(folder, number, shard)
+            number, shard = number + 1, _Shard()
+        if progress:
+            progress(counts["seen"], counts["failed"])
     if shard.records:
         with clock.stage("write"):
             _write_shard(folder, number, shard)
@@ -252,14 +292,14 @@ def write_embeddings(
     )
 
 
-def _collect(entry: Embedded[_Ready], shard: _Shard, counts: dict[str, int], failures: list[Failure]) -> None:
-    if entry.item.failure is not None:
+def _collect(outcome: Outcome, shard: _Shard, counts: dict[str, int], failures: list[Failure]) -> None:
+    if outcome.failure is not None:
         counts["failed"] += 1
         if len(failures) < 1000:
-            failures.append(entry.item.failure)
-    elif entry.vectors is not None:
-        shard.records.append(entry.item.record)
-        shard.vectors.append(entry.vectors[0])
+            failures.append(outcome.failure)
+    elif outcome.vector is not None:
+        shard.records.append(outcome.record)
+        shard.vectors.append(outcome.vector)
 
 
 def _write_shard(folder: Path, number: int, shard: _Shard) -> None:

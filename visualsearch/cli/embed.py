@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,6 +45,18 @@ def embed(
     batch: Batch = 64,
     shard_rows: Annotated[int, typer.Option(help="Pictures in one pair of files.", min=1)] = 100_000,
     max_pixels: MaxPixels = 100_000_000,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Embed on a Ray cluster: auto, ray://HOST:10001, or local (extra `ray`). Its nodes must reach the pictures.",
+        ),
+    ] = None,
+    actors: Annotated[int, typer.Option(help="With --ray: so many embed at the same time.", min=1)] = 1,
+    actor_cpus: Annotated[float, typer.Option(help="With --ray: processors of each of them.", min=0)] = 1,
+    actor_gpus: Annotated[
+        float, typer.Option(help="With --ray: cards of each; 0.5 lets two share one.", min=0)
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Embed pictures without an index, in the npy + parquet layout that clip-retrieval and autofaiss read.
@@ -52,16 +64,35 @@ def embed(
     `visualsearch index` reads the folder too. Run again after an interruption, it goes on where a file pair was complete.
 
     Example: `visualsearch embed photos/ --to embeddings/ --model ViT-B-32-SigLIP2-256`
+
+    On a cluster: `visualsearch embed s3://bucket/photos --to embeddings/ --ray auto --actors 16 --actor-gpus 1`
     """
     from ..adapters.clip_retrieval import write_embeddings
+    from ..adapters.ray import Cluster
     from ..encoders import load_encoder
     from ..sources import open_source
 
     tell_choices()
     opened = open_source(source)
-    encoder = load_encoder(model or "bundled", device=device, precision=precision, compiled=compiled)
+    options: dict[str, Any] = {"device": device, "precision": precision, "compiled": compiled}
+    encoder = load_encoder(model or "bundled", **options)
     total = opened.count()
-    encoder.calibrate(opened, total)
+    cluster = None
+    if ray is None:
+        encoder.calibrate(opened, total)
+    else:
+        cluster = Cluster(
+            encoder.spec.name,
+            options,
+            ray,
+            actors=actors,
+            cpus=actor_cpus,
+            gpus=actor_gpus,
+            batch=batch,
+            max_pixels=max_pixels,
+            source=opened,
+            count=total,
+        )
     with progress(f"embed {source}", as_json) as bar:
 
         def tell(seen: int, failed: int) -> None:
@@ -77,6 +108,7 @@ def embed(
             shard_rows=shard_rows,
             max_pixels=max_pixels,
             progress=tell,
+            work=cluster,
         )
     note(
         f"{to}: {report.added:,} embedded, {report.unchanged:,} there already, {report.failed:,} failed"

@@ -1,0 +1,48 @@
+"""A Ray cluster (one on this machine here) embeds as this process does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import visualsearch as vs
+from visualsearch.adapters.ray import Cluster
+from visualsearch.errors import UsageError
+from visualsearch.sources import open_source
+
+from .conftest import Ran
+from .fakes import paint, paint_many
+
+
+def vectors(folder: Path) -> dict[str, np.ndarray]:
+    """Id -> vector, as an index takes them from a folder of embeddings."""
+    with vs.create(folder.with_suffix(".index"), vs.load_encoder("bundled")) as index:
+        index.add(folder)
+        return {row.id: row.vector for batch in index.rows() for row in batch}
+
+
+def test_a_cluster_embeds_as_this_process_does(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    paint_many(tmp_path / "photos", 300)  # more than travel together
+    (tmp_path / "photos" / "odd.png").write_bytes(b"no picture")
+    here = run("embed", tmp_path / "photos", "--to", tmp_path / "here", "--json").json
+    done = run("embed", tmp_path / "photos", "--to", tmp_path / "there", "--ray", "local", "--json")
+    assert done.code == 1
+    counts = ("seen", "added", "unchanged", "failed", "failures")
+    assert {n: done.json[n] for n in counts} == {n: here[n] for n in counts}
+    ours, theirs = vectors(tmp_path / "here"), vectors(tmp_path / "there")
+    assert len(ours) == 300
+    assert ours.keys() == theirs.keys()
+    likeness = [float(ours[name] @ theirs[name]) for name in ours]
+    assert min(likeness) > 0.999  # this process reads pictures without the compiled loops here
+    paint(tmp_path / "photos" / "new.png", 7777)
+    again = run("embed", tmp_path / "photos", "--to", tmp_path / "there", "--ray", "local", "--json").json
+    assert (again["added"], again["unchanged"], again["failed"]) == (1, 300, 1)
+
+
+def test_a_cluster_that_is_not_there_is_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UsageError, match=r"cannot join the Ray cluster 'auto'.*ray start"):
+        next(Cluster("bundled", {}, "auto")(open_source(str(photos))))
