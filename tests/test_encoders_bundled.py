@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from visualsearch.encoders import load_encoder, registry
-from visualsearch.encoders.bundled import load
+from visualsearch.encoders.bundled import load, spelled
 from visualsearch.errors import EncoderError, UsageError
 from visualsearch.resources import models_dir
 from visualsearch.types import Precision, Resize
@@ -254,6 +254,13 @@ def test_texts_are_padded_masked_and_cut_and_the_image_graph_stays_closed(bag_of
         [0, 0, 1, 0, 0],
     ]  # the last one is cut after four words
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
+
+
+def test_emoji_are_read_by_their_names(bag_of_words):
+    asked, meant = bag_of_words.embed_texts(["red\N{DRESS}", "red dress"])
+    np.testing.assert_array_equal(asked, meant)
+    assert spelled("\N{DOG FACE}\N{VARIATION SELECTOR-16}").split()[:2] == ["dog", "face"]
+    assert spelled("Ninja® 赤いドレス 5°") == "Ninja® 赤いドレス 5°"
 
 
 def test_a_text_that_has_no_tokens_is_encoded_as_padding(bag_of_words):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,7 @@ from visualsearch.types import EncoderSpec, Precision, Preprocessing, Resize
 # memory arena, which never shrinks, grows with them.
 _TOGETHER = 8
 _PICTURES_A_RUN = 4
+_FIRST_EMOJI = "\u2600"  # signs before it, like that of a trade mark, are no pictures
 _TEXTS_A_RUN = 1  # a text tower may quantise over its batch: alone, a sentence has one vector and no other
 
 
@@ -150,7 +152,9 @@ class BundledEncoder(BaseEncoder):
         tokenizer, done = self._tokenizer, []
         for at in range(0, len(texts), _TEXTS_A_RUN):
             # lone surrogates, as in a badly decoded file name, cannot become UTF-8
-            clean = [text.encode("utf-8", "replace").decode() for text in texts[at : at + _TEXTS_A_RUN]]
+            clean = [
+                spelled(text).encode("utf-8", "replace").decode() for text in texts[at : at + _TEXTS_A_RUN]
+            ]
             encoded = tokenizer.encode_batch(clean)
             ids = np.array([one.ids for one in encoded], dtype=np.int64)
             mask = np.array([one.attention_mask for one in encoded], dtype=np.int64)
@@ -164,6 +168,16 @@ class BundledEncoder(BaseEncoder):
             mask[mask.sum(1) == 0, 0] = 1
             done.append(_run(self._text_session, {"input_ids": ids, "attention_mask": mask}))
         return np.concatenate(done)
+
+
+def spelled(text: str) -> str:
+    """Emoji by their names in Unicode, of words that a vocabulary knows: U+1F457 is read as "dress"."""
+    return "".join(
+        f" {unicodedata.name(sign, sign).lower()} "
+        if sign >= _FIRST_EMOJI and unicodedata.category(sign) == "So"
+        else sign
+        for sign in text
+    )
 
 
 def load(folder: Path, *, threads: int | None = None) -> BundledEncoder:

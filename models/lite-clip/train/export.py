@@ -174,7 +174,7 @@ def main() -> None:
     for name in ("packed", "texts", "state", "work", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--share", type=float, default=0.7, help="length of likeness beside meaning")
-    parser.add_argument("--copies", type=Path, help="what copies.py saved")
+    parser.add_argument("--copies", type=Path, nargs="+", help="what copies.py or copy_heads.py saved")
     parser.add_argument("--copy-share", type=float, default=0.5, help="length of the copy part")
     parser.add_argument("--visual", type=int, default=128, help="numbers of likeness that are kept")
     parser.add_argument("--features", type=Path, help="folder that features.py wrote; with --copies")
@@ -184,10 +184,10 @@ def main() -> None:
     model = Model(TextBank(arguments.texts), Settings(visual_share=arguments.share))
     model.load_state_dict(torch.load(arguments.state, weights_only=False)["averaged"])
     with torch.no_grad():
-        model.tower.class_vectors.copy_(model.words(model.class_sentences))
+        model.tower.class_vectors.copy_(model.classes())
     if arguments.copies:
         narrow(model, arguments.features, arguments.prepared, arguments.visual)
-        model.tower.copies, model.tower.copy_share = load_copies(arguments.copies), arguments.copy_share
+        model.tower.copies, model.tower.copy_share = load_copies(*arguments.copies), arguments.copy_share
     image_float = export_image(model, arguments.packed, arguments.work, arguments.out / "image.onnx")
     text_float, tokenizer = export_text(model, arguments.work, arguments.out / "text.onnx")
     shutil.copyfile(tokenizer, arguments.out / "tokenizer.json")

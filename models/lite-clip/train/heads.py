@@ -147,8 +147,7 @@ def fit(model: Model, features: Features, views: Views, bank: TextBank, settings
         v = F.normalize(out[:, : tower.visual], dim=1)
         with torch.no_grad():
             chance = tower.classifier(frozen).softmax(1)
-        words = model.words(model.class_sentences)
-        s = tower.meaning(chance @ words, out[:, tower.visual :])
+        s = tower.meaning(chance @ model.classes(), out[:, tower.visual :])
         data = (views, bank, captions, category)
         loss, parts = joint_loss(model, (rows, v, s, chance), data, nothing, shared, rng)
         optimiser.zero_grad()
@@ -176,7 +175,7 @@ def scores_of(
 ) -> dict[str, dict[str, float]]:
     raw = {}
     with torch.inference_mode():
-        classes = model.words(model.class_sentences)
+        classes = model.classes()
         for path in sorted(prepared.glob("*.npz")):
             pooled = np.load(path)["pooled"]
             trained = np.load(tails / f"{path.stem}.npy")
@@ -185,8 +184,9 @@ def scores_of(
             c = model.tower.classifier(torch.from_numpy(pooled.astype(np.float32))).softmax(1) @ classes
             s = model.tower.meaning(c, out[:, model.tower.visual :])
             raw[path.stem] = (out[:, : model.tower.visual].numpy(), s.numpy())
-    texts = texts_of(model, Sentences(cache))
-    classes_kept = kept(model, prepared, packed, {n: s for n, (_, s) in raw.items()})
+    sentences = Sentences(cache)
+    texts = texts_of(model, sentences)
+    classes_kept = kept(model, prepared, packed, {n: s for n, (_, s) in raw.items()}, sentences)
     return {
         f"visual {share}": table(packed, {n: joined(v, s, share) for n, (v, s) in raw.items()}, texts)
         | classes_kept
@@ -226,7 +226,7 @@ def main() -> None:
         print(f"{row:45s}" + "".join(f"{column[row]:14.3f}" for column in columns.values()))
     head.hand_over(model.tower, features)
     with torch.no_grad():
-        model.tower.class_vectors.copy_(model.words(model.class_sentences))
+        model.tower.class_vectors.copy_(model.classes())
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.save({"averaged": model.state_dict(), "settings": asdict(settings)}, arguments.out / "state.pt")
     (arguments.out / "scores.json").write_text(

@@ -174,11 +174,17 @@ class CopyPath(nn.Module):
         return self.read(self.seen(features))
 
 
-def load_copies(checkpoint: Path) -> CopyPath:
-    """The copy path that copies.py trained, with its averaged weights."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    path = CopyPath(lite_backbone(0), state["settings"]["dim"])
-    path.load_state_dict(state["averaged"])
+def load_copies(*checkpoints: Path) -> CopyPath:
+    """The copy path that copies.py or copy_heads.py trained, with its averaged weights; of several, one trained on from the
+    other, the mean of theirs (Wortsman et al. 2022, arXiv:2203.05482)."""
+    states = [torch.load(checkpoint, map_location="cpu", weights_only=False) for checkpoint in checkpoints]
+    path = CopyPath(lite_backbone(0), states[0]["settings"]["dim"])
+    path.load_state_dict(
+        {
+            name: torch.stack([state["averaged"][name] for state in states]).mean(0)
+            for name in path.state_dict()
+        }
+    )
     return path
 
 

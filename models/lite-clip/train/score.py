@@ -75,7 +75,7 @@ def copies_of(path: CopyPath, folder: Path, frozen: Path) -> dict[str, Vectors]:
 
 def parts(model: Model, folder: Path, frozen: Path) -> dict[str, tuple[Vectors, Vectors, Vectors]]:
     """Raw v, c and the meaning of every prepared group."""
-    classes = model.words(model.class_sentences)
+    classes = model.classes()
     out = {}
     for name, group in batches(folder, frozen):
         rows = []
@@ -102,23 +102,37 @@ def texts_of(model: Model, sentences: Sentences) -> Texts:
     return embed
 
 
-def kept(model: Model, prepared: Path, packed: Path, meanings: dict[str, Vectors]) -> dict[str, float]:
-    """Of held-out photographs of which the frozen classifier is more than half sure, the share whose class name, among the
-    1,000, is also the nearest to the semantic half: what is kept of ImageNet's classes."""
+def kept(
+    model: Model, prepared: Path, packed: Path, meanings: dict[str, Vectors], sentences: Sentences
+) -> dict[str, float]:
+    """Of held-out photographs of which the frozen classifier is more than half sure: the share whose class name, among the
+    1,000, is also the nearest to the semantic half, what is kept of ImageNet's classes; and how well the name of a kind
+    of things (WordNet's, of two to half of the photographs) ranks those of its classes, mean average precision over kinds."""
     cut_outs = [
         n for n, i in enumerate(PackedSet(packed, "tuxpaint").items) if i.held_out and i.kind == "photo"
     ]
-    found: list[NDArray[np.bool_]] = []
+    found, classes = [], []
     with torch.inference_mode():
-        words = model.words(model.class_sentences).numpy()
-        for name in ("tuxpaint", "grocery_val", "grocery_catalogue", "clothing_validation"):
-            pooled = np.load(prepared / f"{name}.npz")["pooled"].astype(np.float32)
+        names = model.words(model.class_sentences).numpy()
+        kinds = model.words(torch.from_numpy(sentences(model.kind_names))).numpy()
+        for group in ("tuxpaint", "grocery_val", "grocery_catalogue", "clothing_validation"):
+            pooled = np.load(prepared / f"{group}.npz")["pooled"].astype(np.float32)
             chance = model.tower.classifier(torch.from_numpy(pooled)).softmax(1).numpy()
-            rows = np.array(cut_outs) if name == "tuxpaint" else np.arange(len(pooled))
+            rows = np.array(cut_outs) if group == "tuxpaint" else np.arange(len(pooled))
             rows = rows[chance[rows].max(1) > 0.5]
-            named = (unit(meanings[name][rows]) @ words.T).argmax(1)
-            found.append(named == chance[rows].argmax(1))
-    return {"ImageNet class kept": round(float(np.concatenate(found).mean()), 3)}
+            found.append(unit(meanings[group][rows]))
+            classes.append(chance[rows].argmax(1))
+    vectors, of_class = np.concatenate(found), np.concatenate(classes)
+    same = (vectors @ names.T).argmax(1) == of_class
+    members = model.kind_of.numpy()[of_class].T > 0
+    asked = np.flatnonzero((members.sum(1) > 1) & (members.sum(1) <= members.shape[1] / 2))
+    precision = [average_precision(vectors @ kinds[kind], members[kind]) for kind in asked]
+    return {"ImageNet class kept": float(same.mean()), "kinds by name, mAP": float(np.mean(precision))}
+
+
+def average_precision(scores: Vectors, right: NDArray[np.bool_]) -> float:
+    hits = right[np.argsort(-scores, kind="stable")]
+    return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
 
 
 def main() -> None:
@@ -129,7 +143,7 @@ def main() -> None:
     parser.add_argument("--baseline", action="store_true")
     parser.add_argument("--raw", action="store_true", help="the last weights instead of the averaged ones")
     parser.add_argument("--share", type=float, nargs="+", default=[0.7], help="length of the visual half")
-    parser.add_argument("--copies", type=Path, help="what copies.py saved")
+    parser.add_argument("--copies", type=Path, nargs="+", help="what copies.py or copy_heads.py saved")
     parser.add_argument("--copy-share", type=float, nargs="+", default=[0.5], help="length of the copy part")
     parser.add_argument("--unseen", default="twitter")
     arguments = parser.parse_args()
@@ -152,21 +166,22 @@ def main() -> None:
         }
         raw = parts(model, arguments.prepared, arguments.frozen)
         conse = {n: joined(v, c, 0.0) for n, (v, c, _) in raw.items()}
-        columns["ConSE, 256 axes"] = table(
+        columns["ConSE, 256 axes, kinds"] = table(
             arguments.packed, conse, texts_of(model, sentences), arguments.unseen
         )
     else:
         state = torch.load(arguments.state, weights_only=False)
         model.load_state_dict(state["model" if arguments.raw else "averaged"])
         raw = parts(model, arguments.prepared, arguments.frozen)
-        same = kept(model, arguments.prepared, arguments.packed, {n: s for n, (_, _, s) in raw.items()})
+        meanings = {n: s for n, (_, _, s) in raw.items()}
+        same = kept(model, arguments.prepared, arguments.packed, meanings, sentences)
         texts = texts_of(model, sentences)
         columns = {}
         for share in arguments.share:
             images = {n: joined(v, s, share) for n, (v, _, s) in raw.items()}
             columns[f"visual {share}"] = table(arguments.packed, images, texts, arguments.unseen) | same
         if arguments.copies:
-            path = load_copies(arguments.copies).eval().to(memory_format=torch.channels_last)
+            path = load_copies(*arguments.copies).eval().to(memory_format=torch.channels_last)
             found = copies_of(path, arguments.prepared, arguments.frozen)
             spare = ((0, 0), (0, path.head.out_features))
             for share in arguments.copy_share:  # beside the last of the visual shares

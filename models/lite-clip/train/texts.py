@@ -151,7 +151,7 @@ def sentence_vectors(sentences: Sequence[str], batch: int = 256, progress: bool 
 
 
 class TextBank:
-    """Every training sentence with its vector; `vectors(rows)` and `find(sentence)`."""
+    """Every training sentence with its vector, and the classes' names, synonyms and kinds with theirs."""
 
     def __init__(self, folder: Path) -> None:
         self.sentences: list[str] = json.loads((folder / "bank.json").read_text(encoding="utf-8"))
@@ -159,6 +159,9 @@ class TextBank:
         self.row = {s: i for i, s in enumerate(self.sentences)}
         anchor = np.load(folder / "anchor.npz")
         self.mean, self.axes, self.classes = anchor["mean"], anchor["axes"], anchor["classes"]
+        with np.load(folder / "kinds.npz") as kinds:
+            self.synonyms, self.kinds, self.kind_of = kinds["synonyms"], kinds["kinds"], kinds["kind_of"]
+            self.kind_names: list[str] = kinds["names"].tolist()
 
 
 def anchor_space(vectors: Vectors, dim: int) -> tuple[Vectors, Vectors]:

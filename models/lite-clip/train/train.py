@@ -197,6 +197,9 @@ class Captions:
         return self.bank.row.get(templates[pick].format(word), self.bank.row[word])
 
 
+SYNONYM_SHARE, KIND_SHARE = 0.4, 0.9  # beside a class's name
+
+
 class Model(nn.Module):
     """The image tower with the text map beside it: sentence vectors (n, 384) -> semantic unit vectors (n, 256)."""
 
@@ -206,16 +209,25 @@ class Model(nn.Module):
         self.text.weight.data = torch.from_numpy(bank.axes.T.copy())
         self.text.bias.data = torch.from_numpy(-(bank.mean @ bank.axes))
         self.register_buffer("class_sentences", torch.from_numpy(bank.classes))
+        for name in ("synonyms", "kinds", "kind_of"):
+            self.register_buffer(name, torch.from_numpy(getattr(bank, name)), persistent=False)
+        self.kind_names = bank.kind_names
         with torch.no_grad():
-            classes = F.normalize(self.text(self.class_sentences), dim=1)
-        self.tower = ImageTower(classes, visual_share=settings.visual_share)
+            self.tower = ImageTower(self.classes(), visual_share=settings.visual_share)
 
     def words(self, sentences: Tensor) -> Tensor:
         return F.normalize(self.text(sentences), dim=1)
 
+    def classes(self) -> Tensor:
+        """Where the 1,000 classes lie, (1000, 256) of unit length: near their names, their synonyms, and the kinds of
+        things that they are."""
+        own = F.normalize(self.words(self.class_sentences) + SYNONYM_SHARE * self.words(self.synonyms), dim=1)
+        kinds = F.normalize(self.kind_of @ self.words(self.kinds), dim=1)
+        return F.normalize(own + KIND_SHARE * kinds, dim=1)
+
     def forward(self, maps: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Unit v, unit s, and the frozen classifier's probabilities, from the frozen part's outputs."""
-        v, c, r = self.tower.join(maps, pooled, self.words(self.class_sentences))
+        v, c, r = self.tower.join(maps, pooled, self.classes())
         with torch.no_grad():
             chance = self.tower.classifier(pooled).softmax(1)
         return F.normalize(v, dim=1), self.tower.meaning(c.float(), r.float()), chance
