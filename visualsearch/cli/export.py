@@ -38,7 +38,8 @@ def export(
     from ..adapters.milvus import export as fill
 
     with open_index(folder) as opened, progress(f"export {folder}", as_json) as bar:
-        total = opened.info()["rows"]
+        with opened.catalog.read() as reader:
+            total = reader.count() + reader.count("regions")
 
         def tell(sent: int) -> None:
             if bar is not None:
