@@ -79,7 +79,7 @@ class Cluster:
         here = {"include_dashboard": False} if self.address == LOCAL else {}
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **here)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises many kinds, some of them bare
             raise UsageError(
                 f"cannot join the Ray cluster {self.address!r}",
                 str(error).partition("\n")[0],
