@@ -444,7 +444,7 @@ class Index:
     def run(self, query: Query) -> Hits:
         """Answer a Query; `search` is the friendly form."""
         started = time.perf_counter()
-        made = encoded(query, lambda: self.encoder)
+        made = encoded(query, lambda: self.encoder, self.spec)
         with self._open() as (reader, snapshot):
             vector, seeds = _vector(query, made, reader, snapshot)
             hits = find(reader, snapshot, vector, query, set() if query.include_seeds else seeds)
@@ -452,7 +452,7 @@ class Index:
 
     def vector(self, query: Query) -> Float32:
         """The (d,) float32 unit vector that a query stands for."""
-        made = encoded(query, lambda: self.encoder)
+        made = encoded(query, lambda: self.encoder, self.spec)
         with self._open() as (reader, snapshot):
             return _vector(query, made, reader, snapshot)[0]
 

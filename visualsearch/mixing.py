@@ -61,8 +61,11 @@ def query_of(
     return Query(tuple(found), k, offset, where, min_score, include_seeds)
 
 
-def encoded(query: Query, encoder: Callable[[], Encoder]) -> dict[int, Float32]:
-    """Vectors of the parts that need the encoder, which is asked for only then, by part number.
+def encoded(
+    query: Query, encoder: Callable[[], Encoder], spec: EncoderSpec | None = None
+) -> dict[int, Float32]:
+    """Vectors of the parts that need the encoder, by part number. `encoder` is asked only then, and where `spec` is known,
+    after the pictures were read: what cannot be read need not wait for it.
 
     Raises UsageError for a query that no index can answer, PictureError, EncoderError.
     """
@@ -73,7 +76,9 @@ def encoded(query: Query, encoder: Callable[[], Encoder]) -> dict[int, Float32]:
             "k is at least 1, offset at least 0",
         )
     vectors: dict[int, Float32] = {}
-    pictures = {i: _picture(p, encoder().spec) for i, p in enumerate(query.parts) if p.image is not None}
+    pictures = {
+        i: _picture(p, spec or encoder().spec) for i, p in enumerate(query.parts) if p.image is not None
+    }
     if pictures:
         pixels = np.stack([encoder().preprocess(p) for p in pictures.values()])
         vectors.update(zip(pictures, encoder().encode_images(pixels), strict=True))

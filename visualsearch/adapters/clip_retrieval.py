@@ -94,10 +94,11 @@ def _record(row: dict[str, Any], vector: Float32, place: str, stamp: str) -> Ite
     if not np.isfinite(length) or length < 1e-6:
         return Failure(uri, name, "its vector is zero or not finite", "Embed the picture again")
     attributes = {k: v for k, v in row.items() if k not in ("id", "key", "image_path") and v is not None}
-    return Record(name, uri, _no_bytes, attributes, True, stamp, vector / np.float32(length))
+    return Record(name, uri, no_bytes, attributes, True, stamp, vector / np.float32(length))
 
 
-def _no_bytes() -> bytes:
+def no_bytes() -> bytes:
+    """`read` of a record whose picture is not here."""
     raise PictureError("the picture", "this source holds embeddings only")
 
 
@@ -197,7 +198,7 @@ def embed_records(
 
     def prepare(item: Item) -> _Ready:
         if isinstance(item, Failure):
-            return _Ready(Record(item.id, item.uri, _no_bytes), failure=item)
+            return _Ready(Record(item.id, item.uri, no_bytes), failure=item)
         try:
             with clock.stage("read", threads):
                 data = item.read()

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..encoders import BaseEncoder, load_encoder
+from ..encoders.base import batches
 from ..errors import MissingExtraError, UsageError
 from ..images import MAX_PIXELS
-from ..types import Record
-from .clip_retrieval import Item, Outcome, embed_records
+from .clip_retrieval import Item, Outcome, embed_records, no_bytes
 
 if TYPE_CHECKING:
     from ..sources import Source
@@ -59,8 +59,8 @@ class Cluster:
         try:
             ray.data.DataContext.get_current().enable_progress_bars = False
             logging.getLogger("ray.data").setLevel(logging.WARNING)
-            chunks = _chunks(items, CHUNK)
-            while wave := [{"records": cloudpickle.dumps(c)} for c in itertools.islice(chunks, WAVE)]:
+            chunks = ({"records": cloudpickle.dumps(chunk)} for chunk in batches(items, CHUNK))
+            for wave in batches(chunks, WAVE):
                 done = ray.data.from_items(wave, override_num_blocks=len(wave)).map_batches(
                     Embedder,
                     fn_constructor_args=(self,),
@@ -108,20 +108,7 @@ class Embedder:
             workers=max(1, round(self.cluster.cpus)),
             max_pixels=self.cluster.max_pixels,
         )
-        outcomes = [replace(one, record=_light(one.record)) for group in groups for one in group]
+        outcomes = [
+            replace(one, record=replace(one.record, read=no_bytes)) for group in groups for one in group
+        ]
         return {"outcomes": [cloudpickle.dumps(outcomes)]}
-
-
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while chunk := list(itertools.islice(rest, size)):
-        yield chunk
-
-
-def _light(record: Record) -> Record:
-    """The record without its way to the bytes, which nobody needs any more."""
-    return replace(record, read=_read_already)
-
-
-def _read_already() -> bytes:
-    raise UsageError("the picture cannot be read again", "it was embedded on another machine")

@@ -27,7 +27,7 @@ TEXT_BATCH = 64
 T = TypeVar("T")
 
 
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """The items in lists of `size`, the last one shorter; itertools.batched came with Python 3.12."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
@@ -116,14 +116,14 @@ class BaseEncoder(ABC):
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}", "it must be 1 or more", "Leave it out for 64")
         squares = self._squares(pictures, ahead=2 * batch_size)
-        done = [self.encode_images(np.stack(batch)) for batch in _batches(squares, batch_size)]
+        done = [self.encode_images(np.stack(batch)) for batch in batches(squares, batch_size)]
         return np.concatenate(done) if done else np.empty((0, self.spec.dim), np.float32)
 
     def embed_texts(self, texts: Sequence[str]) -> Float32:
         """n sentences -> (n, d) float32 of unit length."""
         if len(texts) <= TEXT_BATCH:
             return self.encode_texts(texts)
-        return np.concatenate([self.encode_texts(batch) for batch in _batches(texts, TEXT_BATCH)])
+        return np.concatenate([self.encode_texts(batch) for batch in batches(texts, TEXT_BATCH)])
 
     def _squares(self, pictures: Iterable[Any], ahead: int) -> Iterator[UInt8]:
         """The pictures' squares in order, read and resized in threads, never more than `ahead` held."""
