@@ -213,6 +213,27 @@ def test_products_are_found_by_their_names(tmp_path: Path) -> None:
     assert row.values == {"R@1": pytest.approx(2 / 3)}
 
 
+def test_household_things_are_found_by_their_names(tmp_path: Path) -> None:
+    # The first byte that sha256sum prints for library/3 is 0x10, below a quarter of 256; 1 and 4 have 0x96 and 0xee.
+    library = tmp_path / "furniture" / "Library"
+    names = {1: ("red sof\\u00e1", "red"), 3: ("green chair", "blue"), 4: ("green chair", "green")}
+    for number, (_, colour) in names.items():
+        paint(library / "icons" / f"{number}.png", colour)
+    lines = [f"name#{n}={name}\nicon#{n}=/icons/{n}.png" for n, (name, _) in names.items()]
+    (library / "PluginFurnitureCatalog.properties").write_text("id=Things\n" + "\n".join(lines))
+    assert [item.label for item in Data(tmp_path).furniture().values()] == [
+        "red sofá",
+        "green chair",
+        "green chair",
+    ]
+    all_things, quarter = quality.measure(Colours(), tmp_path, tasks=["furniture"]).rows
+    assert (all_things.queries, all_things.gallery, all_things.values["R@1"]) == (2, 3, 1.0)
+    assert (quarter.queries, quarter.gallery) == (1, 1)
+    (library / "PluginFurnitureCatalog.properties").write_text("name#1=red sofa\n")
+    with pytest.raises(SourceError, match=r"thing 1 has no 'icon'"):
+        Data(tmp_path).furniture()
+
+
 def test_parts_are_searched_among_photographs_that_lend_no_ground(
     clothing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

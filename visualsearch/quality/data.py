@@ -5,6 +5,7 @@ None of them ships with the package. A benchmark folder holds one folder a set:
     DIR/clothing/{train,validation}/<category>/*.jpg
     DIR/grocery/{classes.csv,train.txt,val.txt,...}
     DIR/eshop/{catalog.json,pics/}
+    DIR/furniture/<library>/ what the .sh3f files of Debian's sweethome3d-furniture hold
     DIR/tuxpaint/            or the place where Debian's package puts it
     DIR/emoji/<vendor>/      any folder of pictures named by their code points counts as a vendor
     DIR/emoji/names/         the npm package emojibase-data
@@ -37,6 +38,8 @@ PHOTO_TOPICS = frozenset(("animals", "clothes", "food", "hobbies", "household", 
 }
 # Where the npm packages keep their bitmaps, the first that matches; a plain folder of pictures comes last.
 VENDOR_LAYOUTS = ("img/*/64/*.png", "assets/*.webp", "*.png", "*.webp")
+FURNITURE_INDEX = "PluginFurnitureCatalog.properties"
+_FURNITURE_LINE = re.compile(r"^(name|icon)#(\d+)=(.*)$", re.MULTILINE)
 SKIN_TONES = frozenset(("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"))
 _CODE = re.compile(r"[0-9a-f]{2,6}(-[0-9a-f]{2,6})*")
 
@@ -123,6 +126,22 @@ class Data:
         except (ValueError, KeyError, TypeError, StopIteration) as error:
             raise _damaged(file, f"{type(error).__name__}: {error}") from error
 
+    def furniture(self) -> dict[str, Labelled]:
+        """Pictures of household things with their English names, by library and number: "Scopia/17"."""
+        found = {}
+        for file in sorted(self.place("furniture").glob(f"*/{FURNITURE_INDEX}")):
+            rows: dict[int, dict[str, str]] = {}
+            for key, number, value in _FURNITURE_LINE.findall(_read(file).encode().decode("unicode_escape")):
+                rows.setdefault(int(number), {})[key] = value.strip()
+            for number, row in sorted(rows.items()):
+                try:
+                    icon = file.parent / row["icon"].lstrip("/")
+                    found[f"{file.parent.name}/{number}"] = Labelled(icon, row["name"])
+                except KeyError as error:
+                    raise _damaged(file, f"thing {number} has no {error}") from error
+        _some(list(found.values()), self.place("furniture"))
+        return found
+
     def tuxpaint_root(self) -> Path:
         """The stamps: below the benchmark folder, else where Debian's package puts them."""
         own = self.place("tuxpaint")
@@ -163,12 +182,13 @@ def bare(code: str) -> str:
     return "-".join(part for part in code.lower().split("-") if part != "fe0f")
 
 
-def left_out(name: str) -> bool:
-    """Whether a caption belongs to the fixed half, by a hash of it, that training of bundled models leaves out.
+def left_out(name: str, share: float = 0.5) -> bool:
+    """Whether a caption, or a thing, belongs to the fixed share, by a hash of it, that training of bundled models leaves out.
 
-    The first four bytes of the sha256 of the lower-cased caption, as a big-endian number, are below 2**31.
+    The first four bytes of the sha256 of the lower-cased name, as a big-endian number, are below share * 2**32.
     """
-    return hashlib.sha256(name.strip().lower().encode()).digest()[0] < 0x80
+    digest = hashlib.sha256(name.strip().lower().encode()).digest()
+    return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
 def _drawings(folder: Path) -> dict[str, Path]:
@@ -237,6 +257,17 @@ _ALL = (
             "cp -r {dir}/eShop-source/src/Catalog.API/Pics {dir}/eshop/pics",
         ),
         lambda data: data.place("eshop", "catalog.json").is_file(),
+    ),
+    Dataset(
+        "furniture",
+        "820 household things with their names (Debian's sweethome3d-furniture 1.8, pictures of 3D models)",
+        "CC-BY-3.0, in part CC0-1.0",
+        (
+            "sudo apt-get install sweethome3d-furniture unzip",
+            "mkdir -p {dir}/furniture && for f in /usr/share/sweethome3d/furniture/*.sh3f; do "
+            'unzip -q "$f" "*.png" "*.properties" -d {dir}/furniture/"$(basename "$f" .sh3f)"; done',
+        ),
+        lambda data: any(data.place("furniture").glob(f"*/{FURNITURE_INDEX}")),
     ),
     Dataset(
         "tuxpaint",

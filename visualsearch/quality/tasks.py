@@ -211,14 +211,19 @@ def tuxpaint_captions(bench: Bench) -> list[Row]:
         "all captions": items,
         "the half left out of training": [item for item in items if left_out(item.label)],
     }
-    rows = []
-    for what, part in halves.items():
-        if part:
-            captions = sorted({item.label for item in part})
-            scores = _cosines(bench.words(captions), bench.pictures(_paths(part)))
-            relevant = np.array([item.label for item in part]) == np.array(captions)[:, None]
-            rows.append(_row("tuxpaint-captions", _recalls(scores, relevant), scores, what=what))
-    return rows
+    return [_captions(bench, "tuxpaint-captions", what, part) for what, part in halves.items() if part]
+
+
+def furniture_names(bench: Bench) -> list[Row]:
+    """The picture of a household thing by its name; any thing of that name is right."""
+    things = bench.data.furniture()
+    keys = bench.thin(list(things))
+    parts = {"all things": keys, "the quarter left out of training": [k for k in keys if left_out(k, 0.25)]}
+    return [
+        _captions(bench, "furniture-names", what, [things[key] for key in part])
+        for what, part in parts.items()
+        if part
+    ]
 
 
 def crop(bench: Bench) -> list[Row]:
@@ -303,6 +308,14 @@ def _drawn(bench: Bench, task: str, what: str, queries: Iterable[Image], pool: S
     return _row(task, values, scores, what=what, note=f"seed {SEED}")
 
 
+def _captions(bench: Bench, task: str, what: str, items: Sequence[Labelled]) -> Row:
+    """Pictures by their captions, each caption asked for once."""
+    captions = sorted({item.label for item in items})
+    scores = _cosines(bench.words(captions), bench.pictures(_paths(items)))
+    relevant = np.array([item.label for item in items]) == np.array(captions)[:, None]
+    return _row(task, _recalls(scores, relevant), scores, what=what)
+
+
 def _zero_shot(
     bench: Bench, task: str, asked: Sequence[Labelled], labels: NDArray[np.int64], names: Sequence[str]
 ) -> Row:
@@ -377,6 +390,7 @@ _ALL = (
         "emoji-names", "emoji: name -> drawing", emoji_names, _both(_need("emoji-names"), _need_vendors(1)), text=True
     ),
     Task("tuxpaint-captions", "stamps: caption -> photograph", tuxpaint_captions, _need("tuxpaint"), text=True),
+    Task("furniture-names", "household things: name -> picture", furniture_names, _need("furniture"), text=True),
     Task("eshop-names", "eshop: product name -> picture", eshop_names, _need("eshop"), text=True),
     Task("crop-source", "part (30-50 % of the side) -> its picture", crop, _PHOTOGRAPHS),
     Task(

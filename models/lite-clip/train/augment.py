@@ -198,13 +198,17 @@ class Backgrounds:
         return self.scene(rng)
 
 
+def centre(photo: Pixels) -> Pixels:
+    """Two fifths of the sides, where what is shown most likely is."""
+    h, w = photo.shape[:2]
+    return np.ascontiguousarray(photo[int(h * 0.3) : int(h * 0.7), int(w * 0.3) : int(w * 0.7)])
+
+
 SMALL, LARGE = (0.28, 0.55), (0.5, 1.0)  # sides of windows, of the photograph's
 
 
 def photo_view(photo: Pixels, rng: Generator, backgrounds: Backgrounds) -> View:
-    h, w = photo.shape[:2]
-    centre = photo[int(h * 0.3) : int(h * 0.7), int(w * 0.3) : int(w * 0.7)]
-    colour = colour_name(np.ascontiguousarray(centre))
+    colour = colour_name(centre(photo))
     fit = tuple(FITS.values())[int(rng.choice(3, p=(0.4, 0.3, 0.3)))]
     if rng.random() < 0.25:
         return View(fit(photo), colour, True)

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from augment import SIZE, Backgrounds, fit_squash, on_white, paste, resize, window
+from augment import SIZE, Backgrounds, centre, colour_name, fit_squash, on_white, paste, resize, window
 from numpy.typing import NDArray
 from store import PackedSet, Pixels
+from texts import COLOURS
 
 Vectors = NDArray[np.float32]
+Texts = Callable[[list[str]], Vectors]
 VENDORS = ("google", "twitter", "openmoji", "fluent3d")
 WHOLE_SETS = (
     "clothing_train", "clothing_validation", "grocery_train", "grocery_val", "grocery_catalogue",
-    *(f"emoji_{v}" for v in VENDORS), "tuxpaint", "openclipart_held",
+    *(f"emoji_{v}" for v in VENDORS), "tuxpaint", "openclipart_held", "homes",
 )  # fmt: skip
 CLOTHING_NAMES = (
     "dress",
@@ -126,12 +128,22 @@ def share(hits: NDArray[np.bool_]) -> float:
     return round(float(np.mean(hits)), 3)
 
 
+def colours_right(pixels: list[Pixels], names: NDArray[np.str_], vectors: Vectors, texts: Texts) -> float:
+    """Share of the pictures in one colour whose colour's word before their name is nearer than any other colour's."""
+    colours = np.array([colour_name(one) for one in pixels])
+    known = np.flatnonzero(colours >= 0)
+    words, word = np.unique(names[known], return_inverse=True)
+    sentences = texts([f"{colour} {name}" for name in words for colour in COLOURS])
+    scores = (sentences.reshape(len(words), len(COLOURS), -1)[word] * vectors[known, None]).sum(2)
+    return share(scores.argmax(1) == colours[known])
+
+
 def table(
-    packed: Path, images: dict[str, Vectors], texts: Callable[[list[str]], Vectors], unseen: str = "twitter"
+    packed: Path, images: dict[str, Vectors], texts: Texts, unseen: str = "twitter"
 ) -> dict[str, float]:
     """Scores by row. `images` holds unit vectors (n, d) of every group of `all_pictures`; `texts` embeds sentences."""
     items = {n: PackedSet(packed, n).items for n in ("clothing_train", "clothing_validation", "grocery_train", "grocery_val",
-             "grocery_catalogue", "tuxpaint", "openclipart", *(f"emoji_{v}" for v in VENDORS))}  # fmt: skip
+             "grocery_catalogue", "tuxpaint", "openclipart", "homes", *(f"emoji_{v}" for v in VENDORS))}  # fmt: skip
     out: dict[str, float] = {}
 
     train_labels = np.array([i.label for i in items["clothing_train"]])
@@ -179,11 +191,27 @@ def table(
     right = np.array(words)[:, None] == captions[None]
     r = best_rank(texts(words), images["tuxpaint"][photos], right)
     out["tuxpaint caption R@1"], out["tuxpaint caption R@10"] = share(r == 0), share(r < 10)
+    things = [i for i in items["homes"] if i.held_out]
+    sides = {(i.key, i.uri[-5]): n for n, i in enumerate(items["homes"])}
+    keys = sorted({i.key for i in things})
+    asked, place = (np.array([sides[key, side] for key in keys]) for side in "14")
+    pool = np.array(sorted(n for (_, side), n in sides.items() if side == "4"))
+    r = ranks(images["homes"][asked], images["homes"][pool], np.searchsorted(pool, place))
+    out["household thing from another side R@1"] = share(r == 0)
+    called = np.array([items["homes"][n].captions[0] for n in place])
+    words = sorted(set(called))
+    r = best_rank(texts(words), images["homes"][place], np.array(words)[:, None] == called[None])
+    out["household thing by name R@1"], out["household thing by name R@10"] = share(r == 0), share(r < 10)
     held = [i for i in items["openclipart"] if i.held_out]
     titles = np.array([i.captions[0] for i in held])
     words = sorted({t for t in titles if len(t) > 3})
     r = best_rank(texts(words), images["openclipart_held"], np.array(words)[:, None] == titles[None])
     out["clip art title R@10"] = share(r < 10)
+    drawings, photographs = PackedSet(packed, "openclipart"), PackedSet(packed, "clothing_validation")
+    flat = [drawings[n] for n, i in enumerate(items["openclipart"]) if i.held_out]
+    out["colour of clip art"] = colours_right(flat, titles, images["openclipart_held"], texts)
+    flat = [centre(photographs[n]) for n in range(len(photographs))]
+    out["colour of clothes"] = colours_right(flat, val_labels, images["clothing_validation"], texts)
 
     pool = np.concatenate(
         [images[n] for n in ("clothing_validation", "grocery_val", "clothing_train", "grocery_train")]

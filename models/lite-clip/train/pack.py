@@ -292,6 +292,22 @@ def pack_openclipart(_: Path, out: Path) -> Iterator[tuple[str, int]]:
     yield "openclipart", write_objects(Writer(out, "openclipart"), jobs)
 
 
+def pack_homes(drawn: Path, out: Path) -> Iterator[tuple[str, int]]:
+    """What render.py drew, every side a picture; a quarter of the things is held out."""
+    about = json.loads((drawn / "things.json").read_text(encoding="utf-8"))
+    jobs: list[tuple[Path, dict[str, object]]] = []
+    for key, (name, category, *_) in about.items():
+        caption = clean_caption(name)
+        for path in sorted(drawn.glob(f"{key}-*.png")) if caption else ():
+            jobs.append(
+                (path, {
+                    "key": f"home/{key}", "label": category, "captions": (caption,), "kind": "render",
+                    "held_out": held_out(key, 0.25), "uri": path.relative_to(drawn).as_posix(),
+                })
+            )  # fmt: skip
+    yield "homes", write_objects(Writer(out, "homes"), jobs)
+
+
 def bare(code: str) -> str:
     """Emoji code points without the variation selector, lower case: the name that vendors share."""
     return "-".join(part for part in code.lower().split("-") if part != "fe0f")
@@ -362,6 +378,7 @@ PACKERS: dict[str, Callable[[Path, Path], Iterator[tuple[str, int]]]] = {
     "emoji": pack_emoji,
     "wallpapers": pack_wallpapers,
     "openclipart": pack_openclipart,
+    "homes": pack_homes,
 }
 
 
@@ -369,11 +386,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with clothing/, grocery/ and eshop/")
     parser.add_argument("--npm", type=Path, required=True, help="node_modules with the emoji packages")
+    parser.add_argument("--homes", type=Path, required=True, help="folder that render.py wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="*", choices=sorted(PACKERS), default=list(PACKERS))
     arguments = parser.parse_args()
     for name in arguments.only:
-        folder = arguments.npm if name == "emoji" else arguments.data
+        folder = {"emoji": arguments.npm, "homes": arguments.homes}.get(name, arguments.data)
         for packed, count in PACKERS[name](folder, arguments.out):
             print(f"{packed}: {count}", flush=True)
 

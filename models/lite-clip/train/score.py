@@ -4,12 +4,12 @@ on the pictures that measure.py prepared."""
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from measure import Vectors, table
+from measure import Texts, Vectors, table
 from network import CopyPath, load_copies
 from numpy.typing import NDArray
 from running import map_reader
@@ -18,8 +18,6 @@ from texts import TextBank, sentence_vectors
 from torch import Tensor
 from torch.nn import functional as F
 from train import Model, Settings
-
-Texts = Callable[[list[str]], Vectors]
 
 
 def unit(x: Vectors) -> Vectors:

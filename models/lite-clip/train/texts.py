@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +177,16 @@ def captions_of(kind: str, captions: Sequence[str], label: str) -> tuple[str, ..
     return CLOTHING_WORDS[label] if kind == "clothing" else tuple(captions)
 
 
+def seen_colours(drawings: PackedSet) -> Iterator[str]:
+    """ "red chair" for every chair of the set that is red, by all short names it has."""
+    from augment import colour_name  # which reads COLOURS from here
+
+    for row, item in enumerate(drawings.items):
+        colour = -1 if item.held_out else colour_name(drawings[row])
+        if colour >= 0:
+            yield from (f"{COLOURS[colour]} {word}" for word in item.captions if len(word) < 24)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packed", type=Path, required=True)
@@ -188,7 +198,7 @@ def main() -> None:
         words["photo"].update(synonyms)
     for name, kind in (
         ("eshop", "photo"), ("tuxpaint", "photo"), ("tuxpaint", "drawing"), ("openclipart", "drawing"),
-        ("emoji_google", "emoji"),
+        ("homes", "photo"), ("emoji_google", "emoji"),
     ):  # fmt: skip
         for item in PackedSet(arguments.packed, name).items:
             if not item.held_out:
@@ -198,6 +208,11 @@ def main() -> None:
     emoji_names = {i.captions[0] for i in PackedSet(arguments.packed, "emoji_google").items}
     coloured |= {f"{colour} {noun}" for colour in COLOURS[:8] for noun in emoji_names if len(noun) < 16}
     sentences = {t.format(w) for kind, group in words.items() for w in group for t in TEMPLATES[kind]}
+    coloured |= {
+        pair
+        for name in ("tuxpaint", "openclipart", "homes")
+        for pair in seen_colours(PackedSet(arguments.packed, name))
+    }
     sentences |= coloured | {f"a photo of a {c}" for c in coloured} | set(COLOURS)
     bank = sorted(sentences)
     print(f"{len(bank)} sentences", flush=True)

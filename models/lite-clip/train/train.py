@@ -71,7 +71,9 @@ class Settings:
 
 CATALOGUE = "grocery_catalogue"
 PHOTOGRAPHS = {"clothing_train", "grocery_train", CATALOGUE, "eshop", "wallpapers"}
-KINDS = {"clothing_train": "clothing", "eshop": "photo", "tuxpaint": "photo", "openclipart": "drawing"}
+KINDS = {
+    "clothing_train": "clothing", "eshop": "photo", "tuxpaint": "photo", "openclipart": "drawing", "homes": "photo",
+}  # fmt: skip
 KEEP = {"grocery_train": 1.0, "wallpapers": 1.0, "clothing_train": 0.2, "eshop": 0.2, "tuxpaint": 0.3}
 WITHOUT_WORDS = {"grocery_train", CATALOGUE, "wallpapers"}
 

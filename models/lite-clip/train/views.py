@@ -44,6 +44,7 @@ SOURCES = {
     "emoji_fluent3d": Source(1.0, photo=False, flips=False),
     "emoji_fluentflat": Source(0.7, photo=False, flips=False),
     "grocery_catalogue": Source(16.0, photo=True),
+    "homes": Source(2.0, photo=False),
 }
 
 
