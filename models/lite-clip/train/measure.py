@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from augment import SIZE, Backgrounds, centre, colour_name, fit_squash, on_white, paste, resize, window
 from numpy.typing import NDArray
-from store import PackedSet, Pixels
+from store import Item, PackedSet, Pixels
 from texts import COLOURS
 
 Vectors = NDArray[np.float32]
@@ -128,6 +128,27 @@ def share(hits: NDArray[np.bool_]) -> float:
     return round(float(np.mean(hits)), 3)
 
 
+def word_ranks(
+    names: NDArray[np.str_], vectors: Vectors, texts: Texts, shortest: int = 0
+) -> NDArray[np.int64]:
+    """For each name of at least so many letters the best rank of a picture (row of `vectors`) that is called so."""
+    words = [word for word in np.unique(names).tolist() if len(word) >= shortest]
+    return best_rank(texts(words), vectors, np.array(words)[:, None] == names)
+
+
+def household(items: list[Item], vectors: Vectors, texts: Texts) -> dict[str, float]:
+    """Things that were held out: the second side asks for the fifth among all things', and names for theirs."""
+    row = {(item.key, item.uri[-5]): n for n, item in enumerate(items)}
+    pool = [n for (_, side), n in row.items() if side == "4"]
+    held = [place for place, n in enumerate(pool) if items[n].held_out]
+    asked = [row[items[pool[place]].key, "1"] for place in held]
+    r = ranks(vectors[asked], vectors[pool], np.array(held))
+    out = {"household thing from another side R@1": share(r == 0)}
+    shown = [pool[place] for place in held]
+    r = word_ranks(np.array([items[n].captions[0] for n in shown]), vectors[shown], texts)
+    return out | {"household thing by name R@1": share(r == 0), "household thing by name R@10": share(r < 10)}
+
+
 def colours_right(pixels: list[Pixels], names: NDArray[np.str_], vectors: Vectors, texts: Texts) -> float:
     """Share of the pictures in one colour whose colour's word before their name is nearer than any other colour's."""
     colours = np.array([colour_name(one) for one in pixels])
@@ -187,25 +208,12 @@ def table(
 
     photos = np.array([n for n, i in enumerate(items["tuxpaint"]) if i.held_out and i.kind == "photo"])
     captions = np.array([items["tuxpaint"][n].captions[0] for n in photos])
-    words = sorted(set(captions))
-    right = np.array(words)[:, None] == captions[None]
-    r = best_rank(texts(words), images["tuxpaint"][photos], right)
+    r = word_ranks(captions, images["tuxpaint"][photos], texts)
     out["tuxpaint caption R@1"], out["tuxpaint caption R@10"] = share(r == 0), share(r < 10)
-    things = [i for i in items["homes"] if i.held_out]
-    sides = {(i.key, i.uri[-5]): n for n, i in enumerate(items["homes"])}
-    keys = sorted({i.key for i in things})
-    asked, place = (np.array([sides[key, side] for key in keys]) for side in "14")
-    pool = np.array(sorted(n for (_, side), n in sides.items() if side == "4"))
-    r = ranks(images["homes"][asked], images["homes"][pool], np.searchsorted(pool, place))
-    out["household thing from another side R@1"] = share(r == 0)
-    called = np.array([items["homes"][n].captions[0] for n in place])
-    words = sorted(set(called))
-    r = best_rank(texts(words), images["homes"][place], np.array(words)[:, None] == called[None])
-    out["household thing by name R@1"], out["household thing by name R@10"] = share(r == 0), share(r < 10)
+    out |= household(items["homes"], images["homes"], texts)
     held = [i for i in items["openclipart"] if i.held_out]
     titles = np.array([i.captions[0] for i in held])
-    words = sorted({t for t in titles if len(t) > 3})
-    r = best_rank(texts(words), images["openclipart_held"], np.array(words)[:, None] == titles[None])
+    r = word_ranks(titles, images["openclipart_held"], texts, shortest=4)
     out["clip art title R@10"] = share(r < 10)
     drawings, photographs = PackedSet(packed, "openclipart"), PackedSet(packed, "clothing_validation")
     flat = [drawings[n] for n, i in enumerate(items["openclipart"]) if i.held_out]

@@ -31,7 +31,6 @@ class Thing:
     key: str  # LIBRARY/NUMBER
     name: str
     category: str
-    tags: tuple[str, ...]
     creator: str
     model: str  # its OBJ file in the library
     size: tuple[float, float, float]  # width, height, depth
@@ -49,7 +48,6 @@ def things_of(library: Path) -> list[Thing]:
     return [
         Thing(
             f"{library.stem}/{number}", row["name"], row["category"],
-            tuple(tag.strip() for tag in row.get("tags", "").split(",") if tag.strip()),
             row.get("creator", ""), row["model"].lstrip("/"),
             (float(row["width"]), float(row["height"]), float(row["depth"])),
             tuple(map(float, row.get("modelRotation", unit).split())),
@@ -60,7 +58,7 @@ def things_of(library: Path) -> list[Thing]:
 
 
 def sides(key: str) -> list[tuple[float, float]]:
-    """Azimuth and elevation in degrees, 0 from the front: three quarters of them from before, seeded by the key."""
+    """Azimuth and elevation in degrees, 0 from the front: seven from before, two from behind, seeded by the key."""
     rng = np.random.default_rng(list(key.encode()))
     back = 1 + SIDES // 5
     turns = np.linspace(-75, 75, SIDES - back) + rng.uniform(-10, 10, SIDES - back)
@@ -216,7 +214,7 @@ def main() -> None:
         return "" if run.returncode == 0 else run.stderr.strip().rpartition("\n")[2]
 
     arguments.out.mkdir(parents=True, exist_ok=True)
-    about = {t.key: [t.name, t.category, t.tags, t.creator] for _, t in jobs}
+    about = {t.key: [t.name, t.category, t.creator] for _, t in jobs}
     (arguments.out / "things.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
     left = [thing for _, thing in jobs if not last(arguments.out, thing).exists()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
