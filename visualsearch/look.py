@@ -31,8 +31,8 @@ words fit its things better. A vocabulary that the caller gives always comes fir
 PREFER = 0.0
 """What a hit of the category that an object's neighbours vote for gains, in cosine.
 
-0, because it was measured not to help: `visualsearch bench look --tasks look`, 559 objects, R@10 0.866 without, 0.862 with 0.03
-and 0.853 with 0.1 (R@1 0.810, 0.805, 0.803).
+0, because it was measured not to help: `visualsearch bench look --tasks look`, 559 objects, R@10 0.864 without, 0.864 with 0.03
+and 0.859 with 0.1 (R@1 0.816, 0.814, 0.809).
 """
 NOTHING = Hits((), 0, "empty")
 

@@ -25,6 +25,7 @@ FEATURES = 1280
 HIDDEN = 384  # of the head's bent path
 COPY_HIDDEN = 256  # of the copy path's
 REACH = 1.5  # how far the correction may move an unsure ConSE vector, whose length is at most 1
+SURE = 0.25  # the share of it that is left where the classifier is sure: for colours, and whatever else is no class
 FIRST = 5  # stages 0..4 are shared and frozen
 PEAK = 3  # the power of the generalised mean
 
@@ -276,8 +277,8 @@ class ImageTower(nn.Module):
         self.visual = axes.shape[1]
 
     def meaning(self, c: Tensor, r: Tensor) -> Tensor:
-        """unit(c + reach * (1 - |c|^2) * r / sqrt(1 + |r|^2)): the surer the classifier, the less r may change."""
-        room = 1 - c.square().sum(1, keepdim=True)
+        """unit(c + reach * (1 - (1 - SURE) * |c|^2) * r / sqrt(1 + |r|^2)): the surer the classifier, the less r may change."""
+        room = 1 - (1 - SURE) * c.square().sum(1, keepdim=True)
         return unit(c + self.reach * room * r / torch.sqrt(1 + r.square().sum(1, keepdim=True)))
 
     def forward(self, pixels: Tensor) -> Tensor:
