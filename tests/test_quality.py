@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -204,6 +205,16 @@ def test_the_left_out_half_of_captions_is_fixed() -> None:
         assert left_out(caption) == (byte < 0x80)
 
 
+def test_what_is_left_out_is_what_training_held_out(training_script: Callable[[str], ModuleType]) -> None:
+    training_script("store")
+    held_out = training_script("pack").held_out
+    names = [f"Library/{n}" for n in range(200)] + ["banana", " Blue Whale "]
+    for share in (0.25, 0.5):
+        mine = [left_out(name, share) for name in names]
+        assert mine == [held_out(name, share) for name in names]
+        assert np.mean(mine) == pytest.approx(share, abs=0.1)
+
+
 def test_products_are_found_by_their_names(tmp_path: Path) -> None:
     for number, colour in enumerate(("red", "green", "blue")):
         paint(tmp_path / "eshop" / "pics" / f"{number}.webp", colour)
@@ -216,13 +227,15 @@ def test_products_are_found_by_their_names(tmp_path: Path) -> None:
 def test_household_things_are_found_by_their_names(tmp_path: Path) -> None:
     # The first byte that sha256sum prints for library/3 is 0x10, below a quarter of 256; 1 and 4 have 0x96 and 0xee.
     library = tmp_path / "furniture" / "Library"
-    names = {1: ("red sof\\u00e1", "red"), 3: ("green chair", "blue"), 4: ("green chair", "green")}
+    names = {1: ("red sof\\u00e1 ô", "red"), 3: ("green chair", "blue"), 4: ("green chair", "green")}
     for number, (_, colour) in names.items():
         paint(library / "icons" / f"{number}.png", colour)
     lines = [f"name#{n}={name}\nicon#{n}=/icons/{n}.png" for n, (name, _) in names.items()]
-    (library / "PluginFurnitureCatalog.properties").write_text("id=Things\n" + "\n".join(lines))
+    (library / "PluginFurnitureCatalog.properties").write_text(
+        "id=Things\n" + "\n".join(lines), encoding="latin-1"
+    )
     assert [item.label for item in Data(tmp_path).furniture().values()] == [
-        "red sofá",
+        "red sofá ô",
         "green chair",
         "green chair",
     ]

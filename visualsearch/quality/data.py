@@ -40,6 +40,7 @@ PHOTO_TOPICS = frozenset(("animals", "clothes", "food", "hobbies", "household", 
 VENDOR_LAYOUTS = ("img/*/64/*.png", "assets/*.webp", "*.png", "*.webp")
 FURNITURE_INDEX = "PluginFurnitureCatalog.properties"
 _FURNITURE_LINE = re.compile(r"^(name|icon)#(\d+)=(.*)$", re.MULTILINE)
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")  # how Java's properties, which are Latin-1, spell other signs
 SKIN_TONES = frozenset(("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"))
 _CODE = re.compile(r"[0-9a-f]{2,6}(-[0-9a-f]{2,6})*")
 
@@ -131,8 +132,10 @@ class Data:
         found = {}
         for file in sorted(self.place("furniture").glob(f"*/{FURNITURE_INDEX}")):
             rows: dict[int, dict[str, str]] = {}
-            for key, number, value in _FURNITURE_LINE.findall(_read(file).encode().decode("unicode_escape")):
-                rows.setdefault(int(number), {})[key] = value.strip()
+            for key, number, value in _FURNITURE_LINE.findall(_read(file, "latin-1")):
+                rows.setdefault(int(number), {})[key] = _ESCAPED.sub(
+                    lambda m: chr(int(m[1], 16)), value.strip()
+                )
             for number, row in sorted(rows.items()):
                 try:
                     icon = file.parent / row["icon"].lstrip("/")
@@ -204,9 +207,9 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, encoding: str = "utf-8") -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return file.read_text(encoding=encoding, errors="replace")
     except OSError as error:
         raise _damaged(file, error.strerror or str(error)) from error
 

@@ -211,19 +211,18 @@ def tuxpaint_captions(bench: Bench) -> list[Row]:
         "all captions": items,
         "the half left out of training": [item for item in items if left_out(item.label)],
     }
-    return [_captions(bench, "tuxpaint-captions", what, part) for what, part in halves.items() if part]
+    return _captions(bench, "tuxpaint-captions", halves)
 
 
 def furniture_names(bench: Bench) -> list[Row]:
     """The picture of a household thing by its name; any thing of that name is right."""
     things = bench.data.furniture()
     keys = bench.thin(list(things))
-    parts = {"all things": keys, "the quarter left out of training": [k for k in keys if left_out(k, 0.25)]}
-    return [
-        _captions(bench, "furniture-names", what, [things[key] for key in part])
-        for what, part in parts.items()
-        if part
-    ]
+    parts = {
+        "all things": [things[key] for key in keys],
+        "the quarter left out of training": [things[key] for key in keys if left_out(key, 0.25)],
+    }
+    return _captions(bench, "furniture-names", parts)
 
 
 def crop(bench: Bench) -> list[Row]:
@@ -308,12 +307,16 @@ def _drawn(bench: Bench, task: str, what: str, queries: Iterable[Image], pool: S
     return _row(task, values, scores, what=what, note=f"seed {SEED}")
 
 
-def _captions(bench: Bench, task: str, what: str, items: Sequence[Labelled]) -> Row:
-    """Pictures by their captions, each caption asked for once."""
-    captions = sorted({item.label for item in items})
-    scores = _cosines(bench.words(captions), bench.pictures(_paths(items)))
-    relevant = np.array([item.label for item in items]) == np.array(captions)[:, None]
-    return _row(task, _recalls(scores, relevant), scores, what=what)
+def _captions(bench: Bench, task: str, parts: Mapping[str, Sequence[Labelled]]) -> list[Row]:
+    """Of each part that is not empty, its pictures by their captions; each caption is asked for once."""
+    rows = []
+    for what, items in parts.items():
+        if items:
+            captions = sorted({item.label for item in items})
+            scores = _cosines(bench.words(captions), bench.pictures(_paths(items)))
+            relevant = np.array([item.label for item in items]) == np.array(captions)[:, None]
+            rows.append(_row(task, _recalls(scores, relevant), scores, what=what))
+    return rows
 
 
 def _zero_shot(

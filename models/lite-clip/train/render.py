@@ -167,8 +167,8 @@ def draw(model: Path, thing: Thing) -> list[Pixels]:
     return pictures
 
 
-def finish(library: Path, out: Path, thing: Thing) -> str:
-    """Draw one thing; what went wrong, or nothing."""
+def finish(library: Path, out: Path, thing: Thing) -> str | None:
+    """Draw one thing; what went wrong, or None."""
     from PIL import Image
 
     folder = PurePosixPath(thing.model).parent.as_posix() + "/"
@@ -182,7 +182,7 @@ def finish(library: Path, out: Path, thing: Thing) -> str:
     last(out, thing).parent.mkdir(parents=True, exist_ok=True)
     for side, picture in reversed(list(enumerate(pictures))):
         Image.fromarray(picture).save(out / f"{thing.key}-{side}.png", compress_level=1)
-    return ""
+    return None
 
 
 def last(out: Path, thing: Thing) -> Path:
@@ -211,7 +211,9 @@ def main() -> None:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return "not drawn in two minutes"
-        return "" if run.returncode == 0 else run.stderr.strip().rpartition("\n")[2]
+        if run.returncode < 0:
+            return f"signal {-run.returncode} ended VTK"
+        return run.stderr.strip().rpartition("\n")[2] if run.returncode else ""
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     about = {t.key: [t.name, t.category, t.creator] for _, t in jobs}

@@ -178,7 +178,7 @@ def captions_of(kind: str, captions: Sequence[str], label: str) -> tuple[str, ..
 
 
 def seen_colours(drawings: PackedSet) -> Iterator[str]:
-    """ "red chair" for every chair of the set that is red, by all short names it has."""
+    """For every chair of the set that is red "red chair", and so by all short names it has."""
     from augment import colour_name  # which reads COLOURS from here
 
     for row, item in enumerate(drawings.items):
