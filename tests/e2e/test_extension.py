@@ -102,11 +102,17 @@ def tab_of(worker: Any, page: Any) -> dict[str, Any]:
     return found[0]
 
 
+# The worker is there a moment before it is told that it was installed, upon which it fills the menu.
+MENU_ITEM = """async name => {
+  for (const end = Date.now() + 10_000; ; await new Promise((later) => setTimeout(later, 50)))
+    try { return await chrome.contextMenus.update(name, {}); }  // fails where there is no such item
+    catch (error) { if (Date.now() > end) throw error; }
+}"""
+
+
 def test_the_menu_offers_pictures_and_parts(worker: Any) -> None:
     for name in ("picture", "part"):
-        worker.evaluate(
-            "name => chrome.contextMenus.update(name, {})", name
-        )  # fails where there is no such item
+        worker.evaluate(MENU_ITEM, name)
 
 
 def test_a_picture_of_a_page_is_searched_after_the_key_is_given(
