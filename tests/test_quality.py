@@ -171,6 +171,17 @@ def test_emoji_are_matched_by_code_points_between_each_pair_of_vendors(emoji: Pa
     }
 
 
+def test_the_vendor_that_no_model_was_trained_on_has_a_mean_of_its_own(emoji: Path) -> None:
+    for code, colour in (("1f534", "red"), ("1f7e2", "green"), ("2764", "red")):
+        paint(emoji / "emoji" / "noto-2017" / f"{code}.png", colour)
+    found = figures(quality.measure(Colours(), emoji, tasks=["emoji-vendors"]))
+    assert found[("emoji-vendors", "mean over 2 directions")] == {"R@1": pytest.approx(1 / 3)}
+    apart = found[("emoji-vendors", "mean over 4 directions with noto-2017, never trained on")]
+    pairs = [values for (_, what), values in found.items() if "noto-2017" in what.split(" -> ")]
+    assert len(pairs) == 2
+    assert apart == {"R@1": pytest.approx(np.mean([list(values.values()) for values in pairs]))}
+
+
 def test_emoji_names_find_each_vendors_drawings(emoji: Path) -> None:
     found = figures(quality.measure(Colours(), emoji, tasks=["emoji-names"]))
     assert found[("emoji-names", "name -> noto")] == {"R@1": 1.0}  # three drawings: there is no R@10

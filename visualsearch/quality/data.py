@@ -38,6 +38,7 @@ PHOTO_TOPICS = frozenset(("animals", "clothes", "food", "hobbies", "household", 
 }
 # Where the npm packages keep their bitmaps, the first that matches; a plain folder of pictures comes last.
 VENDOR_LAYOUTS = ("img/*/64/*.png", "assets/*.webp", "*.png", "*.webp")
+UNSEEN_VENDOR = "noto-2017"  # whose drawings no bundled model was trained on
 FURNITURE_INDEX = "PluginFurnitureCatalog.properties"
 _FURNITURE_LINE = re.compile(r"^(name|icon)#(\d+)=(.*)$", re.MULTILINE)
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")  # how Java's properties, which are Latin-1, spell other signs
@@ -315,6 +316,13 @@ _ALL = (
         lambda data: bool(_drawings(data.place("emoji", "fluent-3d"))),
     ),
     Dataset(
+        "noto-2017",
+        "Noto's emoji of 2017, drawn anew since, which no bundled model was trained on (npm emoji-datasource-google 3.0.0)",
+        "Apache-2.0 (drawings), MIT (package)",
+        _npm("noto-2017", "emoji-datasource-google@3.0.0"),
+        lambda data: bool(_drawings(data.place("emoji", UNSEEN_VENDOR))),
+    ),
+    Dataset(
         "emoji-names",
         "English names of emoji from Unicode CLDR (npm emojibase-data 17.0.0)",
         "MIT",
@@ -323,4 +331,4 @@ _ALL = (
     ),
 )
 DATASETS: Mapping[str, Dataset] = MappingProxyType({dataset.name: dataset for dataset in _ALL})
-VENDORS = ("noto", "twemoji", "openmoji", "fluent-3d")
+VENDORS = ("noto", "twemoji", "openmoji", "fluent-3d", "noto-2017")

@@ -1,6 +1,6 @@
 """Views of pictures: the changes under which a picture should stay findable.
 
-All functions take a numpy Generator and work on (h, w, 3) uint8 RGB or (h, w, 4) uint8 RGBA; views are (s, s, 3) uint8.
+All functions take a numpy Generator and work on (h, w, 3) uint8 RGB or (h, w, 4) uint8 RGBA; views are (SIZE, SIZE, 3) uint8.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def colour_name(pixels: Pixels, share: float = 0.55) -> int:
 
 @dataclass(frozen=True)
 class View:
-    pixels: Pixels  # (224, 224, 3) uint8
+    pixels: Pixels  # (SIZE, SIZE, 3) uint8
     colour: int  # index into COLOURS, or -1
     plain: bool  # seen as a catalogue or an album shows it
 

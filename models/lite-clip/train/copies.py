@@ -143,16 +143,16 @@ def start_tail(path: CopyPath, checkpoint: Path | None) -> None:
         path.tail.load_state_dict(tail_weights(checkpoint))
 
 
-def start_head(path: CopyPath, maps: Tensor, said: Tensor) -> None:
-    """The head that comes nearest to the teacher (ridge regression) on some views."""
-    with torch.inference_mode():
-        x = torch.cat([path.seen(part) for part in maps.split(128)])
+def start_head(path: CopyPath, x: Tensor, said: Tensor) -> None:
+    """The head that comes nearest to the teacher (ridge regression) on some views, given what it sees of them; the bent path
+    starts as nothing."""
     path.scale(x.mean(0), x.std(0) + 1e-2)
     x = ((x - path.mean) / path.std).double()
     gram = x.T @ x + 0.1 * len(x) * torch.eye(x.shape[1], dtype=torch.float64)
     with torch.no_grad():
         path.head.weight.copy_(torch.linalg.solve(gram, x.T @ said.double()).T.float())
-        path.head.bias.zero_()
+        for zero in (path.head.bias, path.bend[2].weight, path.bend[2].bias):
+            zero.zero_()
 
 
 def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
@@ -180,7 +180,9 @@ def train(arguments: argparse.Namespace, settings: CopySettings) -> None:
     elif state is None:
         start_tail(path, arguments.start)
         sample = rng.choice(np.flatnonzero(data.known), 6144, replace=False)
-        start_head(path, read(views.load(sample)[0]), torch.from_numpy(data.said[sample]))
+        with torch.inference_mode():
+            x = torch.cat([path.seen(part) for part in read(views.load(sample)[0]).split(128)])
+        start_head(path, x, torch.from_numpy(data.said[sample]))
     averaged.load_state_dict(path.state_dict())
     groups = [
         {"params": list(path.tail.parameters()), "base": settings.tail_rate},

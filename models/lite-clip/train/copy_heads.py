@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from copies import CopyPairs, Drawing, Taught, find_loss, taught_loss
+from copies import CopyPairs, Drawing, Taught, find_loss, start_head, taught_loss
 from network import CopyPath, load_copies
 from running import add_settings, cosine_rate, map_reader, set_rate, settings_of, shards
 from torch.nn import functional as F
@@ -91,7 +91,14 @@ def main() -> None:
     path = load_copies(arguments.copies).eval().to(memory_format=torch.channels_last)
     seen = store(path, arguments.views, arguments.frozen, arguments.features, arguments.first)
     dim = state["settings"]["dim"]
-    data = Taught(arguments.views, arguments.packed, arguments.teacher, dim, state["axes"], arguments.first)
+    data = Taught(
+        arguments.views, arguments.packed, arguments.teacher, dim, state.get("axes"), arguments.first
+    )
+    if "axes" not in state:  # read back from the shipped file by recover.py: the heads find their place anew
+        sample = np.random.default_rng(settings.seed).choice(np.flatnonzero(data.known), 12288, replace=False)
+        start_head(
+            path, torch.from_numpy(seen[sample].astype(np.float32)), torch.from_numpy(data.said[sample])
+        )
     fit(path, data, seen, settings)
     arguments.out.mkdir(parents=True, exist_ok=True)
     kept = {

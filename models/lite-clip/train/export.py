@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from augment import SIZE, fit_squash
 from frozen import calibration_pixels, quantise
 from network import FEATURES, load_copies
 from numpy.typing import NDArray
@@ -111,7 +112,7 @@ def export_image(model: Model, packed: Path, work: Path, target: Path) -> Path:
     """Returns the float ONNX file, for comparison."""
     tower = model.tower.to(memory_format=torch.contiguous_format).eval()
     path = work / "image.float.onnx"
-    example = torch.zeros(2, 3, 224, 224, dtype=torch.uint8)
+    example = torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8)
     torch.onnx.export(
         tower, (example,), str(path), input_names=["pixels"], output_names=["embedding"],
         dynamic_axes={"pixels": {0: "b"}, "embedding": {0: "b"}}, dynamo=False, opset_version=17,
@@ -192,7 +193,6 @@ def main() -> None:
     text_float, tokenizer = export_text(model, arguments.work, arguments.out / "text.onnx")
     shutil.copyfile(tokenizer, arguments.out / "tokenizer.json")
 
-    from augment import fit_squash
     from tokenizers import Tokenizer
 
     photos = PackedSet(arguments.packed, "clothing_validation")

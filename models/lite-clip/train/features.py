@@ -18,7 +18,7 @@ Maps = NDArray[np.uint8]
 
 
 def tail_of(state: Path, texts: Path, frozen: Path) -> Callable[[Maps], NDArray[np.float16]]:
-    """Maps of the stem, (n, c, 14, 14) uint8, -> features (n, 2 * 1280 + 2 * c) float16: the tail's means, then
+    """Maps of the stem, (n, c, h, w) uint8, -> features (n, 2 * 1280 + 2 * c) float16: the tail's means, then
     `ImageTower.rest`."""
     read = map_reader(frozen, torch.contiguous_format)
     model = Model(TextBank(texts), Settings())

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from augment import SIZE
 from equalise import equalise
 from network import ImageTower
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class FrozenPart(nn.Module):
 
 
 def calibration_pixels(packed: Path, seed: int = 0, per_set: int = 40) -> NDArray[np.uint8]:
-    """Views of training pictures, (n, 3, 224, 224) uint8, from every kind of set."""
+    """Views of training pictures, (n, 3, SIZE, SIZE) uint8, from every kind of set."""
     from views import Drawer
 
     drawer = Drawer(
@@ -101,7 +102,7 @@ def quantise(
         node.name
         for node in graph.graph.node
         if node.op_type == "Add"
-        and not any(part in node.name for part in ("stem", "teacher", "student", "copies"))
+        and not any(part in node.name for part in ("stem", "teacher", "student", "copies/tail"))
     ]
     quantize_static(
         str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
@@ -132,7 +133,7 @@ def main() -> None:
     part = FrozenPart(tower)
     path = arguments.out / "frozen.float.onnx"
     torch.onnx.export(
-        part, (torch.zeros(2, 3, 224, 224, dtype=torch.uint8),), str(path), input_names=["pixels"],
+        part, (torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8),), str(path), input_names=["pixels"],
         output_names=["map", "pooled"],
         dynamic_axes={name: {0: "b"} for name in ("pixels", "map", "pooled")}, dynamo=False, opset_version=17,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from texts import COLOURS
 
 Vectors = NDArray[np.float32]
 Texts = Callable[[list[str]], Vectors]
-VENDORS = ("google", "twitter", "openmoji", "fluent3d")
+VENDORS = ("google", "twitter", "openmoji", "fluent3d", "blobs")
 WHOLE_SETS = (
     "clothing_train", "clothing_validation", "grocery_train", "grocery_val", "grocery_catalogue",
     *(f"emoji_{v}" for v in VENDORS), "tuxpaint", "openclipart_held", "homes",
@@ -159,9 +159,7 @@ def colours_right(pixels: list[Pixels], names: NDArray[np.str_], vectors: Vector
     return share(scores.argmax(1) == colours[known])
 
 
-def table(
-    packed: Path, images: dict[str, Vectors], texts: Texts, unseen: str = "twitter"
-) -> dict[str, float]:
+def table(packed: Path, images: dict[str, Vectors], texts: Texts, unseen: str = "blobs") -> dict[str, float]:
     """Scores by row. `images` holds unit vectors (n, d) of every group of `all_pictures`; `texts` embeds sentences."""
     items = {n: PackedSet(packed, n).items for n in ("clothing_train", "clothing_validation", "grocery_train", "grocery_val",
              "grocery_catalogue", "tuxpaint", "openclipart", "homes", *(f"emoji_{v}" for v in VENDORS))}  # fmt: skip
@@ -245,7 +243,7 @@ def table(
 
 
 def fitted(pictures: Pictures, fit: Callable[[Pixels], Pixels] = fit_squash) -> NDArray[np.uint8]:
-    """(n, 224, 224, 3) uint8."""
+    """(n, SIZE, SIZE, 3) uint8."""
     return np.stack([fit(pictures.draw(i)) for i in range(len(pictures.rows))])
 
 

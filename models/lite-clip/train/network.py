@@ -142,7 +142,7 @@ class CopyPath(nn.Module):
     """Which picture is this a part of? Its own late stages behind the shared map; a linear layer and a bent path beside it
     read what they end in.
 
-    The map (b, c, 14, 14) -> (b, dim), of any length.
+    The map (b, c, h, w) -> (b, dim), of any length.
     """
 
     def __init__(self, backbone: nn.Module, dim: int, first: int = FIRST) -> None:
@@ -237,7 +237,7 @@ class ImageTower(nn.Module):
         return self
 
     def join(self, features: Tensor, pooled: Tensor, class_vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From the stem's map (b, c, 14, 14) and the teacher's pooled features (b, 1280): raw v (b, visual),
+        """From the stem's map (b, c, h, w) and the teacher's pooled features (b, 1280): raw v (b, visual),
         ConSE c (b, semantic) of length 0..1, correction r (b, semantic)."""
         x = self.inputs(features, self.student(features), pooled)
         out = (self.head(x) + self.bend(x)).float()

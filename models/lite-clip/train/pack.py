@@ -344,6 +344,7 @@ def pack_emoji(npm: Path, out: Path) -> Iterator[tuple[str, int]]:
     flat = npm / "fluentui-emoji" / "icons" / "flat"
     sources: dict[str, Callable[[], Iterator[tuple[str, Path]]]] = {
         "google": lambda: ((bare(p.stem), p) for p in (npm / "emoji-datasource-google/img/google/64").glob("*.png")),
+        "blobs": lambda: ((bare(p.stem), p) for p in (npm / "noto-blobs/img/google/64").glob("*.png")),
         "twitter": lambda: ((bare(p.stem), p) for p in (npm / "emoji-datasource-twitter/img/twitter/64").glob("*.png")),
         "openmoji": lambda: ((bare(p.stem), p) for p in (npm / "openmoji/color/svg").glob("*.svg")),
         "fluent3d": lambda: ((bare(p.stem), p) for p in (npm / "@lobehub/fluent-emoji-3d/assets").glob("*.webp")),

@@ -32,7 +32,7 @@ def shards(folder: Path, first: int = 0) -> list[Path]:
 def map_reader(
     frozen: Path, memory_format: torch.memory_format = torch.channels_last
 ) -> Callable[[np.ndarray | Tensor], Tensor]:
-    """Reads the stem's maps, (b, c, 14, 14) uint8 as shards hold them, as the numbers they stand for."""
+    """Reads the stem's maps, (b, c, h, w) uint8 as shards hold them, as the numbers they stand for."""
     scale = json.loads((frozen / "frozen.json").read_text(encoding="utf-8"))
 
     def read(codes: np.ndarray | Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Sentences:
 def batches(
     folder: Path, frozen: Path, size: int = 64
 ) -> Iterator[tuple[str, Iterator[tuple[Tensor, Tensor]]]]:
-    """Of every prepared group its name, and in batches the stem's maps (b, c, 14, 14) and the frozen path's pooled features
+    """Of every prepared group its name, and in batches the stem's maps (b, c, h, w) and the frozen path's pooled features
     (b, 1280)."""
     read = map_reader(frozen)
 
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, nargs="+", default=[0.7], help="length of the visual half")
     parser.add_argument("--copies", type=Path, nargs="+", help="what copies.py or copy_heads.py saved")
     parser.add_argument("--copy-share", type=float, nargs="+", default=[0.5], help="length of the copy part")
-    parser.add_argument("--unseen", default="twitter")
+    parser.add_argument("--unseen", default="blobs")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     torch.manual_seed(0)

@@ -49,7 +49,8 @@ SOURCES = {
 
 
 class Frozen:
-    """The exported stem and teacher: pixels (b, 224, 224, 3) uint8 -> map (b, c, 14, 14) uint8, pooled (b, 1280) float16."""
+    """The exported stem and teacher: pixels (b, SIZE, SIZE, 3) uint8 -> map (b, c, SIZE / 16, SIZE / 16) uint8,
+    pooled (b, 1280) float16."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         import onnxruntime
