@@ -162,7 +162,8 @@ def eshop_names(bench: Bench) -> list[Row]:
 def emoji_vendors(bench: Bench) -> list[Row]:
     """The same emoji drawn by another vendor, each pair of vendors both ways, and their means, apart for the vendor whose
     drawings no bundled model was trained on."""
-    rows = []
+    known: list[Row] = []
+    unseen: list[Row] = []
     for (one, drawn), (other, redrawn) in combinations(bench.data.vendors().items(), 2):
         shared = bench.thin(sorted(drawn.keys() & redrawn.keys()))
         if not shared:
@@ -172,21 +173,21 @@ def emoji_vendors(bench: Bench) -> list[Row]:
         )
         same = np.arange(len(shared))
         values = {"R@1": pair_recall(scores, same, 1), "R@1 back": pair_recall(scores.T, same, 1)}
-        rows.append(_row("emoji-vendors", values, scores, what=f"{one} -> {other}"))
-    if not rows:
+        group = unseen if UNSEEN_VENDOR in (one, other) else known
+        group.append(_row("emoji-vendors", values, scores, what=f"{one} -> {other}"))
+    if not known + unseen:
         raise UsageError(
             "no two vendors draw the same emoji",
             "their file names share no code points",
             "Fetch the sets again",
         )
-    unseen = [row for row in rows if UNSEEN_VENDOR in row.what.split(" -> ")]
-    known = [row for row in rows if row not in unseen]
+    means = []
     for group, who in ((known, ""), (unseen, f" with {UNSEEN_VENDOR}, never trained on")):
         if group:
             mean = float(np.mean([value for row in group for value in row.values.values()]))
             what = f"mean over {2 * len(group)} directions{who}"
-            rows.append(Row("emoji-vendors", what, {"R@1": mean}, sum(2 * row.queries for row in group)))
-    return rows
+            means.append(Row("emoji-vendors", what, {"R@1": mean}, sum(2 * row.queries for row in group)))
+    return [*known, *unseen, *means]
 
 
 def emoji_names(bench: Bench) -> list[Row]:

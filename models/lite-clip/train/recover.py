@@ -28,10 +28,9 @@ class Shipped:
         self.makers = {name: node for node in graph.node for name in node.output}
         weight = f"student.{ENTRY}.weight_DequantizeLinear_Output"
         entry = next(node for node in graph.node if weight in node.input)
-        shared = self.makers[self.makers[entry.input[0]].input[0]].input[0]
-        self.shared = shared
-        self.factor = 1 / self.values[f"{shared}.inverse"].reshape(-1)
-        self.shift = np.array(self.values[f"{shared}.shift"].reshape(-1))
+        self.shared = self.makers[self.makers[entry.input[0]].input[0]].input[0]
+        self.factor = 1 / self.values[f"{self.shared}.inverse"].reshape(-1)
+        self.shift = np.array(self.values[f"{self.shared}.shift"].reshape(-1))
 
     def number(self, name: str) -> Tensor:
         """An initialiser, or the float32 numbers that its int8 codes stand for."""
