@@ -86,9 +86,10 @@ def test_twenty_kills_at_random_points_then_resume_give_the_index_built_without_
             assert index.search(text="red", k=600).ids == whole.search(text="red", k=600).ids
 
 
-def _search_until(folder: str, stop: object, results: object, stable: list[str]) -> None:
+def _search_until(folder: str, ready: object, stop: object, results: object, stable: list[str]) -> None:
     """Search all the while; every answer must hold all stable pins, and each odd pin together with its partner."""
     index, rounds = vs.open(folder, FakeEncoder()), 0
+    ready.release()  # type: ignore[attr-defined]
     try:
         while not stop.is_set():  # type: ignore[attr-defined]
             hits = index.search(text="red", k=1000)
@@ -113,14 +114,16 @@ def test_two_readers_search_while_a_writer_adds_removes_and_compacts(tmp_path: P
     index = vs.create(tmp_path / "x.index", FakeEncoder())
     index.add(tmp_path / "stable")
     context = multiprocessing.get_context("spawn")
-    stop, results = context.Event(), context.Queue()
+    ready, stop, results = context.Semaphore(0), context.Event(), context.Queue()
     readers = [
-        context.Process(target=_search_until, args=(str(index.folder), stop, results, stable))
+        context.Process(target=_search_until, args=(str(index.folder), ready, stop, results, stable))
         for _ in range(2)
     ]
     for reader in readers:
         reader.start()
     try:
+        for _ in readers:
+            assert ready.acquire(timeout=60), "a reader did not start"
         deadline = time.monotonic() + 60
         for turn in range(12):
             for side in "ab":
