@@ -16,6 +16,7 @@ from ..encoders import BaseEncoder, load_encoder
 from ..encoders.base import batches
 from ..errors import MissingExtraError, UsageError
 from ..images import MAX_PIXELS
+from ..resources import keep_freed_memory
 from .clip_retrieval import Item, Outcome, embed_records, no_bytes
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Embedder:
     """An actor: chunks of pickled records in, their pickled outcomes out. For `ray.data.Dataset.map_batches`."""
 
     def __init__(self, cluster: Cluster) -> None:
+        keep_freed_memory()
         self.cluster = cluster
         self.encoder = load_encoder(cluster.model, **cluster.options)
         if cluster.source is not None and isinstance(self.encoder, BaseEncoder):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..resources import keep_freed_memory
 from .common import (
     AsJson,
     Batch,
@@ -73,6 +74,7 @@ def embed(
     from ..sources import open_source
 
     tell_choices()
+    keep_freed_memory()
     opened = open_source(source)
     options: dict[str, Any] = {"device": device, "precision": precision, "compiled": compiled}
     encoder = load_encoder(model or "bundled", **options)

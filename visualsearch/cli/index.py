@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..resources import keep_freed_memory
 from .common import (
     AsJson,
     Batch,
@@ -80,6 +81,7 @@ def index(
         batch=batch, workers=workers, prune=prune, check_content=check_content, max_pixels=max_pixels
     )
     tell_choices()
+    keep_freed_memory()
     reports, failed = [], 0
     encoder = model or _look_at(sources)
     with Index.open_or_create(
