@@ -42,7 +42,8 @@ def load_encoder(
     all); `compiled` runs an open_clip model's image tower through torch.compile.
 
     With an open_clip model on a CPU, auto measures once, when pictures are about to be indexed, which way is
-    fastest there among those that agree with fp32, and remembers it; `encoder.choice` tells what it found.
+    fastest there among those that agree with fp32, and remembers it; `encoder.choice` tells what it found. Where torch
+    computes, a process that embeds until it ends does better after `resources.keep_freed_memory()`.
 
     Raises UnknownNameError with the near names, UsageError for a device or precision that is not there,
     MissingExtraError when the name needs open_clip and it is not installed, and EncoderError when the
