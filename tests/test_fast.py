@@ -167,7 +167,7 @@ def test_rows_that_were_removed_are_not_found_and_cost_no_recall(
         alive = np.ones(4000, bool)
         alive[near[:20] if around else near[::15]] = False
         left = int(alive.sum())
-        snapshot = Snapshot(0, rows, alive, generation, index, left)
+        snapshot = Snapshot(rows, alive, generation, index, left, state=0)
         way, found = candidates(snapshot, query, 10, alive, left)
         assert way is planner.Way.INDEX
         assert alive[found].all()

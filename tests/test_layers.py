@@ -20,7 +20,7 @@ LAYERS = (
     {"clustering", "crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
     {"catalog", "columns", "lock", "pipeline"},
     {"ann", "rank", "mixing"},
-    {"exact", "planner", "query", "checks", "tuning"},
+    {"exact", "planner", "rows", "heldout", "query", "checks", "tuning"},
     {"adapters", "indexer", "report"},
     {"engine"},
     {"dedup", "look", "look_page", "quality"},

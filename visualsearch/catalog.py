@@ -17,12 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from .errors import IndexStateError, NotAnIndexError, StorageError, VersionError
-from .filters import Filter
 from .types import Attributes, Box, EncoderSpec, Failure, Int64
 from .vectors import Segment, flush_folder, storage_error
 
@@ -63,6 +62,20 @@ CREATE TABLE generations (
 CREATE TABLE failures (uri TEXT PRIMARY KEY, id TEXT, source INTEGER, reason TEXT, remedy TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE names (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+
+
+class Condition(Protocol):
+    """What a query leaves: an SQL expression over `pins p`, and its bound values."""
+
+    @property
+    def sql(self) -> str:
+        """The expression, with ? for each value."""
+        ...
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """The values, in order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -328,7 +341,7 @@ class Reader:
         )
         return ((pin.row, None), *((row, Box(*box)) for row, *box in found))
 
-    def matching(self, chosen: Filter) -> Int64:
+    def matching(self, chosen: Condition) -> Int64:
         """Numbers of the pins that a filter leaves, ascending."""
         found = self.db.execute(f"SELECT p.pin FROM pins p WHERE {chosen.sql}", chosen.values)
         numbers = np.fromiter((r[0] for r in found), dtype=np.int64)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from . import ann
 from .catalog import Generation, Reader
 from .errors import IndexStateError
-from .query import alive_rows
 from .types import Bool
-from .vectors import Vectors
+from .vectors import Vectors, alive_rows
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,11 @@ class Problem:
     remedy: str
 
 
-def check(reader: Reader, folder: Path, dim: int) -> list[Problem]:
-    """Everything that is wrong with an index, as one reader sees it; [] when all is well."""
+def check(reader: Reader, folder: Path, dim: int, load: Callable[[Path], Any]) -> list[Problem]:
+    """Everything that is wrong with an index, as one reader sees it; [] when all is well.
+
+    `load` reads a generation's file and raises IndexStateError where it is damaged.
+    """
     again = "Build the index again from its pictures"
     found = [Problem(f"the catalog is damaged: {r[0]}", again) for r in _integrity(reader) if r[0] != "ok"]
     try:
@@ -37,14 +40,16 @@ def check(reader: Reader, folder: Path, dim: int) -> list[Problem]:
     found += _check_vectors(vectors, alive)
     found += _check_pins(reader, vectors, alive)
     if (generation := reader.generation()) is not None:
-        found += _check_generation(folder, generation, vectors)
+        found += _check_generation(folder, generation, vectors, load)
     return found
 
 
-def _check_generation(folder: Path, generation: Generation, vectors: Vectors) -> list[Problem]:
+def _check_generation(
+    folder: Path, generation: Generation, vectors: Vectors, load: Callable[[Path], Any]
+) -> list[Problem]:
     remedy = f"Run: visualsearch compact {folder}"
     try:
-        loaded = ann.load(folder / generation.file)
+        loaded = load(folder / generation.file)
     except FileNotFoundError:
         return [Problem(f"{generation.file} is missing", remedy)]
     except IndexStateError as error:

@@ -19,7 +19,7 @@ import numpy as np
 from . import images
 from .errors import PictureError
 from .exact import scan, scan_many
-from .query import Snapshot, approximate
+from .rows import Rows, approximate
 from .types import Float32, Int64
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _kind(
     return Likeness.SIMILAR if score >= similar else None
 
 
-def _close_pairs(snapshot: Snapshot, whole: dict[int, int], least: float) -> Iterator[tuple[int, int, float]]:
+def _close_pairs(snapshot: Rows, whole: dict[int, int], least: float) -> Iterator[tuple[int, int, float]]:
     """Pairs of pins (a < b) whose whole pictures' cosine is at least `least`, each once."""
     vectors = snapshot.vectors
     rows = np.array(sorted(whole), dtype=np.int64)

@@ -28,10 +28,12 @@ from .errors import (
     UnknownNameError,
     UsageError,
 )
+from .heldout import measured_recall
 from .lock import writing
 from .mixing import encoded, mixed, query_of
 from .proposals import FINDER, region_boxes
-from .query import Snapshot, alive_rows, find, measured_recall
+from .query import Snapshot, find
+from .rows import Rows
 from .types import (
     Attributes,
     Box,
@@ -47,7 +49,7 @@ from .types import (
     Query,
     Stored,
 )
-from .vectors import Segment, Vectors, storage_error, write_segment
+from .vectors import Segment, Vectors, alive_rows, storage_error, write_segment
 
 if TYPE_CHECKING:
     from .indexer import Progress, Settings
@@ -372,8 +374,8 @@ class Index:
         if tuned.get("preset") == recipe.name:
             search.update(tuned["search"])
         made = Generation(number, file, recipe.name, factory, search, len(vectors), size)
-        snapshot = Snapshot(-1, vectors, np.ones(len(vectors), bool), made, index, len(vectors))
-        return replace(made, recall=measured_recall(snapshot)), index
+        rows = Rows(vectors, np.ones(len(vectors), bool), made, index, len(vectors))
+        return replace(made, recall=measured_recall(rows)), index
 
     def _merge(self, writer: Writer) -> None:
         """Fold runs of small segments into larger ones, so that their number stays small as an index grows."""
@@ -621,7 +623,7 @@ class Index:
                     now is not None and now.generation is not None and now.generation.file == generation.file
                 )
                 loaded = now.ann if same and now is not None else ann.load(self.folder / generation.file)
-            snapshot = Snapshot(state, vectors, alive, generation, loaded, int(alive.sum()))
+            snapshot = Snapshot(vectors, alive, generation, loaded, int(alive.sum()), state)
             # A reader that lags behind must not take the newer snapshot away from the others.
             if now is None or state > now.state:
                 self._snapshot = snapshot
@@ -742,7 +744,7 @@ class Index:
     def verify(self) -> list[Problem]:
         """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
         with self.catalog.read() as reader:
-            return check(reader, self.folder, self.spec.dim)
+            return check(reader, self.folder, self.spec.dim, ann.load)
 
 
 def _tuned(reader: Reader) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from . import ann
-from .catalog import Generation, Reader
+from .catalog import Reader
 from .columns import Columns
-from .exact import scan, scan_many
+from .exact import scan
 from .filters import parse
 from .planner import Plan, Way, choose
+from .rows import Rows, with_fresh
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
 from .vectors import Vectors
 
@@ -26,33 +27,13 @@ LEFT_OUT = 0.1
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """What a reader has open: one state of the index."""
+class Snapshot(Rows):
+    """What a reader has open: the rows of one state of the index, and what was kept of its filters and plans."""
 
     state: int
-    vectors: Vectors
-    alive: Bool
-    generation: Generation | None
-    ann: Any
-    live: int
     columns: Columns = field(default_factory=Columns, compare=False)
     plans: dict[int, Plan] = field(init=False, default_factory=dict, compare=False)
-    """What was chosen for searches without a filter, by the candidates wanted."""
-
-    @property
-    def covers(self) -> int:
-        """Positions 0 .. covers-1 are in the approximate index; the others are fresh."""
-        return self.generation.covers if self.generation else 0
-
-    @property
-    def search(self) -> Mapping[str, Any]:
-        """The approximate index's own search parameters."""
-        return self.generation.search if self.generation else {}
-
-    @property
-    def candidates(self) -> int:
-        """How many candidates the approximate index is asked for, for each result wanted."""
-        return int(self.search.get("candidates", 10))
+    """The plans of searches without a filter, by the number of candidates wanted."""
 
 
 def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:
@@ -117,7 +98,7 @@ def candidates(
     if plan.way is Way.CODES and old is not None:
         found = ann.scan_codes(snapshot.ann, query, count, snapshot.search, old)
     if found is not None:
-        return plan.way, _with_fresh(snapshot, query, fetch, allowed, found)
+        return plan.way, with_fresh(snapshot, query, fetch, allowed, found)
     return Way.SCAN, scan(vectors, query, fetch, allowed=allowed)[1]
 
 
@@ -135,26 +116,6 @@ def _asked(
         if found is None or len(found) >= count:
             return found
     return ann.search(snapshot.ann, query, count, search, allowed)
-
-
-def approximate(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None) -> Int64 | None:
-    """Candidates of the approximate index, whatever it costs, and of the fresh rows, which are searched exactly.
-
-    None where the query is foreign to the index.
-    """
-    covers = snapshot.covers
-    old = None if allowed is None else allowed[:covers]
-    count = min(fetch * snapshot.candidates, covers)
-    found = ann.search(snapshot.ann, query, count, snapshot.search, old)
-    return None if found is None else _with_fresh(snapshot, query, fetch, allowed, found)
-
-
-def _with_fresh(snapshot: Snapshot, query: Float32, fetch: int, allowed: Bool | None, found: Int64) -> Int64:
-    """Candidates of the approximate index and those of the rows that it does not hold yet."""
-    if snapshot.covers == len(snapshot.vectors):
-        return found
-    fresh = scan(snapshot.vectors, query, fetch, snapshot.covers, None, allowed)[1]
-    return np.concatenate([found, fresh])
 
 
 def rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float32, Int64, Int64]:
@@ -188,63 +149,3 @@ def described(
         )
         for pin, row, score in zip((int(p) for p in pins), rows, scores, strict=True)
     )
-
-
-def alive_rows(vectors: Vectors, dead: Int64) -> Bool:
-    """(n,) bool over positions: which rows are not dead."""
-    alive = np.ones(len(vectors), dtype=bool)
-    alive[vectors.positions(dead)] = False
-    return alive
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Stored vectors as queries, each left out of its own answer, and the exact answers to them.
-
-    `queries`: (n, d) float32, `own`: (n,) their positions, `truth`: the other k nearest positions of each.
-    """
-
-    queries: Float32
-    own: Int64
-    truth: tuple[frozenset[int], ...]
-    k: int
-    allowed: Bool | None
-
-    def found(self, snapshot: Snapshot, number: int) -> int:
-        """How many of a query's true k nearest the approximate search finds, rescored."""
-        query = self.queries[number]
-        candidates = approximate(snapshot, query, self.k + 1, self.allowed)
-        if candidates is None:  # the query is scanned for
-            return len(self.truth[number])
-        scores = snapshot.vectors.cosines(candidates, query)
-        ranked = candidates[np.argsort(-scores, kind="stable")][: self.k + 1]
-        return len(_others(ranked, self.own[number], self.k) & self.truth[number])
-
-    def share(self, found: int) -> float:
-        """recall@k (0..1) of `found` hits over all queries; 1 where there is nothing to find."""
-        wanted = self.k * len(self.own)
-        return found / wanted if wanted else 1.0
-
-
-def held_out(snapshot: Snapshot, k: int, samples: int, seed: int) -> HeldOut:
-    """At most `samples` live rows as queries, with the exact scan's answers among the live rows."""
-    live = np.flatnonzero(snapshot.alive)
-    own = np.random.default_rng(seed).choice(live, min(samples, len(live)), replace=False)
-    k = max(0, min(k, len(live) - 1))
-    queries = snapshot.vectors.gather(own)
-    allowed = None if len(live) == len(snapshot.vectors) else snapshot.alive
-    found = scan_many(snapshot.vectors, queries, k + 1, allowed)
-    truth = tuple(_others(f[1], position, k) for f, position in zip(found, own, strict=True))
-    return HeldOut(queries, own, truth, k, allowed)
-
-
-def measured_recall(snapshot: Snapshot, k: int = 10, samples: int = 64) -> float:
-    """Share of the exact top k that the search finds, over stored vectors as queries (each leaves itself out)."""
-    if snapshot.ann is None:
-        return 1.0  # the search is the exact scan itself
-    sample = held_out(snapshot, k, samples, seed=0)
-    return sample.share(sum(sample.found(snapshot, number) for number in range(len(sample.own))))
-
-
-def _others(positions: Int64, own: int, k: int) -> frozenset[int]:
-    return frozenset(positions[positions != own][:k].tolist())

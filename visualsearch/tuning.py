@@ -19,7 +19,8 @@ import numpy as np
 from . import ann, fast
 from .catalog import Generation
 from .exact import scan
-from .query import HeldOut, Snapshot, held_out
+from .heldout import HeldOut, held_out
+from .rows import Rows
 from .vectors import Segment, Vectors, write_segment
 
 KNOBS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
@@ -61,7 +62,7 @@ class Trial:
 
 
 def survey(
-    snapshot: Snapshot,
+    snapshot: Rows,
     recipes: Sequence[ann.Preset],
     k: int,
     samples: int,
@@ -94,7 +95,7 @@ def survey(
     return front(trials)
 
 
-def trials_of(snapshot: Snapshot, k: int, samples: int, seed: int = 1) -> list[Trial]:
+def trials_of(snapshot: Rows, k: int, samples: int, seed: int = 1) -> list[Trial]:
     """Trials of the approximate index that a snapshot has, over all its rows; [] when it has none."""
     if snapshot.generation is None:
         return []
@@ -135,7 +136,7 @@ def front(trials: Iterable[Trial]) -> list[Trial]:
 
 
 # -- parts --------------------------------------------------------------------------------------------------------
-def _part(snapshot: Snapshot, scratch: Path, seed: int) -> Snapshot:
+def _part(snapshot: Rows, scratch: Path, seed: int) -> Rows:
     """A snapshot over the live rows, or over a sample of them, in a folder of its own."""
     live = np.flatnonzero(snapshot.alive)
     if len(live) > SAMPLE_ROWS:
@@ -149,14 +150,14 @@ def _part(snapshot: Snapshot, scratch: Path, seed: int) -> Snapshot:
     return replace(snapshot, vectors=vectors, alive=everyone, generation=None, ann=None, live=len(live))
 
 
-def _built(part: Snapshot, recipe: ann.Preset, scratch: Path, number: int) -> Snapshot:
+def _built(part: Rows, recipe: ann.Preset, scratch: Path, number: int) -> Rows:
     index, factory = ann.build(recipe, part.vectors)
     file, size = ann.save(index, scratch, number)
     made = Generation(number, file, recipe.name, factory, recipe.parameters, len(part.vectors), size)
     return replace(part, generation=made, ann=index)
 
 
-def _exact_trial(snapshot: Snapshot, recipe: ann.Preset, k: int, few: HeldOut) -> Trial:
+def _exact_trial(snapshot: Rows, recipe: ann.Preset, k: int, few: HeldOut) -> Trial:
     """Exact search over all rows needs nothing built, so it is not estimated from a sample."""
     allowed = None if snapshot.live == len(snapshot.vectors) else snapshot.alive
     spent = []
@@ -167,7 +168,7 @@ def _exact_trial(snapshot: Snapshot, recipe: ann.Preset, k: int, few: HeldOut) -
     return Trial(recipe.name, {}, 1.0, *_times(spent), 0.0, snapshot.live)
 
 
-def _tried(snapshot: Snapshot, few: HeldOut) -> Iterator[Trial]:
+def _tried(snapshot: Rows, few: HeldOut) -> Iterator[Trial]:
     """A trial for each setting of the grid of the snapshot's kind of index."""
     generation = snapshot.generation
     if generation is None:

@@ -236,3 +236,10 @@ def _map(folder: Path, segment: Segment, dim: int) -> Float16:
             "Run `visualsearch verify DIR`, and build the index again from its pictures if it cannot be repaired",
         )
     return data
+
+
+def alive_rows(vectors: Vectors, dead: Int64) -> Bool:
+    """(n,) bool over positions: which rows are not dead."""
+    alive = np.ones(len(vectors), dtype=bool)
+    alive[vectors.positions(dead)] = False
+    return alive
