@@ -219,6 +219,16 @@ def test_models_are_listed_with_licence_and_scores(run: Any) -> None:
     assert run("models").code == 0
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_list_of_models_fits_the_terminal(
+    run: Any, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = run("models")
+    assert max(map(len, shown.out.splitlines())) <= columns
+    assert "ViT-B-32-SigLIP2-256" in shown.out.splitlines()
+
+
 BAD = {
     "missing source": (["index", "{tmp}/nowhere", "--to", "{tmp}/x.index"], "nowhere"),
     "empty source": (["index", "{tmp}/void", "--to", "{tmp}/x.index"], "void"),
@@ -359,3 +369,86 @@ def test_one_odd_picture_does_not_cost_the_batch_of_embed_either(
     made = run("embed", tmp_path / "photos", "--to", tmp_path / "emb", "--json")
     assert (made.code, made.json["added"], made.json["failed"]) == (1, 3, 1)
     assert "MemoryError" in made.json["failures"][0]["reason"]
+
+
+# -- streams ------------------------------------------------------------------------------------------------------
+def shell(line: str, folder: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
+    """A command line as a shell runs it; VS stands for the program."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **more}
+    env["VS"] = f"{sys.executable} -m visualsearch"
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=env, capture_output=True, check=False)
+
+
+@pytest.fixture
+def japanese(tmp_path: Path) -> Path:
+    """A folder with an index of two pins: one with a Japanese title, one whose file's name is Latin-1."""
+    paint(tmp_path / "photos" / "a.png", 1)
+    odd = os.fsencode(tmp_path / "photos") + b"/caf\xe9.png"
+    Path(os.fsdecode(odd)).write_bytes(paint(tmp_path / "b.png", 2).read_bytes())
+    (tmp_path / "t.jsonl").write_text(
+        json.dumps({"id": "t", "image": "photos/a.png", "title": "\u975e\u5e38\u53e3"}) + "\n",
+        encoding="utf-8",
+    )
+    done = shell("$VS index t.jsonl photos --to i", tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_an_encoding_without_the_characters_does_not_stop_the_answer(japanese: Path) -> None:
+    narrow = {"PYTHONIOENCODING": "cp1252"}
+    shown = shell("$VS search i b.png -k 2", japanese, **narrow)
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert b"\\u975e" in shown.stdout
+    hits = json.loads(shell("$VS search i b.png -k 2 --json", japanese, **narrow).stdout)["hits"]
+    assert "\u975e\u5e38\u53e3" in [hit["attributes"].get("title") for hit in hits]
+
+
+def test_a_file_name_that_is_not_utf8_names_its_pin_on_the_command_line(japanese: Path) -> None:
+    (name,) = [h["id"] for h in json.loads(shell("$VS search i b.png -k 1 --json", japanese).stdout)["hits"]]
+    assert name == "caf%E9.png"
+    for spelled in ("$'caf\\xe9.png'", "caf%E9.png"):
+        assert shell(f"$VS search i --like {spelled} --json", japanese).returncode == 0, spelled
+    assert shell("$VS remove i $'caf\\xe9.png'", japanese).returncode == 0
+
+
+@pytest.mark.parametrize("closing", ["<&-", "2>&-", "<&- 2>&-"])
+def test_closed_streams_neither_stop_a_command_nor_reach_the_catalog(japanese: Path, closing: str) -> None:
+    paint(japanese / "photos" / f"new{len(closing)}.png", 10 + len(closing))
+    indexed = shell(f"$VS index photos --to i --json {closing}", japanese)
+    assert indexed.returncode == 0, indexed
+    assert json.loads(indexed.stdout)["pins"] == 3
+    assert shell("$VS verify i", japanese).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "why"), [("search i - <&-", b"stdin is closed"), ("look i - </dev/null", b"nothing came")]
+)
+def test_a_picture_from_a_stdin_that_has_none_is_a_clear_error(japanese: Path, line: str, why: bytes) -> None:
+    shown = shell(f"$VS {line}", japanese)
+    assert shown.returncode == 2
+    assert why in shown.stderr
+    assert b"internal" not in shown.stderr
+
+
+def test_failures_are_shown_as_they_are_without_control_characters(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from visualsearch.cli.common import show_failures
+    from visualsearch.types import Failure
+
+    show_failures([Failure("a/broken..na\x1b[31mme.jpg", "i", "it is cut...", "Copy it again.")], 1)
+    shown = capsys.readouterr().err
+    assert shown == "  failed: a/broken..na\ufffd[31mme.jpg: it is cut. Copy it again.\n"
+
+
+def test_off_a_terminal_progress_is_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    from visualsearch.cli.common import Lines
+
+    clock = iter([0.0, 1.0, 6.0, 7.0, 12.0])
+    lines = Lines("index photos", lambda: next(clock))
+    for seen in (10, 60, 70, 120):
+        lines.update(seen, 1, 600, {})
+    assert capsys.readouterr().err.splitlines() == [
+        "index photos: 60 of about 600 pictures, 10/s, 1 failed, about 54 s left",
+        "index photos: 120 of about 600 pictures, 10/s, 1 failed, about 48 s left",
+    ]

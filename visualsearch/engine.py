@@ -213,7 +213,9 @@ class Index:
         regions: bool | None = None,
         **changes: Any,
     ) -> IndexReport:
-        """Index a source: a folder, glob, manifest, tar, URL list, list of paths, folder of embeddings, or a Source.
+        """Index a source: a folder, glob, manifest, tar, URL list, folder of embeddings, a Source, or what Python holds: a list
+        or an iterator of paths, Records, dictionaries (id, image and attributes), Pillow pictures, arrays or bytes, or a table
+        of Arrow, pandas or Polars.
 
         `regions` says whether the objects inside the pictures get rows of their own, so that a query finds a pin in which
         the object is small; the index remembers it, and None keeps what it remembers (at first: no). Pictures indexed
@@ -234,6 +236,12 @@ class Index:
             if isinstance(source, Source)
             else open_embeddings(source, self.spec) or open_source(source)
         )
+        if chosen.prune and opened.kind in ("given", "table"):
+            raise UsageError(
+                "cannot prune what Python handed over",
+                "such a source has no name, so nothing tells which pins came from it before",
+                "Use index.remove(ids), or index a folder or a manifest",
+            )
         if preset is not None and preset != "auto":
             ann.preset(preset)
         with self._writing() as writer:
@@ -245,7 +253,7 @@ class Index:
                     writer.set_meta("regions", int(writer.meta("next_row")) if regions else None)
             encoder = self.encoder if opened.kind != "embeddings" else _Finished(self.spec)
             count = opened.count()
-            if isinstance(encoder, BaseEncoder):
+            if isinstance(encoder, BaseEncoder) and not getattr(opened, "once", False):
                 encoder.calibrate(opened, count)
             since = writer.meta("regions")
             propose = None if since is None else region_boxes
@@ -495,6 +503,34 @@ class Index:
                 hits = find(reader, snapshot, vector, wanted, set())
                 found.append(replace(hits, seconds=time.perf_counter() - started))
         return found
+
+    def search_many(
+        self,
+        images: Iterable[Any],
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        on_error: str = "raise",
+    ) -> list[Hits]:
+        """The hits of many query pictures, embedded in batches: one Hits for each, in their order, from one state of the index.
+
+        `images`: paths, URLs, bytes, Pillow pictures, arrays or tensors. `on_error="skip"` gives an empty Hits with the plan
+        "unreadable" for a picture that cannot be read. Raises UsageError, FilterError, PictureError, EncoderError.
+        """
+        from .encoders import BaseEncoder
+
+        encoder = self.encoder
+        if not isinstance(encoder, BaseEncoder):
+            raise UsageError(
+                "this index's encoder cannot embed many pictures",
+                f"a {type(encoder).__name__} has no embed_images",
+                "Use search for each",
+            )
+        vectors = encoder.embed_images(images, on_error=on_error)
+        fine = np.logical_and.reduce(np.isfinite(vectors), axis=1)
+        found = iter(self.nearest(vectors[fine], k=k, where=where, min_score=min_score))
+        return [next(found) if readable else Hits((), 0, "unreadable") for readable in fine.tolist()]
 
     def look(
         self,

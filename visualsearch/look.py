@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -84,7 +84,11 @@ class Look(Sequence[LookObject]):
     goes_with: Hits | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> LookObject: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[LookObject, ...]: ...
+    def __getitem__(self, index: int | slice) -> LookObject | tuple[LookObject, ...]:
         return self.objects[index]
 
     def __len__(self) -> int:

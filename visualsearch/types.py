@@ -1,16 +1,19 @@
-"""Values and protocols shared by every module. Imports numpy only."""
+"""Values and protocols shared by every module. Imports numpy and the errors only."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -247,7 +250,11 @@ class Hits(Sequence[Hit]):
     plan: str
     seconds: float = 0.0
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
         return self.items[index]
 
     def __len__(self) -> int:
@@ -265,6 +272,40 @@ class Hits(Sequence[Hit]):
     def scores(self) -> Float32:
         """(k,) float32 cosines, best first."""
         return np.array([hit.score for hit in self.items], dtype=np.float32)
+
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table, one row a hit: id, score, uri, box (four fractions), and a column for each attribute.
+
+        An attribute that has one of these names, or whose values are of several types, keeps its JSON text in
+        `attributes.NAME`.
+        """
+        import pyarrow as pa
+
+        columns: dict[str, Any] = {
+            "id": pa.array([hit.id for hit in self.items], pa.string()),
+            "score": pa.array(self.scores, pa.float32()),
+            "uri": pa.array([hit.uri for hit in self.items], pa.string()),
+            "box": pa.array([list(hit.box) for hit in self.items], pa.list_(pa.float32(), 4)),
+        }
+        for name in dict.fromkeys(name for hit in self.items for name in hit.attributes):
+            values = [hit.attributes.get(name) for hit in self.items]
+            try:
+                if name in columns:
+                    raise pa.ArrowInvalid(name)
+                columns[name] = pa.array(values)
+            except (pa.ArrowException, TypeError):
+                columns[f"attributes.{name}"] = pa.array(
+                    [None if v is None else json.dumps(v, ensure_ascii=False) for v in values], pa.string()
+                )
+        return pa.table(columns)
+
+    def to_pandas(self) -> Any:
+        """The same as a pandas.DataFrame. Raises UsageError where pandas is not installed."""
+        if importlib.util.find_spec("pandas") is None:
+            raise UsageError(
+                "cannot make a pandas table", "pandas is not installed", "Run: pip install pandas"
+            )
+        return self.to_arrow().to_pandas()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from . import (
     tune,
     verify,
 )
-from .common import note
+from .common import note, settle_streams
 
 COMMANDS = (
     demo,
@@ -86,6 +86,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; errors become one message on stderr and an exit code."""
+    settle_streams()
     debug = "--debug" in sys.argv or bool(os.environ.get("VISUALSEARCH_DEBUG"))
     sys.argv = [sys.argv[0], *(a for a in sys.argv[1:] if a != "--debug")]
     try:

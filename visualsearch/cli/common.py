@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,9 +55,51 @@ MaxPixels = Annotated[
 SHOWN_FAILURES = 20
 
 
+def settle_streams() -> None:
+    """Make the three standard streams safe to use, whatever the caller closed and however they are encoded.
+
+    A closed descriptor is opened on the null device: else the next file that is opened, such as the catalog, would get its
+    number and be written to as stderr. What a stream cannot encode is written as \\xNN or \\uNNNN.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None and name != "stdin":
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def note(text: str) -> None:
-    """A line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line on stderr. Nobody reads it where stderr is closed, and then nothing is lost."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def stdin_bytes() -> bytes:
+    """All of stdin. Raises UsageError where it is closed or empty."""
+    from ..errors import UsageError
+
+    remedy = "Pipe a picture into the command: cat shoe.jpg | visualsearch search pins.index -"
+    if sys.stdin is None:
+        raise UsageError("cannot read the picture from stdin", "stdin is closed", remedy)
+    data = sys.stdin.buffer.read()
+    if not data:
+        raise UsageError("cannot read the picture from stdin", "nothing came", remedy)
+    return data
+
+
+def ids_of(given: Sequence[str] | None) -> list[str]:
+    """Pin ids of the command line: bytes that are not UTF-8 are written %XX, as ids of such files are."""
+    from ..sources import printable
+
+    return [printable(name) for name in given or ()]
 
 
 @cache
@@ -74,7 +119,8 @@ def tell_choices() -> None:
 
 def emit(value: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False))
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    print(json.dumps(value, ensure_ascii=ascii_only, indent=2, default=str, allow_nan=False))
 
 
 def open_index(folder: Path, model: str | None = None, **options: Any) -> Index:
@@ -109,8 +155,8 @@ def plain(text: str) -> str:
 def show_failures(failures: Sequence[Failure], total: int, folder: Path | None = None) -> None:
     """The pictures that failed, with reasons, on stderr."""
     for failure in failures[:SHOWN_FAILURES]:
-        remedy = f" {failure.remedy}" if failure.remedy else ""
-        note(f"  failed: {failure.uri}: {failure.reason}.{remedy}".replace("..", "."))
+        sentences = (f"{part.rstrip('.')}." for part in (failure.reason, failure.remedy) if part)
+        note(f"  failed: {plain(failure.uri)}: {plain(' '.join(sentences))}")
     if total > SHOWN_FAILURES:
         more = f"; all of them: visualsearch info {folder} --failures" if folder else ""
         note(f"  ... and {total - SHOWN_FAILURES:,} more{more}")
@@ -137,6 +183,27 @@ def report_values(report: IndexReport) -> dict[str, Any]:
     }
 
 
+class Lines:
+    """Progress where stderr is no terminal: a line every few seconds, for logs."""
+
+    EVERY = 5.0
+
+    def __init__(self, title: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._title, self._now = title, now
+        self._start = self._last = now()
+
+    def update(self, seen: int, failed: int, total: int | None, stages: dict[str, float]) -> None:
+        """Show a moment of a run, unless the last line is younger than EVERY seconds."""
+        now = self._now()
+        if now - self._last < self.EVERY:
+            return
+        self._last = now
+        of = f" of about {total:,}" if total else ""
+        rate = seen / (now - self._start)
+        left = f", about {(total - seen) / rate:,.0f} s left" if total and total > seen and rate else ""
+        note(f"{self._title}: {seen:,}{of} pictures, {rate:,.0f}/s, {failed:,} failed{left}")
+
+
 class Bar:
     """A progress bar on stderr: pictures, pictures/s, time left, and the stage that the others wait for."""
 
@@ -150,10 +217,13 @@ class Bar:
 
 
 @contextmanager
-def progress(title: str, quiet: bool) -> Iterator[Bar | None]:
-    """A progress bar while the block runs; None when `quiet` or when stderr is no terminal."""
+def progress(title: str, quiet: bool) -> Iterator[Bar | Lines | None]:
+    """Progress on stderr while the block runs: a line every few seconds where it is no terminal, else a bar.
+
+    `quiet` leaves out the bar, and then yields None.
+    """
     if quiet or not sys.stderr.isatty():
-        yield None
+        yield None if sys.stderr.isatty() else Lines(plain(title))
         return
     from rich.console import Console
     from rich.progress import (

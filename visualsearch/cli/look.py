@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import AsJson, Device, Folder, Model, PrecisionOption, emit, note, open_index, plain, show_hits
+from .common import (
+    AsJson,
+    Device,
+    Folder,
+    Model,
+    PrecisionOption,
+    emit,
+    ids_of,
+    note,
+    open_index,
+    plain,
+    show_hits,
+    stdin_bytes,
+)
 
 if TYPE_CHECKING:
     from ..look import Look
@@ -97,9 +110,9 @@ def look(
             "Example: visualsearch look pins.index living-room.jpg",
         )
     if scene is None or pin is not None:
-        _goes_with(folder, str(pin), k, label_by, where, as_json)
+        _goes_with(folder, ids_of([str(pin)])[0], k, label_by, where, as_json)
         return
-    picture = images.load(sys.stdin.buffer.read() if scene == "-" else scene)
+    picture = images.load(stdin_bytes() if scene == "-" else scene)
     boxes = [images.parse_crop(text, picture.size) for text in box] if box else None
     with open_index(folder, model, device=device, precision=precision) as opened:
         found = opened.look(

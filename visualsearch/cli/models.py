@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from dataclasses import asdict
 
 import typer
@@ -34,37 +36,35 @@ def models(as_json: AsJson = False) -> None:
             }
         )
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("name", "open_clip", "for", "licence", "M params", "dim", "px", "ImageNet %"):
-        table.add_column(name, overflow="fold")
     for folder in folder_names():
         card = tomllib.loads((models_dir() / folder / "model.toml").read_text(encoding="utf-8"))
-        use = "bundled: the default, no download" if folder == bundled_name() else "ships with the package"
+        use = "the default, no download" if folder == bundled_name() else "ships with the package"
         sees = "pictures and words" if "text" in card else "pictures only"
-        table.add_row(
-            folder, "-", f"{use}; {sees}", card["license"], "", str(card["dim"]), str(card["image_size"]), ""
-        )
+        _show(folder, f"{use}; {sees}", f"{card['license']}, {card['dim']} numbers, {card['image_size']} px")
     for e in entries:
         licence = f"{e.license} (research only)" if e.research_only else e.license
-        size = f"{e.image_params + e.text_params:,.0f}"
-        table.add_row(
+        size = f"{e.image_params + e.text_params:,.0f} M parameters"
+        _show(
             e.name,
-            f"{e.architecture}/{e.tag}",
-            e.purpose,
-            licence,
-            size,
-            str(e.dim),
-            str(e.image_size),
-            f"{e.imagenet:.1f}",
+            f"{e.purpose} ({e.architecture}/{e.tag})",
+            f"{licence}, {size}, {e.dim} numbers, {e.image_size} px, ImageNet {e.imagenet:.1f} %",
         )
-    Console().print(table)
     note(
         "open_clip models need: pip install 'visualsearch[clip]'. Scores: ImageNet-1k zero-shot top-1 as published."
         " Faster on CPUs: pip install 'visualsearch[clip,accelerate]'."
     )
+
+
+def _show(name: str, use: str, facts: str) -> None:
+    """One model: its name, what it is for, and its figures, within the width of the terminal."""
+    width = max(40, shutil.get_terminal_size((80, 24)).columns)
+    print(name)
+    for text in (use, facts):
+        print(
+            textwrap.fill(
+                text, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+            )
+        )
 
 
 def register(app: typer.Typer) -> None:

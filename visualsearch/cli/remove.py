@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import AsJson, Folder, emit, note, open_index
+from .common import AsJson, Folder, emit, ids_of, note, open_index
 
 
 def remove(
@@ -19,7 +19,7 @@ def remove(
     Example: `visualsearch remove pins.index shoe-17 shoe-18`
     """
     with open_index(folder) as opened:
-        missing = opened.remove(ids)
+        missing = opened.remove(ids := ids_of(ids))
         left = len(opened)
     removed = len(dict.fromkeys(ids)) - len(missing)
     for name in missing:

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import AsJson, Device, Folder, Model, PrecisionOption, emit, note, open_index, show_hits
+from .common import (
+    AsJson,
+    Device,
+    Folder,
+    Model,
+    PrecisionOption,
+    emit,
+    ids_of,
+    note,
+    open_index,
+    show_hits,
+    stdin_bytes,
+)
 
 if TYPE_CHECKING:
     from ..types import Box, Hits, Query
@@ -78,8 +90,8 @@ def search(
         crop=box,
         text=text,
         not_text=not_text,
-        like=like,
-        unlike=unlike,
+        like=ids_of(like),
+        unlike=ids_of(unlike),
         weights=_weights(weight),
         where=where,
         k=k,
@@ -122,7 +134,7 @@ def _picture(image: str | None, crop: str | None) -> tuple[str | bytes | None, B
                 "--crop without a picture", "there is nothing to cut from", "Name the query picture after DIR"
             )
         return None, None
-    given = sys.stdin.buffer.read() if image == "-" else image
+    given = stdin_bytes() if image == "-" else image
     # Only pixels of a crop need the picture's size here: the engine reads it, scaled where it may.
     return given, images.parse_crop(crop, images.load(given).size) if crop else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections import deque
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visualsearch.encoders.preprocess import preprocess
-from visualsearch.errors import EncoderError, PictureError, UsageError
+from visualsearch.errors import ODD, EncoderError, PictureError, UsageError
 from visualsearch.types import EncoderSpec, Float32, UInt8
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from visualsearch.sources import Source
 
 TEXT_BATCH = 64
+LOG = logging.getLogger("visualsearch.encoders")
 T = TypeVar("T")
 
 
@@ -100,13 +102,20 @@ class BaseEncoder(ABC):
             return np.empty((0, self.spec.dim), np.float32)
         return self._unit(self._text_vectors(list(texts)), "text")
 
-    def embed_images(self, pictures: Iterable[Any], batch_size: int = 64) -> Float32:
-        """n paths, URLs, bytes, PIL pictures or (h, w, 3) uint8 arrays -> (n, d) float32 of unit length, in
-        their order.
+    def embed_images(
+        self, pictures: Iterable[Any], batch_size: int = 64, *, on_error: str = "raise"
+    ) -> Float32:
+        """n paths, URLs, bytes, Pillow pictures, (h, w, 3) uint8 arrays or tensors -> (n, d) float32 of unit length, in their
+        order.
 
-        Decoding runs in threads, at most two batches ahead. Raises PictureError naming the first that
-        cannot be read.
+        Decoding runs in threads, at most two batches ahead. A picture that cannot be read raises PictureError naming it. With
+        `on_error="skip"` its row is NaN instead, so that row i stays picture i, and a warning is logged:
+        `vectors[np.isfinite(vectors).all(1)]` are the others.
         """
+        if on_error not in ("raise", "skip"):
+            raise UsageError(
+                f"on_error is {on_error!r}", "it must be 'raise' or 'skip'", "Leave it out to raise"
+            )
         if isinstance(pictures, str | bytes | Path):
             raise UsageError(
                 "pictures must be a list",
@@ -115,9 +124,17 @@ class BaseEncoder(ABC):
             )
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}", "it must be 1 or more", "Leave it out for 64")
-        squares = self._squares(pictures, ahead=2 * batch_size)
-        done = [self.encode_images(np.stack(batch)) for batch in batches(squares, batch_size)]
+        squares = self._squares(pictures, 2 * batch_size, on_error == "skip")
+        done = [self._rows(batch) for batch in batches(squares, batch_size)]
         return np.concatenate(done) if done else np.empty((0, self.spec.dim), np.float32)
+
+    def _rows(self, squares: list[UInt8 | None]) -> Float32:
+        """One row for each square; NaN for what could not be read."""
+        rows = np.full((len(squares), self.spec.dim), np.nan, np.float32)
+        fine = [n for n, square in enumerate(squares) if square is not None]
+        if fine:
+            rows[fine] = self.encode_images(np.stack([s for s in squares if s is not None]))
+        return rows
 
     def embed_texts(self, texts: Sequence[str]) -> Float32:
         """n sentences -> (n, d) float32 of unit length."""
@@ -125,18 +142,29 @@ class BaseEncoder(ABC):
             return self.encode_texts(texts)
         return np.concatenate([self.encode_texts(batch) for batch in batches(texts, TEXT_BATCH)])
 
-    def _squares(self, pictures: Iterable[Any], ahead: int) -> Iterator[UInt8]:
-        """The pictures' squares in order, read and resized in threads, never more than `ahead` held."""
-        waiting: deque[Future[UInt8]] = deque()
+    def _squares(self, pictures: Iterable[Any], ahead: int, skip: bool) -> Iterator[UInt8 | None]:
+        """The pictures' squares in order, read and resized in threads, never more than `ahead` held.
+
+        None for a picture that cannot be read, where such are to be skipped.
+        """
+        work = self._square_or_none if skip else self._square
+        waiting: deque[Future[Any]] = deque()
         numbered = enumerate(pictures)
         pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="decode")
         try:
-            waiting.extend(pool.submit(self._square, n, picture) for n, picture in islice(numbered, ahead))
+            waiting.extend(pool.submit(work, n, picture) for n, picture in islice(numbered, ahead))
             while waiting:
                 yield waiting.popleft().result()
-                waiting.extend(pool.submit(self._square, n, picture) for n, picture in islice(numbered, 1))
+                waiting.extend(pool.submit(work, n, picture) for n, picture in islice(numbered, 1))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _square_or_none(self, position: int, picture: Any) -> UInt8 | None:
+        try:
+            return self._square(position, picture)
+        except ODD as error:
+            LOG.warning("picture number %d is skipped: %s", position, error)
+            return None
 
     def _square(self, position: int, picture: Any) -> UInt8:
         from visualsearch.images import load

@@ -19,8 +19,9 @@ from visualsearch.images._decode import MAX_PIXELS, check_pixels, decode
 from visualsearch.images._pixels import to_rgb
 
 Picture: TypeAlias = str | Path | bytes | Image | NDArray[np.uint8]
-"""A path or http(s) address, a path, a file's bytes, a Pillow picture, or an array (h, w), (h, w, 3) or (h,
-w, 4) of uint8.
+"""A path or http(s) address, a path, a file's bytes, a Pillow picture, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8.
+
+A torch tensor is taken too: channels first or last, uint8, or floats 0..1.
 """
 
 _ARRAY_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -38,11 +39,13 @@ def load(picture: Picture, *, max_pixels: int = MAX_PIXELS, target: int | None =
         return decode(bytes(picture), max_pixels=max_pixels, target=target)
     if isinstance(picture, Pillow.Image):
         return _from_pillow(picture, max_pixels)
+    if type(picture).__module__.partition(".")[0] == "torch":
+        return _from_array(_of_tensor(picture), max_pixels)
     if isinstance(picture, np.ndarray):
         return _from_array(picture, max_pixels)
     raise UsageError(
         f"a {type(picture).__name__} is not a picture",
-        "expected a path, an address, bytes, a Pillow picture or a uint8 array",
+        "expected a path, an address, bytes, a Pillow picture, a uint8 array or a torch tensor",
         "Convert it first",
     )
 
@@ -86,6 +89,23 @@ def _from_pillow(picture: Image, max_pixels: int) -> Image:
         return to_rgb(picture)
     except Exception as error:  # a lazy picture decodes here, and raises what its plugin stumbles over
         raise PictureError(name, f"it cannot be decoded ({error})", "Restore it from a good copy") from error
+
+
+def _of_tensor(tensor: Any) -> NDArray[Any]:
+    """A torch tensor as (h, w), (h, w, 3) or (h, w, 4) uint8: channels may come first, floats are 0..1."""
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    if array.ndim == 3 and array.shape[0] in _ARRAY_MODES and array.shape[2] not in _ARRAY_MODES:
+        array = array.transpose(1, 2, 0)
+    if array.dtype.kind != "f":
+        return array
+    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if not (low >= 0 and high <= 1):
+        raise UsageError(
+            f"a tensor of floats from {low:g} to {high:g} is not a picture",
+            "floats are taken as 0 to 1, so this one is normalised, or holds 0 to 255",
+            "Undo the normalisation, or convert it: (tensor * 255).round().to(torch.uint8)",
+        )
+    return (array.astype(np.float32) * 255).round().astype(np.uint8)
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> Image:

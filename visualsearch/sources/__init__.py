@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from visualsearch.errors import PictureError, SourceError, VisualSearchError
 from visualsearch.fetch import fetch
 from visualsearch.sources._base import Item, Source
+from visualsearch.sources._given import open_given
 from visualsearch.sources._lists import is_web, open_list, open_picture, open_url, open_url_list
 from visualsearch.sources._manifest import LAYOUTS, open_manifest
-from visualsearch.sources._places import Entry, Place, locate, scheme_of, short
+from visualsearch.sources._places import Entry, Place, locate, printable, scheme_of, short
 from visualsearch.sources._tar import SUFFIXES as TAR_SUFFIXES
 from visualsearch.sources._tar import is_tar, open_tars, read_member
 from visualsearch.sources._walk import expand_files, is_pattern, is_picture, open_folder, open_glob
 
-__all__ = ["KINDS", "Item", "Source", "open_source", "read"]
+__all__ = ["KINDS", "Item", "Source", "open_source", "printable", "read"]
 
 KINDS = {
     "folder": "a folder, with its sub-folders",
@@ -43,10 +44,12 @@ protocol.
 """
 
 
-def open_source(
-    source: str | Path | Sequence[str | Path], *, id_column: str = "id", image_column: str = "image"
-) -> Source:
-    """The pictures of `source`, which is of one of the `KINDS`.
+def open_source(source: Any, *, id_column: str = "id", image_column: str = "image") -> Source:
+    """The pictures of `source`: one of the `KINDS`, or what a Python program holds already.
+
+    The latter is a list or an iterator of paths, Records, dictionaries with the keys id and image, Pillow pictures, arrays or
+    bytes; or a table of Arrow, pandas or Polars with the columns id and image. An iterator is read once, lazily; each path in
+    it is a picture. A picture without a path or an id is named by its content, and the index has no file of it to show.
 
     `id_column` and `image_column` are the names of those columns in manifests. Raises SourceError when
     nothing can be read from it (missing, empty, unreadable, of an unknown kind, columns missing) and
@@ -56,14 +59,9 @@ def open_source(
     columns = _Columns(id_column, image_column)
     if isinstance(source, str | Path):
         return _open(os.fspath(source), columns)
-    given: object = source
-    if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
-        raise SourceError(
-            f"a {type(source).__name__} is not a source of pictures",
-            "expected a path or a list of paths",
-            _known(),
-        )
-    return open_list([os.fspath(item) for item in source], _is_single, partial(_open, columns=columns))
+    if isinstance(source, list | tuple) and all(isinstance(item, str | Path) for item in source):
+        return open_list([os.fspath(item) for item in source], _is_single, partial(_open, columns=columns))
+    return open_given(source, id_column=id_column, image_column=image_column)
 
 
 def read(uri: str) -> bytes:
