@@ -250,9 +250,50 @@ def test_what_pins_and_visitors_say_never_becomes_markup(open_page: Open) -> Non
     assert page.locator("main b, main img[src='x'], aside img[src='x']").count() == 0
 
 
+def fits(page: Any) -> None:
+    """Nothing makes the page wider than the screen. innerWidth would not tell: a phone widens it with the page."""
+    width = page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    theme = page.locator("#theme").bounding_box()
+    assert theme["x"] + theme["width"] <= width
+
+
+@pytest.mark.parametrize("width", [320, 390, 430, 768, 1360])
+def test_every_width_shows_all_of_the_page(open_page: Open, width: int) -> None:
+    screen = {"viewport": {"width": width, "height": 800}, "is_mobile": width < 700, "has_touch": width < 700}
+    for path in ("/", "/?like=m%2F07&text=red", "/?is=category%3D%22odd%22&between=price%3D10..50"):
+        page = open_page(path, **screen)
+        fits(page)
+        chips = page.locator("#active .part span").evaluate_all(
+            "all => all.map((one) => [one.textContent, one.getBoundingClientRect().width])"
+        )
+        assert all(shown > 40 for _, shown in chips), chips
+        assert len(chips) == path.count("is=") + path.count("between=")
+
+
+def test_words_beside_a_pin_keep_the_pin(open_page: Open) -> None:
+    page = open_page("/?like=m%2F07")
+    assert page.locator("#chips .part").count() == 0
+    page.locator("#words").fill("red")
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query) == {"text": ["red"], "like": ["m/07"]})
+    settled(page)
+    assert page.locator("#chips .part span").all_inner_texts() == ["\u201cred\u201d", "+ Mosaic 7"]
+    page.locator("#chips .part.like button").click()
+    wait_first(page, "colours/red")
+
+
+def test_an_address_that_fails_stays_where_its_spelling_can_be_checked(open_page: Open) -> None:
+    page = open_page(expected=("422", "status of 4"))
+    page.locator("#words").fill("http://nosuch.invalid/a.jpg")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#message:not([hidden])")
+    assert page.locator("#words").input_value() == "http://nosuch.invalid/a.jpg"
+
+
 def test_a_phone_shows_two_columns_and_folded_filters(open_page: Open, playwright: Any, scene: Path) -> None:
     page = open_page(**playwright.devices["Pixel 7"])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    fits(page)
     assert page.locator("#filters").get_attribute("open") is None
     assert page.locator("#snap").is_visible()
     lefts = page.locator(".card").evaluate_all(
@@ -262,7 +303,7 @@ def test_a_phone_shows_two_columns_and_folded_filters(open_page: Open, playwrigh
     page.set_input_files("#photo", scene)
     page.wait_for_url(re.compile("image=upload"))
     settled(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    fits(page)
     box = page.locator(".card").first.bounding_box()
     assert box["y"] < page.viewport_size["height"]  # results begin on the first screen
 

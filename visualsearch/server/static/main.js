@@ -106,7 +106,7 @@ function ask(text) {
     fail(new api.Problem("bad-request", "This index does not understand words",
       `Its model, ${server.encoder}, knows pictures only. Drop or choose a picture, paste a picture’s address, or start from a pin.`));
   } else {
-    go((next) => { next.text = [words]; if (!next.image) Object.assign(next, { like: [], unlike: [] }); }, true);
+    go((next) => { next.text = [words]; }, true); // beside the picture or the pin: "like this, but red"
   }
 }
 
@@ -161,7 +161,9 @@ function chips() {
     parts.push(chip("picture", null, off((next) => { next.image = null; next.crop = null; }), "the picture"));
   }
   state.text.forEach((text, at) => parts.push(chip(`“${text}”`, null, off((next) => next.text.splice(at, 1)), `the words ${text}`)));
-  const first = state.image ? 0 : 1; // the pin in the frame needs no chip
+  // The pin in the frame needs no chip while it is all that is asked for.
+  const alone = !state.text.length && !state.unlike.length && state.like.length === 1;
+  const first = !state.image && alone ? 1 : 0;
   for (const id of state.like.slice(first)) parts.push(pinChip(id, "like", "+"));
   for (const id of state.unlike) parts.push(pinChip(id, "unlike", "−"));
   $("chips").replaceChildren(...parts);
@@ -382,6 +384,7 @@ function fail(error, keep = false) {
   const [title, text, action] = ADVICE[error.kind] ?? [];
   if (!(error instanceof api.Problem)) console.error(error);
   file = null;
+  if (isAddress(state.image ?? "")) $("words").value = state.image; // its spelling is to be checked
   message(title ?? error.title ?? "That did not work", text ?? error.detail ?? error.message, action ?? ["Start over", () => go((next) => Object.assign(next, empty()))]);
   if (!keep) { grid.clear(); shown = { ...shown, offset: 0, more: false }; $("status").textContent = ""; foot(); }
   document.body.classList.remove("busy");
