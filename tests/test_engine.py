@@ -62,7 +62,9 @@ def clustered(rows: int, dim: int = 49, seed: int = 0) -> np.ndarray:
 def add_given(
     index: vs.Index, matrix: np.ndarray, monkeypatch: pytest.MonkeyPatch, start: int = 0, **options: Any
 ) -> None:
-    monkeypatch.setattr("visualsearch.adapters.clip_retrieval.open_embeddings", lambda source, spec: source)
+    monkeypatch.setattr(
+        "visualsearch.adapters.clip_retrieval.open_embeddings", lambda source, spec, named: source
+    )
     index.add(Given(matrix, start), **options)
 
 

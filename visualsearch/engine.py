@@ -28,6 +28,7 @@ from .errors import (
     UnknownNameError,
     UsageError,
 )
+from .exclusions import Excluded, Exclusions
 from .heldout import measured_recall
 from .lock import writing
 from .mixing import encoded, mixed, query_of
@@ -52,6 +53,7 @@ from .types import (
 from .vectors import Segment, Vectors, alive_rows, storage_error, write_segment
 
 if TYPE_CHECKING:
+    from .identity import PinSet
     from .indexer import Progress, Settings
     from .look import Look
     from .naming import Words
@@ -211,6 +213,9 @@ class Index:
         progress: Callable[[Progress], None] | None = None,
         preset: str | None = None,
         regions: bool | None = None,
+        include: Iterable[str] = (),
+        made_by: str | None = None,
+        claimed: PinSet | None = None,
         **changes: Any,
     ) -> IndexReport:
         """Index a source: a folder, glob, manifest, tar, URL list, folder of embeddings, a Source, or what Python holds: a list
@@ -220,6 +225,11 @@ class Index:
         `regions` says whether the objects inside the pictures get rows of their own, so that a query finds a pin in which
         the object is small; the index remembers it, and None keeps what it remembers (at first: no). Pictures indexed
         before regions were turned on are embedded again when their source is indexed next.
+
+        Pins that were removed stay out; `include` names those (by id or place) that may come back. `made_by` is the model
+        that made a folder of embeddings which does not say so itself. Two pictures never share an id: one whose id is that of
+        a picture from another place is a failure. `claimed`, one `PinSet` for several calls, lets none of their sources change
+        what another of them described.
 
         Incremental: what did not change costs a look-up. `settings` or its fields as keywords (`prune=True`, `workers=4`,
         `batch=64` ...). A picture that fails is in the report and never stops the run. Raises SourceError, LockedError,
@@ -234,7 +244,7 @@ class Index:
         opened = (
             source
             if isinstance(source, Source)
-            else open_embeddings(source, self.spec) or open_source(source)
+            else open_embeddings(source, self.spec, self._made_by(made_by)) or open_source(source)
         )
         if chosen.prune and opened.kind in ("given", "table"):
             raise UsageError(
@@ -245,6 +255,7 @@ class Index:
         if preset is not None and preset != "auto":
             ann.preset(preset)
         with self._writing() as writer:
+            self._include(writer, list(include))
             if preset is not None:
                 with writer.commit():
                     writer.set_meta("preset", preset)
@@ -257,23 +268,47 @@ class Index:
                 encoder.calibrate(opened, count)
             since = writer.meta("regions")
             propose = None if since is None else region_boxes
-            run = Indexer(self.folder, self.catalog, writer, encoder, chosen, progress, propose, since or 0)
+            run = Indexer(
+                self.folder, self.catalog, writer, encoder, chosen, progress, propose, since or 0, claimed
+            )
             report = run.run(opened, opened.uri, opened.kind, count)
             self._maintain(writer)
         return report
 
+    def _made_by(self, name: str | None) -> EncoderSpec | None:
+        """The spec of the model that made embeddings, by the name that the user gave. Raises EncoderMismatchError."""
+        if name is None:
+            return None
+        return self.spec if name == self.spec.name else self._checked(_load(name, **self._options)).spec
+
+    def _include(self, writer: Writer, names: list[str]) -> None:
+        listed = Exclusions(writer.db)
+        with writer.commit():
+            missing = listed.lift(names)
+            if missing:
+                raise UnknownNameError(
+                    "removed pin",
+                    missing[0],
+                    (each.id for each in listed),
+                    "`visualsearch info DIR --excluded` lists the pins that were removed",
+                )
+
     def remove(self, ids: Iterable[str]) -> list[str]:
-        """Remove pins by id; the ids that were not in the index are returned. Space is freed by `compact`."""
-        missing, numbers = [], []
+        """Remove pins by id; the ids that were not in the index are returned. Space is freed by `compact`.
+
+        The next run over their source leaves them out; `add(..., include=ids)` lets them back in.
+        """
+        missing, pins = [], []
         with self._writing() as writer:
             for name in dict.fromkeys(ids):
                 pin = writer.by_id(name)
                 if pin is None:
                     missing.append(name)
                 else:
-                    numbers.append(pin.pin)
+                    pins.append(pin)
             with writer.commit():
-                writer.delete_pins(numbers)
+                Exclusions(writer.db).add(pins)
+                writer.delete_pins(pin.pin for pin in pins)
         return missing
 
     def update(self, name: str, attributes: Attributes) -> None:
@@ -666,6 +701,11 @@ class Index:
             return snapshot
 
     # -- looking after --------------------------------------------------------------------------------------------
+    def excluded(self) -> list[Excluded]:
+        """Pins that were removed and stay out of later runs."""
+        with self.catalog.read() as reader:
+            return list(Exclusions(reader.db))
+
     def failures(self) -> list[Failure]:
         """Pictures that the last run over their source could not index, with reasons."""
         with self.catalog.read() as reader:
@@ -759,6 +799,7 @@ class Index:
                 "dead_rows": reader.count("dead"),
                 "fresh_rows": len(snapshot.vectors) - snapshot.covers if generation else 0,
                 "failures": reader.count("failures"),
+                "excluded": len(Exclusions(reader.db)),
                 "encoder": self.spec.name,
                 "fingerprint": self.spec.fingerprint,
                 "dim": self.spec.dim,

@@ -21,13 +21,18 @@ from . import images
 from .catalog import Catalog, Pin, Writer
 from .crops import view
 from .errors import ODD, VisualSearchError
+from .exclusions import Exclusions
+from .identity import Identity, PinSet
 from .pipeline import Clock, Embedded, Prepared, embed, failed, look_ahead
 from .resources import cores
-from .types import Box, Encoder, Failure, Float32, IndexReport, Record
+from .types import Box, Encoder, Failure, Float32, IndexReport, PassedOver, Record
 from .vectors import Segment, Vectors, write_segment
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+KEPT_REASONS = 50
+"""Reasons for which files were passed over are counted one by one up to so many."""
 
 KEPT_FAILURES = 1000
 """A report holds at most this many failures; the catalog has them all."""
@@ -38,8 +43,10 @@ class Settings:
     """How to run the indexer.
 
     `batch`: pictures embedded at once. `workers`: threads that read and decode (default: one a processor).
-    `commit_rows` / `commit_seconds`: a commit follows whichever comes first. `prune`: remove pins of this source that are gone
-    from it. `check_content`: read every file even where size and time are unchanged. `max_pixels`: larger pictures fail.
+    `commit_rows` / `commit_seconds`: a commit follows whichever comes first. `prune`: remove pins of this source that a
+    complete read of it shows to be gone. `check_content`: read every file even where size and time are unchanged.
+    `max_pixels`: larger pictures fail. `replace`: a picture takes the pin of its id wherever that came from, also one that
+    was removed.
     """
 
     batch: int = 64
@@ -49,6 +56,7 @@ class Settings:
     prune: bool = False
     check_content: bool = False
     max_pixels: int = images.MAX_PIXELS
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class _Tally:
     removed: int = 0
     failed: int = 0
     embedded: int = 0
+    excluded: int = 0
     failures: list[Failure] = field(default_factory=list)
 
     def fail(self, failure: Failure) -> None:
@@ -98,7 +107,8 @@ class Indexer:
     """One run over one source. The caller holds the writer lock.
 
     `propose(picture)` names the object regions to index beside the whole picture; None indexes whole pictures only. Pins with
-    a row below `since` were indexed before regions were asked for, and are embedded again.
+    a row below `since` were indexed before regions were asked for, and are embedded again. `claimed` remembers the pins that
+    sources of one command gave by their ids, so that none is given twice.
     """
 
     def __init__(
@@ -111,6 +121,7 @@ class Indexer:
         progress: Callable[[Progress], None] | None = None,
         propose: Callable[[Image], list[Box]] | None = None,
         since: int = 0,
+        claimed: PinSet | None = None,
     ) -> None:
         self.folder, self.catalog, self.writer = folder, catalog, writer
         self.encoder, self.settings = encoder, settings
@@ -122,18 +133,23 @@ class Indexer:
         self.started = time.perf_counter()
         self.total: int | None = None
         self.source = 0
-        self._visited: list[int] = []
+        self.identity = Identity(writer, PinSet() if claimed is None else claimed, settings.replace)
+        self.exclusions = Exclusions(writer.db)
+        self._visited = PinSet()
+        self._hidden: set[str] = set()
+        self._passed: dict[str, int] = {}
+        self._kept = 0
 
     def run(
-        self, items: Iterable[Record | Failure], uri: str, kind: str, total: int | None = None
+        self, items: Iterable[Record | Failure | PassedOver], uri: str, kind: str, total: int | None = None
     ) -> IndexReport:
         """Index every record of a source; `uri` is the source's identity."""
         self.total = total
         with self.writer.commit():
             self.source = self.writer.source(uri, kind)
             self.writer.forget_failures(self.source)
-        self.writer.db.execute("DROP TABLE IF EXISTS temp.visited")
-        self.writer.db.execute("CREATE TEMP TABLE visited (pin INTEGER PRIMARY KEY)")
+        self.identity.begin(self.source, uri)
+        self.source_uri, self.excluding = uri, self.exclusions.exist()
         window = 2 * self.settings.batch + 2 * self.workers
         done: list[Embedded[Prepared]] = []
         last = time.perf_counter()
@@ -160,21 +176,43 @@ class Indexer:
         return self._report()
 
     # -- workers --------------------------------------------------------------------------------------------------
-    def _changed(self, items: Iterable[Record | Failure]) -> Iterator[_Known | Failure]:
+    def _changed(self, items: Iterable[Record | Failure | PassedOver]) -> Iterator[_Known | Failure]:
         """All but what is known to be as it was; that is counted here and costs one look-up."""
         for item in items:
+            if isinstance(item, PassedOver):
+                self._pass_over(item)
+                continue
             if isinstance(item, Failure):
                 yield item
                 continue
-            pin = self._pin_of(item)
-            if pin is not None and self._as_it_was(item, pin):
-                self.tally.seen += 1
+            pin = self.identity.pin_of(item)
+            if pin is not None and (failure := self.identity.collision(item, pin)) is not None:
+                yield failure
+            elif pin is not None and self._as_it_was(item, pin):
                 self.tally.unchanged += 1
+                self.identity.claim(item, pin.pin)
                 self._visit(pin.pin)
-                if self.tally.seen % 512 == 0:
-                    self._tell()
+                self._count()
+            elif pin is None and self._excluded(item):
+                self.tally.excluded += 1
+                self._count()
             else:
                 yield _Known(item, pin)
+
+    def _count(self) -> None:
+        self.tally.seen += 1
+        if self.tally.seen % 512 == 0:
+            self._tell()
+
+    def _pass_over(self, item: PassedOver) -> None:
+        reason = item.reason if item.reason in self._passed or len(self._passed) < KEPT_REASONS else "others"
+        self._passed[reason] = self._passed.get(reason, 0) + 1
+
+    def _excluded(self, record: Record, digest: bytes | None = None) -> bool:
+        """Whether a record is of a pin that was removed."""
+        if not self.excluding or self.settings.replace:
+            return False
+        return self.exclusions.holds(record, self.source_uri, digest)
 
     def _as_it_was(self, record: Record, pin: Pin) -> bool:
         return (
@@ -183,27 +221,17 @@ class Indexer:
             and record.stamp is not None
             and record.stamp == pin.stamp
             and record.uri == pin.uri
+            and not (record.named and self.identity.is_orphan(pin))
             and (not record.named or (pin.named and dict(record.attributes) == pin.attributes))
         )
-
-    def _pin_of(self, record: Record) -> Pin | None:
-        """The pin a record is about: by its id where the user named it, else by its place.
-
-        A named record takes over the pin that its place got before it had a name.
-        """
-        if not record.named:
-            return self.writer.by_uri(record.uri)
-        pin = self.writer.by_id(record.id)
-        if pin is None:
-            unnamed = self.writer.by_uri(record.uri)
-            pin = unnamed if unnamed is not None and not unnamed.named else None
-        return pin
 
     def _prepare(self, known: _Known | Failure) -> Prepared:
         if isinstance(known, Failure):
             return Prepared(Record(known.id, known.uri, bytes), failure=known)
         record, pin = known.record, known.pin
         if record.vector is not None:
+            if pin is not None and record.digest is not None and pin.hash == record.digest:
+                return Prepared(record, record.digest)  # the same picture, embedded from its file before
             return Prepared(record, hashlib.sha256(record.vector.tobytes()).digest())
         try:
             with self.clock.stage("read", self.workers):
@@ -251,30 +279,17 @@ class Indexer:
             self._visit(pin)
 
     def _visit(self, pin: int) -> None:
-        if self.settings.prune:
-            self._visited.append(pin)
-            if len(self._visited) >= 50_000:
-                self._keep_visited()
-
-    def _keep_visited(self) -> None:
-        self.writer.db.execute("BEGIN")
-        self.writer.db.executemany(
-            "INSERT OR IGNORE INTO temp.visited VALUES (?)", [(p,) for p in self._visited]
-        )
-        self.writer.db.execute("COMMIT")
-        self._visited.clear()
+        self._visited.add(pin)
 
     def _prune(self) -> None:
-        """Remove this source's pins that it no longer has. Pins below a folder that could not be read are kept."""
-        self._keep_visited()
+        """Remove this source's pins that it no longer has. Those that it may have, where it could not be read, are kept."""
+        hidden = tuple(self._hidden)
         with self.clock.stage("commit"), self.writer.commit():
-            gone = self.writer.db.execute(
-                "SELECT pin FROM pins p WHERE source = ? AND pin NOT IN (SELECT pin FROM temp.visited) AND NOT EXISTS"
-                " (SELECT 1 FROM failures f WHERE f.source = p.source"
-                "  AND (p.uri = f.uri OR substr(p.uri, 1, length(f.uri) + 1) = f.uri || '/'))",
-                (self.source,),
-            ).fetchall()
-            self.tally.removed += self.writer.delete_pins(r[0] for r in gone)
+            found = self.writer.db.execute("SELECT pin, uri FROM pins WHERE source = ?", (self.source,))
+            unseen = [(pin, uri) for pin, uri in found if pin not in self._visited]
+            gone = [pin for pin, uri in unseen if not uri.startswith(hidden)]
+            self._kept = len(unseen) - len(gone)
+            self.tally.removed += self.writer.delete_pins(gone)
 
     def _tell(self, waiting: int = 0) -> None:
         if self.progress:
@@ -287,14 +302,21 @@ class Indexer:
     def _report(self) -> IndexReport:
         values = {each.name: getattr(self.tally, each.name) for each in fields(self.tally)}
         values["failures"] = tuple(self.tally.failures)
-        return IndexReport(**values, seconds=time.perf_counter() - self.started, stages=self.clock.stages())
+        return IndexReport(
+            **values,
+            seconds=time.perf_counter() - self.started,
+            stages=self.clock.stages(),
+            kept=self._kept,
+            incomplete=bool(self._hidden),
+            passed_over=dict(sorted(self._passed.items(), key=lambda each: -each[1])),
+        )
 
 
 class _Batch:
     """One commit in the making: decides for each entry what it is, and collects the rows that are new."""
 
     def __init__(self, run: Indexer) -> None:
-        self.run, self.writer = run, run.writer
+        self.run, self.writer, self.identity = run, run.writer, run.identity
         self.tally = _Tally()
         self.visited: list[int] = []
         self.vectors: list[Float32] = []
@@ -306,20 +328,36 @@ class _Batch:
         """Put one entry into the catalog."""
         self.tally.seen += 1
         prepared, record = entry.item, entry.item.record
-        pin = self.run._pin_of(record)
+        pin = self.identity.pin_of(record)
+        failure = prepared.failure
+        if failure is None and pin is not None:
+            failure = self.identity.collision(record, pin, prepared.digest)
+        if failure is not None:
+            self._fail(failure)
+            return
         if pin is not None:
             self.visited.append(pin.pin)
-        if prepared.failure is not None:
-            self.tally.fail(prepared.failure)
-            self.writer.fail(prepared.failure, self.run.source)
+            self.identity.claim(record, pin.pin)
+        if pin is None and self.run._excluded(record, prepared.digest):
+            self.tally.excluded += 1
         elif pin is not None and pin.hash == prepared.digest and pin.row >= self.run.since:
             self._same_content(record, pin)
-        elif (gone := self._renamed(prepared, pin)) is not None:
-            self._touch(record, gone, self._free_id(record, gone))
-            self.visited.append(gone.pin)
+        elif (moved := self.identity.moved_here(record, pin, prepared.digest)) is not None:
+            self._touch(record, moved, self.identity.free_id(record, moved))
+            self.visited.append(moved.pin)
             self.tally.moved += 1
         else:
             self._new_content(entry, pin)
+
+    def _fail(self, failure: Failure) -> None:
+        """An entry that is listed but not usable is not gone: its pin stays. What it hides may not be gone either."""
+        self.tally.fail(failure)
+        self.writer.fail(failure, self.run.source)
+        if failure.hides is not None:
+            self.run._hidden.add(failure.hides)
+        for pin in (self.writer.by_uri(failure.uri), self.writer.by_id(failure.id)):
+            if pin is not None and pin.source == self.run.source:
+                self.visited.append(pin.pin)
 
     def write(self) -> None:
         """Write the collected vectors as one segment and name it."""
@@ -335,10 +373,13 @@ class _Batch:
 
     def _same_content(self, record: Record, pin: Pin) -> None:
         changed = record.named and (not pin.named or dict(record.attributes) != pin.attributes)
-        if changed or pin.stamp != record.stamp or pin.uri != record.uri:
+        orphan = record.named and self.identity.is_orphan(pin)
+        if changed or orphan or pin.stamp != record.stamp or pin.uri != record.uri:
             self._touch(record, pin, record.id if record.named else pin.id)
         if changed:
             self.tally.updated += 1
+        elif record.named and pin.uri != record.uri and pin.source != self.run.source:
+            self.tally.moved += 1
         else:
             self.tally.unchanged += 1
 
@@ -350,24 +391,15 @@ class _Batch:
         named = pin.named or record.named
         self.writer.touch_pin(pin.pin, name, record.uri, source, record.stamp, attributes, named)
 
-    def _renamed(self, prepared: Prepared, pin: Pin | None) -> Pin | None:
-        """The pin of the same content whose file is gone: the file was moved here."""
-        record = prepared.record
-        if pin is not None or record.named or record.vector is not None or prepared.digest is None:
-            return None
-        for twin in self.writer.by_hash(prepared.digest):
-            local = Path(twin.uri)
-            if not twin.named and local.is_absolute() and not local.exists():
-                return twin
-        return None
-
     def _new_content(self, entry: Embedded[Prepared], pin: Pin | None) -> None:
         prepared, record = entry.item, entry.item.record
         vectors, boxes = self._vectors_of(entry)
         row = self.first + len(self.vectors)
         if pin is not None and pin.named and not record.named:
             record = Record(pin.id, record.uri, record.read, pin.attributes, True, record.stamp)
-        name = record.id if record.named else (pin.id if pin is not None else self._free_id(record, None))
+        name = (
+            record.id if record.named else pin.id if pin is not None else self.identity.free_id(record, None)
+        )
         number = self.writer.put_pin(
             name,
             record.uri,
@@ -384,6 +416,7 @@ class _Batch:
         self.vectors += list(vectors)
         self.pins += [number] * len(vectors)
         self.visited.append(number)
+        self.identity.claim(entry.item.record, number)
         if pin is None:
             self.tally.added += 1
         else:
@@ -404,13 +437,3 @@ class _Batch:
         return self._store.gather(self._store.positions(rows)), tuple(
             b for _, b in prepared.twin if b is not None
         )
-
-    def _free_id(self, record: Record, pin: Pin | None) -> str:
-        """The record's id, or one like it that no other pin has."""
-        tail = hashlib.sha256(record.uri.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        parent = Path(record.uri).parent.name
-        for name in (record.id, f"{parent}/{record.id}" if parent else record.id, f"{record.id}~{tail}"):
-            other = self.writer.by_id(name)
-            if other is None or (pin is not None and other.pin == pin.pin):
-                return name
-        return f"{record.id}~{tail}{record.stamp or ''}"

@@ -152,7 +152,8 @@ class Record:
     `id` is the pin's name; `named` says that the user chose it (a manifest's id column) rather than that it
     was derived from the place. `stamp` changes when the content may have changed (size and mtime, an ETag);
     None means unknown. `read()` gives the file's bytes and raises PictureError. `vector`, (d,) float32, is
-    set where the source holds finished embeddings, and then nothing is read.
+    set where the source holds finished embeddings, and then nothing is read; `digest` is the sha256 of the
+    file's bytes where the embeddings say it.
     """
 
     id: str
@@ -162,16 +163,30 @@ class Record:
     named: bool = False
     stamp: str | None = None
     vector: Float32 | None = field(default=None, repr=False, compare=False)
+    digest: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A picture that was not indexed: where, why, and what to do."""
+    """A picture that was not indexed: where, why, and what to do.
+
+    `hides` is set where the failure kept the source from listing other entries: uris that begin with it were
+    not listed, and "" means that any of the source's entries may be missing. None: this entry alone failed.
+    """
 
     uri: str
     id: str
     reason: str
     remedy: str = ""
+    hides: str | None = None
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A file of a source that is not taken for a picture. `reason` is one of a few, so that they can be counted."""
+
+    uri: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -312,8 +327,10 @@ class Hits(Sequence[Hit]):
 class IndexReport:
     """What one run of the indexer did.
 
-    Counts are pictures. `stages` maps a stage to its busy seconds divided by its workers; the largest is
-    the `bottleneck`.
+    Counts are pictures. `excluded` were left out because they had been removed from the index. `passed_over`
+    maps a reason to the files that were not taken for pictures. `incomplete`: a part of the source could not
+    be listed; `kept` pins were not seen and stay, because pruning cannot tell whether they are gone. `stages`
+    maps a stage to its busy seconds divided by its workers; the largest is the `bottleneck`.
     """
 
     seen: int = 0
@@ -327,6 +344,10 @@ class IndexReport:
     embedded: int = 0
     seconds: float = 0.0
     stages: Mapping[str, float] = field(default_factory=dict)
+    excluded: int = 0
+    kept: int = 0
+    incomplete: bool = False
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def bottleneck(self) -> str | None:

@@ -102,7 +102,7 @@ def no_bytes() -> bytes:
     raise PictureError("the picture", "this source holds embeddings only")
 
 
-def open_embeddings(source: Any, spec: EncoderSpec) -> Embeddings | None:
+def open_embeddings(source: Any, spec: EncoderSpec, named: EncoderSpec | None = None) -> Embeddings | None:
     """The source, when it is a folder of embeddings; None when it is something else.
 
     Raises SourceError when files are missing or do not fit, EncoderMismatchError when another encoder made them.

@@ -16,7 +16,7 @@ from visualsearch.images._decode import MAX_PIXELS, decode
 from visualsearch.images._fast import accelerate
 from visualsearch.images._load import Picture, load, thumbnail
 from visualsearch.images._resize import resized
-from visualsearch.images._sniff import PICTURE_SUFFIXES
+from visualsearch.images._sniff import PICTURE_SUFFIXES, sniff
 
 __all__ = [
     "MAX_PIXELS",
@@ -29,6 +29,7 @@ __all__ = [
     "load",
     "parse_crop",
     "resized",
+    "sniff",
     "thumbnail",
 ]
 

@@ -361,7 +361,9 @@ class Service:
         path = self._kept(f"{digest}.{form.name.lower() if form else 'picture'}", data)
         record = Record(name, str(path), lambda: data, dict(attributes), named=True, stamp=digest)
         with self.metrics.stage("write"):
-            report = self.index.add(_Uploaded(record), max_pixels=self.settings.max_pixels, workers=1)
+            report = self.index.add(
+                _Uploaded(record), max_pixels=self.settings.max_pixels, workers=1, replace=True
+            )
         if report.failed:
             failure = report.failures[0]
             raise PictureError("the picture", failure.reason, failure.remedy)

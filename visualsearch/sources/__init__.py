@@ -15,16 +15,33 @@ from typing import Any, NamedTuple
 
 from visualsearch.errors import PictureError, SourceError, VisualSearchError
 from visualsearch.fetch import fetch
-from visualsearch.sources._base import Item, Source
+from visualsearch.sources._base import Item, SeenIds, Source
 from visualsearch.sources._given import open_given
-from visualsearch.sources._lists import is_web, open_list, open_picture, open_url, open_url_list
+from visualsearch.sources._lists import (
+    PartialSource,
+    is_web,
+    open_list,
+    open_picture,
+    open_url,
+    open_url_list,
+)
 from visualsearch.sources._manifest import LAYOUTS, open_manifest
-from visualsearch.sources._places import Entry, Place, locate, printable, scheme_of, short
+from visualsearch.sources._places import Entry, Place, gone, locate, printable, scheme_of, short
 from visualsearch.sources._tar import SUFFIXES as TAR_SUFFIXES
 from visualsearch.sources._tar import is_tar, open_tars, read_member
-from visualsearch.sources._walk import expand_files, is_pattern, is_picture, open_folder, open_glob
+from visualsearch.sources._walk import (
+    HEAD,
+    begins_as_picture,
+    expand_files,
+    is_pattern,
+    is_picture,
+    may_be_picture,
+    open_folder,
+    open_glob,
+)
+from visualsearch.types import Failure
 
-__all__ = ["KINDS", "Item", "Source", "open_source", "printable", "read"]
+__all__ = ["KINDS", "Item", "SeenIds", "Source", "gone", "open_source", "printable", "read"]
 
 KINDS = {
     "folder": "a folder, with its sub-folders",
@@ -117,7 +134,7 @@ def _open(text: str, columns: _Columns) -> Source:
         return _open_pattern(text, place, path, columns)
     if entry.folder:
         return open_folder(place, path, text)
-    return _opener(path, text)(_Target(place, path, entry, text, columns))
+    return _opener(place, path, text)(_Target(place, path, entry, text, columns))
 
 
 def _open_web(text: str) -> Source:
@@ -153,9 +170,19 @@ def _open_pattern(text: str, place: Place, path: str, columns: _Columns) -> Sour
 
 
 def _open_shards(text: str, place: Place, path: str, expanded: list[str], columns: _Columns) -> Source:
-    paths = [file for one in expanded for file in (expand_files(place, one) if is_pattern(one) else [one])]
+    paths: list[str] = []
+    unread: list[Failure] = []
+    for one in expanded:
+        files, failures = expand_files(place, one) if is_pattern(one) else ([one], [])
+        paths += files
+        unread += failures
     if not paths:
         raise SourceError(f"no file fits {text!r}", "the pattern matches nothing", "Check it with ls")
+    source = _shards(text, place, path, list(dict.fromkeys(paths)), columns)
+    return PartialSource(source, tuple(unread)) if unread else source
+
+
+def _shards(text: str, place: Place, path: str, paths: list[str], columns: _Columns) -> Source:
     if is_tar(path):
         return open_tars(place, paths, place.uri(path), text)
     missing = [one for one in paths if place.look(one) is None]
@@ -180,10 +207,12 @@ _OPENERS: tuple[tuple[Callable[[str], bool], Callable[[_Target], Source]], ...] 
 """Which file -> how it is opened."""
 
 
-def _opener(path: str, text: str) -> Callable[[_Target], Source]:
+def _opener(place: Place, path: str, text: str) -> Callable[[_Target], Source]:
     for fits, opener in _OPENERS:
         if fits(path):
             return opener
+    if may_be_picture(path) and begins_as_picture(place.head(path, HEAD)):
+        return _OPENERS[0][1]
     suffix = Path(path).suffix or "no suffix"
     raise SourceError(f"cannot read {text!r}", f"a file with {suffix} is no known kind of source", _known())
 
@@ -195,7 +224,7 @@ def _layout_suffix(path: str) -> str:
 def _is_single(text: str) -> bool:
     """Whether an entry of a list is one picture, to be looked at only when its turn comes."""
     return is_web(text) or (
-        is_picture(text) and not is_pattern(text) and not Path(text).is_dir() and "{" not in text
+        is_picture(text) and not is_pattern(text) and not os.path.isdir(text) and "{" not in text  # noqa: PTH112 (it never raises)
     )
 
 

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from visualsearch.types import Failure, Int64, Record
+from visualsearch.types import Failure, Int64, PassedOver, Record
 
-Item = Record | Failure
+Item = Record | Failure | PassedOver
 
 
 @runtime_checkable
@@ -35,7 +35,9 @@ class Source(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Item]:
-        """A Record for each usable picture, a Failure for each entry that is not usable."""
+        """A Record for each usable picture, a Failure for each entry that is not usable, a PassedOver for each
+        file that is not taken for a picture.
+        """
         ...
 
 

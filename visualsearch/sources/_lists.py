@@ -11,7 +11,16 @@ from functools import partial
 from visualsearch.errors import SourceError, VisualSearchError
 from visualsearch.fetch import fetch
 from visualsearch.sources._base import Item, SeenIds, Source
-from visualsearch.sources._places import WEB, LocalPlace, Place, printable, reader, scheme_of, short
+from visualsearch.sources._places import (
+    WEB,
+    LocalPlace,
+    Place,
+    check_url,
+    printable,
+    reader,
+    scheme_of,
+    short,
+)
 from visualsearch.types import Failure, Record
 
 MAX_LINE = 1 << 16
@@ -42,7 +51,8 @@ def open_picture(place: Place, path: str, stamp: str | None) -> PictureSource:
 
 
 def open_url(url: str) -> PictureSource:
-    """The picture at an http(s) address, which is its id as well."""
+    """The picture at an http(s) address, which is its id as well. Raises SourceError when it is none."""
+    check_url(url)
     return PictureSource("url", url, Record(url, url, partial(fetch, url)))
 
 
@@ -61,23 +71,32 @@ class UrlListSource:
 
     def __iter__(self) -> Iterator[Item]:
         seen = SeenIds()
-        for line, text in self._lines():
-            here = f"{self.uri}:{line}"
-            before = seen.first(text, line)
-            if before is not None:
-                yield Failure(
-                    here, text, f"line {line} has the address of line {before}", "Remove one of them"
-                )
-            elif not scheme_of(text):
-                yield Failure(here, text, f"line {line} is not an address", "Write https://... or s3://...")
-            else:
-                yield self._record(text)
+        try:
+            for line, text in self._lines():
+                yield self._item(line, text, seen)
+        except Exception as error:  # OSError, or what a remote service raises
+            why = f"the list cannot be read to its end: {short(error)}"
+            yield Failure(self.uri, self.uri, why, "Check the file", hides="")
 
-    def _record(self, text: str) -> Item:
+    def _item(self, line: int, text: str, seen: SeenIds) -> Item:
+        """The picture of one line. A line that is no address may once have been one, so it hides any."""
+        here = f"{self.uri}:{line}"
+        before = seen.first(text, line)
+        if before is not None:
+            return Failure(here, text, f"line {line} has the address of line {before}", "Remove one of them")
+        if len(text) >= MAX_LINE // 4 and len(text.encode()) >= MAX_LINE - 4:
+            why = f"line {line} is longer than {MAX_LINE:,} bytes"
+            return Failure(here, f"line {line}", why, "Write one address a line", hides="")
+        if not scheme_of(text):
+            why = f"line {line} is not an address"
+            return Failure(here, text, why, "Write https://... or s3://...", hides="")
+        return self._record(here, text)
+
+    def _record(self, here: str, text: str) -> Item:
         try:
             uri, read, stamp = reader(self.place, "", text)
         except VisualSearchError as error:
-            return Failure(text, text, error.why or error.what, error.remedy)
+            return Failure(here, text, error.why or error.what, error.remedy, hides="")
         return Record(text, uri, read, stamp=stamp)
 
     def _lines(self) -> Iterator[tuple[int, str]]:
@@ -86,6 +105,9 @@ class UrlListSource:
                 content = file.readline(MAX_LINE)
                 if not content:
                     return
+                rest = content
+                while len(rest) >= MAX_LINE and not rest.endswith(b"\n"):
+                    rest = file.readline(MAX_LINE)  # one line, whatever its length: it fails as a whole
                 text = printable(content.decode("utf-8-sig", "surrogateescape").strip())
                 if text and not text.startswith("#"):
                     yield line, text
@@ -114,13 +136,13 @@ class ListSource:
 
     kind: str
     uri: str
-    items: tuple[str | Source, ...] = field(repr=False)
+    items: tuple[str | Source | Failure, ...] = field(repr=False)
 
     def count(self) -> int | None:
         """The sum; None when one of them cannot tell."""
         total = 0
         for item in self.items:
-            number = 1 if isinstance(item, str) else item.count()
+            number = 1 if isinstance(item, str | Failure) else item.count()
             if number is None:
                 return None
             total += number
@@ -129,6 +151,9 @@ class ListSource:
     def __iter__(self) -> Iterator[Item]:
         seen = SeenIds()
         for number, item in enumerate(self.items, 1):
+            if isinstance(item, Failure):
+                yield item
+                continue
             if not isinstance(item, str):
                 yield from item
                 continue
@@ -154,17 +179,55 @@ def open_list(
     opener: Callable[[str], Source],
     uri: str | None = None,
 ) -> Source:
-    """Any mix of picture files and other sources. Raises SourceError when it is empty, or a source in it is
-    unusable.
+    """Any mix of picture files and other sources; one that cannot be opened is a Failure. Raises the error of
+    the first of them when none can be opened, and SourceError when the list is empty or an entry is no path.
     """
     if not entries:
         raise SourceError("the list of sources is empty", "nothing to read", "Give at least one path")
     if len(entries) == 1:
         return opener(entries[0])
-    items = tuple(entry if is_file(entry) else opener(entry) for entry in entries)
+    items: list[str | Source | Failure] = []
+    problem: VisualSearchError | None = None
+    for entry in entries:
+        if not entry or "\0" in entry:
+            opener(entry)  # raises: it is no path at all
+        try:
+            items.append(entry if is_file(entry) else opener(entry))
+        except VisualSearchError as error:
+            problem = problem or error
+            name = printable(entry)
+            items.append(Failure(name, name, error.why or error.what, error.remedy, hides=""))
+    if problem is not None and all(isinstance(item, Failure) for item in items):
+        raise problem
     names = "\n".join(item if isinstance(item, str) else item.uri for item in items)
     digest = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return ListSource("list", uri or f"list:{digest}", items)
+    return ListSource("list", uri or f"list:{digest}", tuple(items))
+
+
+@dataclass(frozen=True)
+class PartialSource:
+    """A source of which some entries could not even be listed."""
+
+    whole: Source = field(repr=False)
+    failures: tuple[Failure, ...]
+
+    @property
+    def uri(self) -> str:
+        """That of the source."""
+        return self.whole.uri
+
+    @property
+    def kind(self) -> str:
+        """That of the source."""
+        return self.whole.kind
+
+    def count(self) -> int | None:
+        """That of the source."""
+        return self.whole.count()
+
+    def __iter__(self) -> Iterator[Item]:
+        yield from self.failures
+        yield from self.whole
 
 
 def is_web(text: str) -> bool:

@@ -215,19 +215,21 @@ class ManifestSource:
             ) as error:  # the file was fine when it was opened; a remote service raises anything
                 uri = self.place.uri(part.path)
                 why = error.why if isinstance(error, SourceError) else short(error)
-                yield Failure(uri, uri, f"the manifest cannot be read to its end: {why}", "Check the file")
+                yield Failure(
+                    uri, uri, f"the manifest cannot be read to its end: {why}", "Check the file", hides=""
+                )
 
     def _item(self, part: Part, row: Row, seen: SeenIds, number: int) -> Item:
         here = f"{self.place.uri(part.path)}:{row.line}"
         if row.problem:
-            return Failure(here, f"line {row.line}", row.problem, "Correct the line")
+            return Failure(here, f"line {row.line}", row.problem, "Correct the line", hides="")
         name, image = row.values.get(self.id_column), row.values.get(self.image_column)
         for column, value in ((self.id_column, name), (self.image_column, image)):
             if value is None or value == "":
-                known = printable(str(name)) if name not in (None, "") else f"line {row.line}"
-                return Failure(
-                    here, known, f"line {row.line} has no {column!r}", f"Fill in the column {column!r}"
-                )
+                nameless = name in (None, "")
+                known = f"line {row.line}" if nameless else printable(str(name))
+                why, remedy = f"line {row.line} has no {column!r}", f"Fill in the column {column!r}"
+                return Failure(here, known, why, remedy, hides="" if nameless else None)
         identity = printable(str(name))
         before = seen.first(identity, number << 40 | row.line)
         if before is not None:

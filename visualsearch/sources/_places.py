@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,17 +26,20 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 """Protocol -> the extra that brings it."""
 
 _SURROGATE = re.compile("[\udc80-\udcff]")
+_BAD_TEXT = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # in no path, and SQLite takes none of them
+_IN_MANIFEST = re.compile(r":\d+#.*", re.DOTALL)
 
 
 class Entry(NamedTuple):
     """One file or folder of a listing. `stamp` changes with the content; None when the listing does not
-    tell.
+    tell. `problem` says why it cannot be looked at; then it may be a folder or a file.
     """
 
     name: str
     path: str
     folder: bool
     stamp: str | None
+    problem: str = ""
 
 
 class Place(Protocol):
@@ -57,6 +61,10 @@ class Place(Protocol):
 
     def stamp(self, entry: Entry) -> str | None:
         """The stamp of a listed file; raises OSError when it is gone."""
+        ...
+
+    def head(self, path: str, size: int) -> bytes:
+        """The first bytes of a file, where they cost little; else b""."""
         ...
 
     def identity(self, folder: str) -> Hashable:
@@ -94,20 +102,21 @@ class LocalPlace:
 
     def scan(self, folder: str, wanted: Callable[[str], bool]) -> list[Entry]:
         """One folder; sockets, pipes and devices are left out. Stamps are read later, one by one."""
-        found = []
         with os.scandir(folder) as listing:
-            for entry in listing:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    found.append(Entry(entry.name, entry.path, True, None))
-                elif wanted(entry.name) and (entry.is_file() or entry.is_symlink()):
-                    found.append(Entry(entry.name, entry.path, False, None))
-        return sorted(found)
+            found = [_listed_file(entry, wanted) for entry in listing if not entry.name.startswith(".")]
+        return sorted(entry for entry in found if entry is not None)
 
     def stamp(self, entry: Entry) -> str | None:
         """Size and mtime."""
         return _stat_stamp(Path(entry.path).stat())
+
+    def head(self, path: str, size: int) -> bytes:
+        """The first bytes; b"" when they cannot be read."""
+        try:
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (the path may not be UTF-8)
+                return file.read(size)
+        except OSError:
+            return b""
 
     def identity(self, folder: str) -> Hashable:
         """Device and inode."""
@@ -128,6 +137,25 @@ class LocalPlace:
 
 
 LOCAL = LocalPlace()
+
+
+def _listed_file(entry: os.DirEntry[str], wanted: Callable[[str], bool]) -> Entry | None:
+    """One entry of a folder; None for what is not wanted. A link that cannot be followed has a `problem`."""
+    try:
+        if entry.is_dir():
+            return Entry(entry.name, entry.path, True, None)
+        if not wanted(entry.name):
+            return None
+        if entry.is_file():
+            return Entry(entry.name, entry.path, False, None)
+        if not entry.is_symlink():
+            return None
+        Path(entry.path).stat()
+    except FileNotFoundError:
+        return Entry(entry.name, entry.path, False, None, "the link leads nowhere, or the file has just gone")
+    except OSError as error:
+        return Entry(entry.name, entry.path, False, None, f"it cannot be looked at: {short(error)}")
+    return None  # a link to a pipe or a device
 
 
 def _stat_stamp(info: os.stat_result) -> str:
@@ -167,6 +195,10 @@ class RemotePlace:
     def stamp(self, entry: Entry) -> str | None:
         """What the listing told."""
         return entry.stamp
+
+    def head(self, path: str, size: int) -> bytes:
+        """Nothing: each file would cost a request."""
+        return b""
 
     def identity(self, folder: str) -> Hashable:
         """Object stores have no links."""
@@ -224,7 +256,25 @@ def _listed(info: dict[str, Any]) -> str | None:
 
 def scheme_of(text: str) -> str:
     """The protocol in front of "://", in lower case; "" for a path."""
-    return urlsplit(text).scheme.lower() if re.match(r"[A-Za-z][\w+.-]*://", text) else ""
+    found = re.match(r"([A-Za-z][\w+.-]*)://", text)
+    return found[1].lower() if found else ""
+
+
+def check_url(url: str) -> None:
+    """Raise SourceError for an http(s) address that cannot be one."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise _no_address(url, short(error)) from error
+    if not host:
+        raise _no_address(url, "it names no host")
+
+
+def _no_address(text: str, why: str) -> SourceError:
+    return SourceError(
+        f"cannot read {printable(text)!r}", f"it is not a valid address ({why})", "Correct the address"
+    )
 
 
 def locate(text: str) -> tuple[Place, str]:
@@ -233,7 +283,10 @@ def locate(text: str) -> tuple[Place, str]:
     """
     scheme = scheme_of(text)
     if scheme == "file":
-        return LOCAL, os.path.abspath(local_path(text))  # noqa: PTH100 (links stay)
+        try:
+            return LOCAL, os.path.abspath(local_path(text))  # noqa: PTH100 (links stay)
+        except ValueError as error:
+            raise _no_address(text, short(error)) from error
     if not scheme:
         return LOCAL, os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 (links stay)
     import fsspec
@@ -265,9 +318,17 @@ def locate(text: str) -> tuple[Place, str]:
 
 
 def reader(place: Place, folder: str, reference: str) -> tuple[str, Callable[[], bytes], str | None]:
-    """(uri, read, stamp) of the picture that a manifest in `folder` of `place` calls `reference`."""
+    """(uri, read, stamp) of the picture that a manifest in `folder` of `place` calls `reference`.
+
+    Raises SourceError, MissingExtraError when it cannot be the address of a picture.
+    """
+    if _BAD_TEXT.search(reference):
+        raise SourceError(
+            f"cannot read {printable(reference)!r}", "it has characters that no address has", "Correct it"
+        )
     scheme = scheme_of(reference)
     if scheme in WEB:
+        check_url(reference)
         return reference, partial(fetch, reference), None
     if scheme:
         place, path = locate(reference)
@@ -275,16 +336,42 @@ def reader(place: Place, folder: str, reference: str) -> tuple[str, Callable[[],
         path = place.resolve(folder, reference)
     stamp = None
     if isinstance(place, LocalPlace):
-        try:
+        with suppress(OSError):  # reading it will say what is wrong
             stamp = _stat_stamp(Path(path).stat())
-        except OSError:
-            stamp = None  # reading it will say what is wrong
     return place.uri(path), partial(place.read, path), stamp
 
 
 def printable(name: str) -> str:
     """`name` as valid text: a byte that is not UTF-8 becomes %XX."""
-    return _SURROGATE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
+    shown = _SURROGATE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
+    return _BAD_TEXT.sub("\ufffd", shown)
+
+
+def gone(uri: str) -> bool:
+    """Whether the local file that held a picture no longer exists; False for remote places and when in doubt.
+
+    `uri` is a path, file://..., "shard::member", or "manifest:line#id" where the manifest held the bytes.
+    """
+    path = uri
+    if uri.startswith("file://"):
+        try:
+            path = local_path(uri)
+        except ValueError:
+            return False
+    if not os.path.isabs(path):  # noqa: PTH117 (an address is not a Path)
+        return False
+    holders = (path, path.partition("::")[0], _IN_MANIFEST.sub("", path))
+    return all(_absent(holder) for holder in dict.fromkeys(holders))
+
+
+def _absent(path: str) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116 (the path may not be UTF-8)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def short(error: BaseException) -> str:

@@ -2,7 +2,8 @@
 (github.com/webdataset/webdataset).
 
 "0001.jpg", "0001.json", "0001.txt" make the sample "0001": the picture, its attributes, its caption. Plain
-tars of pictures work too.
+tars of pictures work too. Where shards begin their keys anew, an id is the shard's name and the key:
+"00001/0001".
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 from visualsearch.errors import PictureError, SourceError
-from visualsearch.sources._base import Item
+from visualsearch.sources._base import Item, SeenIds
 from visualsearch.sources._manifest import json_value
 from visualsearch.sources._places import LocalPlace, Place, printable, short
-from visualsearch.sources._walk import is_picture
-from visualsearch.types import Failure, Record
+from visualsearch.sources._walk import HEAD, begins_as_picture, is_picture, may_be_picture, passed_over
+from visualsearch.types import Failure, PassedOver, Record
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -32,6 +33,9 @@ MAX_MEMBER_BYTES = 1 << 28
 
 MAX_SIDECAR_BYTES = 1 << 24
 """Largest .json or .txt of a sample."""
+
+FIRST_SHARDS = 8
+"""Shards whose first keys are compared when a pattern is opened."""
 
 SAMPLE_MEMBERS = 256
 """Members looked at to estimate how many pictures a shard holds."""
@@ -42,12 +46,15 @@ _BLOCK = 512
 
 
 class Member(NamedTuple):
-    """One file of a shard. `read` gives its bytes; `offset` is where they begin in the (uncompressed) tar."""
+    """One file of a shard. `read` gives its bytes; `offset` is where they begin in the (uncompressed) tar.
+    `picture`: its suffix is that of a picture, or its suffix is unknown and it begins as a picture does.
+    """
 
     name: str
     offset: int
     size: int
     read: Callable[[], bytes]
+    picture: bool
 
     @property
     def key(self) -> str:
@@ -68,12 +75,13 @@ def is_tar(path: str) -> bool:
 
 @dataclass(frozen=True)
 class TarSource:
-    """The samples of one or more shards, in order."""
+    """The samples of one or more shards, in order. `qualified`: ids begin with the shard's name."""
 
     kind: str
     uri: str
     place: Place = field(repr=False)
     shards: tuple[str, ...]
+    qualified: bool = False
 
     def count(self) -> int | None:
         """An estimate from the first members of the first shard and the sizes of all; None for compressed
@@ -88,7 +96,7 @@ class TarSource:
             total = sum(Path(path).stat().st_size for path in self.shards)
         except _BROKEN:
             return None
-        pictures = sum(is_picture(member.name) for member in members)
+        pictures = sum(member.picture for member in members)
         if not pictures:
             return None
         last = members[-1]
@@ -98,24 +106,29 @@ class TarSource:
         return max(round(pictures * total / covered), 1)
 
     def __iter__(self) -> Iterator[Item]:
+        names = _shard_names(self.shards) if self.qualified else {}
         for shard in self.shards:
-            yield from self._shard(shard)
+            yield from self._shard(shard, names.get(shard, ""))
 
-    def _shard(self, shard: str) -> Iterator[Item]:
+    def _shard(self, shard: str, prefix: str = "") -> Iterator[Item]:
         uri = self.place.uri(shard)
         last = ""
+        seen = SeenIds()
         try:
             found = self.place.look(shard)
             if found is None:
-                yield Failure(uri, uri, "there is no such shard", "Check the path")
+                yield Failure(uri, uri, "there is no such shard", "Check the path", hides=f"{uri}::")
                 return
             for members in _groups(_members(self.place, shard)):
                 last = members[-1].name
-                yield from _sample(members, uri, found.stamp)
+                for item in _sample(members, uri, found.stamp, prefix):
+                    if isinstance(item, Record) and seen.first(item.uri, 0) is not None:
+                        item = PassedOver(item.uri, "a second file of that name in its shard")
+                    yield item
         except Exception as error:  # a damaged shard, or what a remote service raises
             after = f" after {printable(last)!r}" if last else ""
             why = f"the shard is damaged or cut{after} ({short(error)}); what follows is lost"
-            yield Failure(uri, uri, why, "Copy or write the shard again")
+            yield Failure(uri, uri, why, "Copy or write the shard again", hides=f"{uri}::")
 
 
 def _groups(members: Iterator[Member]) -> Iterator[list[Member]]:
@@ -144,24 +157,33 @@ def _members(place: Place, shard: str) -> Iterator[Member]:
             base = info.name.rpartition("/")[2]
             if not info.isreg() or not base or base.startswith("."):
                 continue
-            wanted = is_picture(base) or base.lower().endswith(_SIDECARS)
-            if not wanted or (seekable and is_picture(base)):
-                read: Callable[[], bytes] = partial(_cut, shard, info.offset_data, info.size, info.name)
+            sidecar = base.lower().endswith(_SIDECARS)
+            picture = is_picture(base)
+            opened: IO[bytes] | None = None
+            head = b""
+            if not picture and not sidecar and may_be_picture(base):
+                opened = tar.extractfile(info)
+                head = opened.read(HEAD) if opened is not None else b""
+                picture = begins_as_picture(head)
+            if sidecar or (picture and not seekable):
+                read: Callable[[], bytes] = partial(_held, _content(tar, info, picture, opened, head), info)
             else:
-                read = partial(_held, _content(tar, info), info)
-            yield Member(info.name, info.offset_data, info.size, read)
+                read = partial(_cut, shard, info.offset_data, info.size, info.name)
+            yield Member(info.name, info.offset_data, info.size, read, picture)
         if seekable:  # the reader takes a damaged header for the end
             file.seek(tar.offset)
             if file.read(_BLOCK).strip(b"\0"):
                 raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
 
 
-def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
-    """A member's bytes; None when it is too large to hold."""
-    if info.size > (MAX_MEMBER_BYTES if is_picture(info.name) else MAX_SIDECAR_BYTES):
+def _content(
+    tar: tarfile.TarFile, info: tarfile.TarInfo, picture: bool, opened: IO[bytes] | None, head: bytes
+) -> bytes | None:
+    """A member's bytes, of which `head` was read from `opened` already; None when it is too large to hold."""
+    if info.size > (MAX_MEMBER_BYTES if picture else MAX_SIDECAR_BYTES):
         return None
-    member = tar.extractfile(info)
-    data = member.read() if member is not None else b""
+    member = opened or tar.extractfile(info)
+    data = head + member.read() if member is not None else b""
     if len(data) < info.size:
         raise tarfile.ReadError("unexpected end of data")
     return data
@@ -193,40 +215,55 @@ def _cut(shard: str, offset: int, size: int, name: str) -> bytes:
     return bytes(data)
 
 
-def _sample(members: list[Member], shard: str, stamp: str | None) -> Iterator[Item]:
-    pictures = [member for member in members if is_picture(member.name)]
-    exact = [
-        member
-        for member in pictures
-        if is_picture("key" + member.extension) and member.extension.count(".") == 1
-    ]
+def _sample(members: list[Member], shard: str, stamp: str | None, prefix: str) -> Iterator[Item]:
+    pictures = [member for member in members if member.picture]
     sidecars = {member.extension: member for member in members if member.extension in _SIDECARS}
+    for member in members:
+        if not member.picture and not (pictures and member.extension in _SIDECARS):
+            yield passed_over(f"{shard}::{printable(member.name)}", member.name)
+    key = printable(members[0].key)
     if not pictures:
         if ".json" in sidecars:
-            key = printable(members[0].key)
             found = ", ".join(sorted(member.extension for member in members))
-            yield Failure(
-                f"{shard}::{key}", key, f"the sample has no picture, only {found}", "Write the shard again"
-            )
+            why = f"the sample has no picture, only {found}"
+            yield Failure(f"{shard}::{key}", key, why, "Write the shard again")
         return
     try:
         attributes = _attributes(sidecars)
     except (ValueError, RecursionError, PictureError) as error:
-        key = printable(members[0].key)
         uri = f"{shard}::{printable(pictures[0].name)}"
         yield Failure(uri, key, f"its .json is not usable ({short(error)})", "Write the sample again")
         return
-    # "a.jpg" is the picture of "a", whatever masks such as "a.seg.png" come along; where there is no such
-    # member, the tar is a plain one whose names hold dots, and each picture stands for itself
-    for member in exact[:1] or pictures:
-        name = member.key if exact else member.name[: member.name.rfind(".")]
+    named = _chosen(pictures, len(pictures) == len(members))
+    for member in pictures:
+        uri = f"{shard}::{printable(member.name)}"
+        if member.name not in named:
+            yield PassedOver(uri, "another picture of its sample")
+            continue
+        name = printable(named[member.name])
         yield Record(
-            printable(name),
-            f"{shard}::{printable(member.name)}",
+            f"{prefix}/{name}" if prefix else name,
+            uri,
             member.read,
             attributes,
             stamp=None if stamp is None else f"{stamp}+{member.offset}",
         )
+
+
+def _chosen(pictures: list[Member], plain: bool) -> dict[str, str]:
+    """Member -> id, for those of a sample's pictures that become pins.
+
+    "a.jpg" is the picture of "a", whatever masks such as "a.seg.png" come along. Where there is no such member,
+    the names of a plain tar hold dots, and each picture stands for itself. So does each of "a.jpg" and "a.png"
+    where nothing but pictures shares the key (`plain`); beside sidecars the first is the sample's.
+    """
+    exact = [member for member in pictures if member.extension.count(".") <= 1]
+    if not exact:
+        return {member.name: member.name[: member.name.rfind(".")] for member in pictures}
+    different = list(dict.fromkeys(member.name for member in exact))
+    if not plain or len(different) == 1:
+        return {different[0]: exact[0].key}
+    return {name: name if number else exact[0].key for number, name in enumerate(different)}
 
 
 def _attributes(sidecars: dict[str, Member]) -> dict[str, Any]:
@@ -241,15 +278,50 @@ def _attributes(sidecars: dict[str, Member]) -> dict[str, Any]:
 
 def open_tars(place: Place, shards: list[str], uri: str, text: str) -> TarSource:
     """The pictures of tar shards. Raises SourceError when there is not one picture in any of them."""
-    source = TarSource("tar", uri, place, tuple(shards))
+    source = TarSource("tar", uri, place, tuple(shards), _restarts(place, shards))
     failure: Failure | None = None
     for item in source:
         if isinstance(item, Record):
             return source
-        failure = failure or item
+        if isinstance(item, Failure):
+            failure = failure or item
     if failure is not None:
         raise SourceError(f"cannot use {text!r}", f"{failure.uri}: {failure.reason}", failure.remedy)
     raise SourceError(f"no pictures in {text!r}", "the tar holds no picture files", "Check what wrote it")
+
+
+def _restarts(place: Place, shards: list[str]) -> bool:
+    """Whether shards begin their keys anew: two of the first few, in the order of their names, begin with one
+    key. The answer does not depend on the order in which they are given.
+    """
+    keys = [_first_key(place, shard) for shard in sorted(shards)[:FIRST_SHARDS]]
+    known = [key for key in keys if key is not None]
+    return len(set(known)) < len(known)
+
+
+def _first_key(place: Place, shard: str) -> str | None:
+    try:
+        return next((member.key for member in _members(place, shard) if member.picture), None)
+    except Exception:  # a damaged shard, or what a remote service raises: reading it tells
+        return None
+
+
+def _shard_names(shards: tuple[str, ...]) -> dict[str, str]:
+    """Shard -> the name that stands before its keys: the file's without suffix, with as many of the folders
+    above it as tell it from the others.
+    """
+    paths = {shard: _plain(shard).split("/") for shard in dict.fromkeys(shards)}
+    depth = 1
+    while depth < max(map(len, paths.values())):
+        if len({tuple(parts[-depth:]) for parts in paths.values()}) == len(paths):
+            break
+        depth += 1
+    return {shard: printable("/".join(parts[-depth:])) for shard, parts in paths.items()}
+
+
+def _plain(shard: str) -> str:
+    suffix = next(suffix for suffix in SUFFIXES if shard.lower().endswith(suffix))
+    return shard[: -len(suffix)]
 
 
 def read_member(place: Place, shard: str, name: str) -> bytes:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
 from visualsearch.errors import SourceError
-from visualsearch.images import PICTURE_SUFFIXES
+from visualsearch.images import PICTURE_SUFFIXES, sniff
 from visualsearch.sources._base import Item
 from visualsearch.sources._places import Entry, LocalPlace, Place, printable, short
-from visualsearch.types import Failure, Record
+from visualsearch.types import Failure, PassedOver, Record
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 """Folders of shadow copies that macOS archives and Synology shares carry."""
@@ -20,10 +21,52 @@ SKIPPED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 _WILD = re.compile(r"[*?[]")
 
 
+UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".bak", ".old", ".orig", "~")
+"""How the names of unfinished downloads and of backup copies end; also "_original" (exiftool)."""
+
+HEAD = 64
+"""Bytes that tell the format of a file."""
+
+_KNOWN_TYPES = mimetypes.MimeTypes()  # Python's own table, not the system's
+
+
 def is_picture(name: str) -> bool:
     """Whether a file's suffix, in any case, is that of a picture."""
-    dot = name.rfind(".")
-    return dot > 0 and name[dot:].lower() in PICTURE_SUFFIXES
+    return suffix_of(name) in PICTURE_SUFFIXES
+
+
+def suffix_of(name: str) -> str:
+    """The suffix in lower case, with its dot; "" without."""
+    base = name.rpartition("/")[2]
+    dot = base.rfind(".")
+    return base[dot:].lower() if dot > 0 else ""
+
+
+def may_be_picture(name: str) -> bool:
+    """Whether the first bytes of a file with an unknown suffix are worth a look.
+
+    Not where the suffix is a well-known one of something else, or of an unfinished or backup copy.
+    """
+    lowered = name.lower()
+    if lowered.endswith((*UNFINISHED, "_original")):
+        return False
+    kind, packing = _KNOWN_TYPES.guess_type(f"x{suffix_of(name)}", strict=False)
+    return packing is None and (kind is None or kind.startswith("image/"))
+
+
+def begins_as_picture(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a picture. TIFF is left out: camera raw files begin so."""
+    found = sniff(head)
+    return found is not None and found.name != "TIFF"
+
+
+def passed_over(uri: str, name: str) -> PassedOver:
+    """The note that a file was not taken for a picture, by its suffix."""
+    suffix = suffix_of(name)
+    if name.lower().endswith((*UNFINISHED, "_original")):
+        return PassedOver(uri, "unfinished or backup copy")
+    plain = suffix[1:].replace("_", "").isalnum() and len(suffix) <= 12
+    return PassedOver(uri, printable(suffix) if plain else "no known suffix")
 
 
 class Found(NamedTuple):
@@ -60,11 +103,13 @@ def walk(
                     continue
                 inner = place.scan(entry.path, wanted)
             except Exception as error:  # OSError, or what a remote service raises
+                uri = place.uri(entry.path)
                 yield Failure(
-                    place.uri(entry.path),
+                    uri,
                     printable(relative),
                     f"the folder cannot be read: {short(error)}",
                     "Change its permissions, or leave it out",
+                    hides=f"{uri}/",
                 )
                 continue
             above.append(identity)
@@ -83,21 +128,48 @@ class WalkSource:
     levels: int | None = None
 
     def count(self) -> int | None:
-        """How many files there are, by listing the folders once; None for remote ones."""
+        """How many pictures there are, by listing the folders once; None for remote ones."""
         if not isinstance(self.place, LocalPlace):
             return None
-        return sum(isinstance(found, Found) and self.fits(found.relative) for found in self._walk())
+        return sum(
+            isinstance(found, Found) and self.fits(found.relative) and self._is_picture(found)
+            for found in self._walk()
+        )
 
     def __iter__(self) -> Iterator[Item]:
         for found in self._walk():
             if isinstance(found, Failure):
                 yield found
+            elif found.entry.problem:
+                yield from self._unfollowed(found)
             elif self.fits(found.relative):
-                yield self._record(found)
+                yield self._record(found) if self._is_picture(found) else self._passed(found)
+
+    def _unfollowed(self, found: Found) -> Iterator[Item]:
+        """A link that leads nowhere, in a circle or where we may not look: it may have been a folder."""
+        uri, name = self.place.uri(found.entry.path), found.entry.name
+        inside = self.levels is None or found.relative.count("/") + 1 < self.levels
+        if not (is_picture(name) or may_be_picture(name)):
+            if self.fits(found.relative):
+                yield self._passed(found)
+        elif inside or self.fits(found.relative):
+            hidden = f"{uri}/" if inside else None
+            problem = found.entry.problem
+            yield Failure(uri, printable(found.relative), problem, "Restore or remove it", hides=hidden)
+
+    def _passed(self, found: Found) -> PassedOver:
+        return passed_over(self.place.uri(found.entry.path), found.entry.name)
+
+    def _is_picture(self, found: Found) -> bool:
+        """By its suffix; where that is unknown, by its first bytes."""
+        name = found.entry.name
+        return is_picture(name) or (
+            may_be_picture(name) and begins_as_picture(self.place.head(found.entry.path, HEAD))
+        )
 
     def _walk(self) -> Iterator[Found | Failure]:
         try:
-            yield from walk(self.place, self.root, is_picture, self.levels)
+            yield from walk(self.place, self.root, lambda _name: True, self.levels)
         except PermissionError as error:
             raise SourceError(
                 f"cannot read {self.root!r}",
@@ -124,10 +196,15 @@ class WalkSource:
         return Record(name, uri, partial(self.place.read, path), stamp=stamp)
 
 
+def has_pictures(source: Iterable[Item]) -> bool:
+    """Whether a source lists a picture, or something that may be one."""
+    return any(not isinstance(item, PassedOver) for item in source)
+
+
 def open_folder(place: Place, root: str, text: str) -> WalkSource:
     """The pictures of a folder and its sub-folders. Raises SourceError when it cannot be read or has none."""
     source = WalkSource("folder", place.uri(root), place, root)
-    if next(iter(source), None) is None:
+    if not has_pictures(source):
         raise SourceError(f"no pictures in {text!r}", *_what_instead(place, root))
     return source
 
@@ -193,19 +270,22 @@ def open_glob(place: Place, pattern: str, text: str) -> WalkSource:
     source = WalkSource("glob", place.uri(pattern), place, root, lambda path: fits(path) is not None, levels)
     if place.look(root) is None:
         raise SourceError(f"no picture fits {text!r}", f"there is no folder {root!r}", "Check the path")
-    if next(iter(source), None) is None:
+    if not has_pictures(source):
         raise SourceError(
             f"no picture fits {text!r}", "the pattern matches no picture file", "Check it with ls"
         )
     return source
 
 
-def expand_files(place: Place, pattern: str) -> list[str]:
-    """The files of any kind that fit a pattern: shards and manifests, few enough to list."""
+def expand_files(place: Place, pattern: str) -> tuple[list[str], list[Failure]]:
+    """The files of any kind that fit a pattern, few enough to list: shards and manifests; and the folders that
+    could not be read.
+    """
     root, rest = split_pattern(pattern)
     if place.look(root) is None:
-        return []
+        return [], []
     fits = pattern_regex(rest).fullmatch
     levels = None if "**" in rest.split("/") else rest.count("/") + 1
-    found = walk(place, root, lambda _name: True, levels)
-    return [item.entry.path for item in found if isinstance(item, Found) and fits(item.relative)]
+    found = list(walk(place, root, lambda _name: True, levels))
+    files = [item.entry.path for item in found if isinstance(item, Found) and fits(item.relative)]
+    return files, [replace(item, hides="") for item in found if isinstance(item, Failure)]
