@@ -53,12 +53,20 @@ class Exclusions:
         yield from self._where("1 ORDER BY id, uri")
 
     def add(self, pins: Iterable[Pin]) -> None:
-        """Keep removed pins out of later runs."""
+        """Keep removed pins out of later runs. What was uploaded is in no source that could bring it back."""
+        found = self.db.execute("SELECT source FROM sources WHERE kind = 'upload'")
+        uploads = {row[0] for row in found}
+        chosen = [pin for pin in pins if pin.source not in uploads]
+        if not chosen:
+            return
         for statement in _TABLE:
             self.db.execute(statement)
         self.db.executemany(
+            "DELETE FROM excluded WHERE id = ? AND uri = ?", [(pin.id, pin.uri) for pin in chosen]
+        )
+        self.db.executemany(
             "INSERT INTO excluded VALUES (?, ?, (SELECT uri FROM sources WHERE source = ?), ?, ?)",
-            [(pin.id, pin.uri, pin.source, pin.hash, time.time()) for pin in pins],
+            [(pin.id, pin.uri, pin.source, pin.hash, time.time()) for pin in chosen],
         )
 
     def lift(self, names: Iterable[str]) -> list[str]:

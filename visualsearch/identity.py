@@ -80,8 +80,7 @@ class Identity:
         if not record.named or self.replace:
             return None
         if pin.uri == record.uri:
-            twice = pin.pin in self.claimed and dict(record.attributes) != pin.attributes
-            return self._failure(record, pin, "with other attributes") if twice else None
+            return self._described_twice(record, pin, digest)
         if pin.pin not in self.claimed:
             if pin.named and pin.source == self.source:
                 return None  # this source gives the id another picture
@@ -89,6 +88,19 @@ class Identity:
                 same = digest is None or digest == pin.hash
                 return None if same else self._failure(record, pin, "and its content is another")
         return self._failure(record, pin)
+
+    def _described_twice(self, record: Record, pin: Pin, digest: bytes | None) -> Failure | None:
+        if pin.pin not in self.claimed:
+            return None
+        if dict(record.attributes) != pin.attributes:
+            return self._failure(record, pin, "with other attributes")
+        if record.vector is not None and digest is not None and digest != pin.hash:
+            return self._failure(record, pin, "with another vector")
+        return None
+
+    def is_again(self, record: Record, pin: Pin) -> bool:
+        """Whether an earlier record of the run gave the same picture the same id: nothing is left to do."""
+        return record.named and record.vector is None and pin.pin in self.claimed and pin.uri == record.uri
 
     def claim(self, record: Record, pin: int) -> None:
         """Say that a record gave a pin."""

@@ -188,7 +188,7 @@ class Indexer:
             pin = self.identity.pin_of(item)
             if pin is not None and (failure := self.identity.collision(item, pin)) is not None:
                 yield failure
-            elif pin is not None and self._as_it_was(item, pin):
+            elif pin is not None and (self.identity.is_again(item, pin) or self._as_it_was(item, pin)):
                 self.tally.unchanged += 1
                 self.identity.claim(item, pin.pin)
                 self._visit(pin.pin)
@@ -417,6 +417,8 @@ class _Batch:
         self.pins += [number] * len(vectors)
         self.visited.append(number)
         self.identity.claim(entry.item.record, number)
+        if self.run.excluding and self.run.settings.replace:
+            self.run.exclusions.lift([name])
         if pin is None:
             self.tally.added += 1
         else:

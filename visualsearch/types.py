@@ -328,9 +328,10 @@ class IndexReport:
     """What one run of the indexer did.
 
     Counts are pictures. `excluded` were left out because they had been removed from the index. `passed_over`
-    maps a reason to the files that were not taken for pictures. `incomplete`: a part of the source could not
-    be listed; `kept` pins were not seen and stay, because pruning cannot tell whether they are gone. `stages`
-    maps a stage to its busy seconds divided by its workers; the largest is the `bottleneck`.
+    maps a reason to the files that were not taken for pictures. `incomplete`: a part of the source could not be
+    listed; `kept` pins were not seen and stay, because pruning cannot tell whether they are gone. `gone` (of
+    `embed`): embeddings whose pictures are gone, which pruning would drop. `stages` maps a stage to its busy
+    seconds divided by its workers; the largest is the `bottleneck`.
     """
 
     seen: int = 0
@@ -346,6 +347,7 @@ class IndexReport:
     stages: Mapping[str, float] = field(default_factory=dict)
     excluded: int = 0
     kept: int = 0
+    gone: int = 0
     incomplete: bool = False
     passed_over: Mapping[str, int] = field(default_factory=dict)
 

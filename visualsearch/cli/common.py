@@ -162,6 +162,25 @@ def show_failures(failures: Sequence[Failure], total: int, folder: Path | None =
         note(f"  ... and {total - SHOWN_FAILURES:,} more{more}")
 
 
+def show_left_out(report: IndexReport) -> None:
+    """What a run left out or could not tell, on stderr."""
+    if report.passed_over:
+        kinds = [f"{count:,} {plain(reason)}" for reason, count in report.passed_over.items()]
+        more = f" and {len(kinds) - 8} other kinds" if len(kinds) > 8 else ""
+        note(f"  passed over, not pictures: {', '.join(kinds[:8])}{more}")
+    if report.excluded:
+        note(f"  left out because they were removed: {report.excluded:,}; --include ID lets one back in")
+    if report.kept:
+        note(
+            f"  not pruned: {report.kept:,} that were not seen, because a part of the source could not be read;"
+            " mend what failed and run again"
+        )
+    elif report.incomplete:
+        note("  a part of the source could not be read: what it holds is neither new nor gone")
+    if report.gone:
+        note(f"  gone from the source: {report.gone:,}; --prune drops their embeddings")
+
+
 def report_values(report: IndexReport) -> dict[str, Any]:
     """A run's report as plain values."""
     return {
@@ -173,6 +192,11 @@ def report_values(report: IndexReport) -> dict[str, Any]:
         "removed": report.removed,
         "failed": report.failed,
         "embedded": report.embedded,
+        "excluded": report.excluded,
+        "kept": report.kept,
+        "gone": report.gone,
+        "incomplete": report.incomplete,
+        "passed_over": dict(report.passed_over),
         "seconds": round(report.seconds, 3),
         "per_second": round(report.rate, 1),
         "stages": {k: round(v, 3) for k, v in report.stages.items()},

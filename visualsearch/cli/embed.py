@@ -22,8 +22,11 @@ from .common import (
     progress,
     report_values,
     show_failures,
+    show_left_out,
     tell_choices,
 )
+
+STOPPED = 130
 
 
 def embed(
@@ -45,6 +48,15 @@ def embed(
     workers: Workers = None,
     batch: Batch = 64,
     shard_rows: Annotated[int, typer.Option(help="Pictures in one pair of files.", min=1)] = 100_000,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Drop embeddings of this source whose pictures a complete read shows to be gone."
+        ),
+    ] = False,
+    check_content: Annotated[
+        bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
+    ] = False,
     max_pixels: MaxPixels = 100_000_000,
     ray: Annotated[
         str | None,
@@ -62,13 +74,14 @@ def embed(
 ) -> None:
     """Embed pictures without an index, in the npy + parquet layout that clip-retrieval and autofaiss read.
 
-    `visualsearch index` reads the folder too. Run again after an interruption, it goes on where a file pair was complete.
+    `visualsearch index` reads the folder too. Run again, it embeds what is new or has changed; after an interruption it goes
+    on from what is on the disk, at most half a minute of work before.
 
     Example: `visualsearch embed photos/ --to embeddings/ --model ViT-B-32-SigLIP2-256`
 
     On a cluster: `visualsearch embed s3://bucket/photos --to embeddings/ --ray auto --actors 16 --actor-gpus 1`
     """
-    from ..adapters.clip_retrieval import write_embeddings
+    from ..adapters.clip_retrieval import unfinished, write_embeddings
     from ..adapters.ray import Cluster
     from ..encoders import load_encoder
     from ..sources import open_source
@@ -79,6 +92,8 @@ def embed(
     options: dict[str, Any] = {"device": device, "precision": precision, "compiled": compiled}
     encoder = load_encoder(model or "bundled", **options)
     total = opened.count()
+    if left := unfinished(to):
+        note(f"{to}: goes on after an interrupted run, which left {left:,} embeddings")
     cluster = None
     if ray is None:
         encoder.calibrate(opened, total)
@@ -101,21 +116,29 @@ def embed(
             if bar is not None:
                 bar.update(seen, failed, total, {})
 
-        report = write_embeddings(
-            opened,
-            to,
-            encoder,
-            batch=batch,
-            workers=workers,
-            shard_rows=shard_rows,
-            max_pixels=max_pixels,
-            progress=tell,
-            work=cluster,
-        )
+        try:
+            report = write_embeddings(
+                opened,
+                to,
+                encoder,
+                batch=batch,
+                workers=workers,
+                shard_rows=shard_rows,
+                max_pixels=max_pixels,
+                prune=prune,
+                check_content=check_content,
+                progress=tell,
+                work=cluster,
+            )
+        except KeyboardInterrupt:
+            note(f"stopped; what was embedded is kept in {to}. Run the same command again to go on.")
+            raise typer.Exit(STOPPED) from None
     note(
-        f"{to}: {report.added:,} embedded, {report.unchanged:,} there already, {report.failed:,} failed"
+        f"{to}: {report.added:,} embedded, {report.updated:,} updated, {report.unchanged:,} there already,"
+        f" {report.removed:,} removed, {report.failed:,} failed"
         f" in {report.seconds:.1f} s ({report.rate:,.0f}/s)"
     )
+    show_left_out(report)
     show_failures(report.failures, report.failed)
     if as_json:
         emit(report_values(report))

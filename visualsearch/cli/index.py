@@ -22,6 +22,7 @@ from .common import (
     progress,
     report_values,
     show_failures,
+    show_left_out,
     tell_choices,
 )
 
@@ -54,8 +55,20 @@ def index(
     workers: Workers = None,
     batch: Batch = 64,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove pins of these sources whose pictures are gone.")
+        bool,
+        typer.Option(
+            "--prune", help="Remove pins of these sources whose pictures a complete read shows to be gone."
+        ),
     ] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--include",
+            metavar="ID",
+            help="Let a pin that was removed back in; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     regions: Annotated[
         bool | None,
         typer.Option(
@@ -72,9 +85,12 @@ def index(
 ) -> None:
     """Build or update an index from pictures. What is indexed already and unchanged is not read again.
 
+    Pins that were removed stay out. An id that is that of a picture from another place is a failure, never an update.
+
     Example: `visualsearch index photos/ catalogue.csv --to pins.index --prune`
     """
     from ..engine import Index
+    from ..identity import PinSet
     from ..indexer import Progress, Settings
 
     settings = Settings(
@@ -84,6 +100,7 @@ def index(
     keep_freed_memory()
     reports, failed = [], 0
     encoder = model or _look_at(sources)
+    claimed, lifted = PinSet(), list(include or [])
     with Index.open_or_create(
         to, encoder, preset=preset or "auto", device=device, precision=precision, compiled=compiled
     ) as opened:
@@ -96,13 +113,21 @@ def index(
 
                 try:
                     report = opened.add(
-                        source, settings=settings, progress=tell, preset=preset, regions=regions
+                        source,
+                        settings=settings,
+                        progress=tell,
+                        preset=preset,
+                        regions=regions,
+                        include=lifted,
+                        made_by=model,
+                        claimed=claimed,
                     )
                 except KeyboardInterrupt:
                     note(
                         f"stopped; the {len(opened):,} pins committed to {to} are kept. Run the same command again to go on."
                     )
                     raise typer.Exit(STOPPED) from None
+            lifted = []
             reports.append(report)
             failed += report.failed
             slowest = f", slowest stage: {report.bottleneck}" if report.bottleneck else ""
@@ -111,6 +136,7 @@ def index(
                 f" {report.added:,} added, {report.updated:,} updated, {report.moved:,} moved,"
                 f" {report.unchanged:,} unchanged, {report.removed:,} removed, {report.failed:,} failed"
             )
+            show_left_out(report)
             show_failures(report.failures, report.failed, to)
         pins = len(opened)
     note(f"{to}: {pins:,} pins")
@@ -122,11 +148,13 @@ def index(
 
 def _look_at(sources: list[str]) -> EncoderSpec | None:
     """Refuse what cannot be read before anything is written; the encoder of embeddings among the sources, if any."""
-    from ..adapters.clip_retrieval import is_embeddings, made_by
+    from ..adapters.clip_retrieval import is_embeddings, made_by, unsigned
     from ..sources import open_source
 
     made = None
     for source in sources:
+        if (problem := unsigned(source)) is not None:
+            raise problem
         if (spec := made_by(source)) is not None:
             made = made or spec
         elif not is_embeddings(Path(source)):

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from .common import AsJson, Folder, emit, note, open_index
+from .common import AsJson, Folder, emit, note, open_index, plain
 
 
 def info(
     folder: Folder,
     failures: Annotated[
         bool, typer.Option("--failures", help="List the pictures that could not be indexed, with reasons.")
+    ] = False,
+    excluded: Annotated[
+        bool, typer.Option("--excluded", help="List the pins that were removed and stay out.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -24,12 +27,20 @@ def info(
     with open_index(folder) as opened:
         values = opened.info()
         failed = opened.failures() if failures else []
+        removed = opened.excluded() if excluded else []
     if as_json:
         if failures:
             values["failed"] = [
                 {"uri": f.uri, "id": f.id, "reason": f.reason, "remedy": f.remedy} for f in failed
             ]
+        if excluded:
+            values["removed"] = [{"id": e.id, "uri": e.uri, "source": e.source} for e in removed]
         emit(values)
+        return
+    if excluded:
+        for each in removed:
+            print(f"{plain(each.id)}\t{plain(each.uri)}")
+        note(f"{len(removed):,} removed pins stay out; `index --include ID` lets one back in")
         return
     if failures:
         for failure in failed:

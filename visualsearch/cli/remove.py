@@ -16,6 +16,8 @@ def remove(
 ) -> None:
     """Remove pins from an index. They are gone from searches at once; `compact` frees their space.
 
+    They stay out when their source is indexed again, until `index --include ID` lets them back in.
+
     Example: `visualsearch remove pins.index shoe-17 shoe-18`
     """
     with open_index(folder) as opened:

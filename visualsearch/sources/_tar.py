@@ -122,9 +122,8 @@ class TarSource:
             for members in _groups(_members(self.place, shard)):
                 last = members[-1].name
                 for item in _sample(members, uri, found.stamp, prefix):
-                    if isinstance(item, Record) and seen.first(item.uri, 0) is not None:
-                        item = PassedOver(item.uri, "a second file of that name in its shard")
-                    yield item
+                    again = isinstance(item, Record) and seen.first(item.uri, 0) is not None
+                    yield PassedOver(item.uri, "a second file of that name in its shard") if again else item
         except Exception as error:  # a damaged shard, or what a remote service raises
             after = f" after {printable(last)!r}" if last else ""
             why = f"the shard is damaged or cut{after} ({short(error)}); what follows is lost"
