@@ -37,7 +37,7 @@ from ._embeddings import (
 )
 
 FEW_SECONDS, MANY_SECONDS = 2.0, 30.0
-"""Between two parts of a shard: the first, and a tenth of the shard's age up to the second."""
+"""Between two parts of a shard: the first at the beginning, more as the shard grows older, the second at most."""
 
 _PART = re.compile(r"(?:img_emb|metadata)_\d+_\d+")
 
