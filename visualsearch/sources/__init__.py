@@ -71,7 +71,7 @@ def open_source(source: Any, *, id_column: str = "id", image_column: str = "imag
     `id_column` and `image_column` are the names of those columns in manifests. Raises SourceError when
     nothing can be read from it (missing, empty, unreadable, of an unknown kind, columns missing) and
     MissingExtraError when its protocol needs an extra; what is wrong with single entries comes as Failures
-    while iterating.
+    while iterating, and a file that is not taken for a picture as a PassedOver.
     """
     columns = _Columns(id_column, image_column)
     if isinstance(source, str | Path):
