@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tarfile
 from collections import Counter
@@ -236,6 +237,34 @@ def test_a_plain_tar_packed_by_tar_is_read(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "s.tar", "w") as tar:
         tar.add(tmp_path / "in" / "x", "x")
     assert ids(open_source(tmp_path / "s.tar")) == ["x/a", "x/b"]
+
+
+def test_a_hard_link_in_a_tar_is_counted(tmp_path: Path) -> None:
+    put(tmp_path / "in", "x/a.png")
+    os.link(tmp_path / "in" / "x" / "a.png", tmp_path / "in" / "x" / "b.png")
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        tar.add(tmp_path / "in" / "x", "x")
+    source = open_source(tmp_path / "s.tar")
+    assert (len(ids(source)), passed(source)) == (1, {"a link inside its shard": 1})
+
+
+@pytest.mark.parametrize(("name", "mode"), [("s.tar", "w"), ("s.tgz", "w:gz")])
+@pytest.mark.parametrize("damage", ["between members", "in a header"])
+def test_what_only_looks_like_the_end_of_a_shard_is_told(
+    tmp_path: Path, name: str, mode: str, damage: str
+) -> None:
+    data = bytearray(shard(tmp_path / "whole.tar", [(f"{key}.png", picture()) for key in "abc"]).read_bytes())
+    if damage == "in a header":
+        data[2 * 1024 + 148] ^= 0xFF
+    else:
+        del data[2 * 1024 :]
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(bytes(data)) if mode == "w:gz" else bytes(data))
+    source = open_source(path)
+    assert ids(source) == ["a", "b"]
+    (failure,) = failures(source)
+    assert failure.hides == f"{path}::"
+    assert ("end mark" if damage == "between members" else "damaged header") in failure.reason
 
 
 def test_the_commands_count_what_was_passed_over(run: Any, tmp_path: Path) -> None:

@@ -302,7 +302,9 @@ class _Run:
             if len(self.shard) >= shard_rows:
                 self.shard.finish()
                 self.flushed = self.begun = now
-            elif now - self.flushed >= min(MANY_SECONDS, self.flush_seconds * max(1, (now - self.begun) / 20)):
+            elif now - self.flushed >= min(
+                MANY_SECONDS, self.flush_seconds * max(1, (now - self.begun) / 20)
+            ):
                 self.shard.flush()
                 self.flushed = self.clock.now()
 

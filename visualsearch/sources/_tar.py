@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, Self, cast
 
 from visualsearch.errors import PictureError, SourceError
 from visualsearch.sources._base import Item, SeenIds
@@ -150,11 +150,17 @@ def _groups(members: Iterator[Member]) -> Iterator[list[Member]]:
 def _members(place: Place, shard: str) -> Iterator[Member]:
     """The regular files of a shard, hidden ones left out."""
     seekable = isinstance(place, LocalPlace) and shard.lower().endswith(".tar")
-    with place.open(shard) as file, tarfile.open(fileobj=file, mode="r:" if seekable else "r|*") as tar:
+    header = _header()
+    mode: Any = "r:" if seekable else "r|*"
+    with place.open(shard) as file, tarfile.open(fileobj=file, mode=mode, tarinfo=header) as tar:
         while (info := tar.next()) is not None:
             cast("Any", tar).members.clear()  # it would otherwise keep every header
             base = info.name.rpartition("/")[2]
-            if not info.isreg() or not base or base.startswith("."):
+            if not base or base.startswith("."):
+                continue
+            if not info.isreg():
+                if is_picture(base) and not info.isdir():
+                    yield Member(info.name, info.offset, 0, bytes, False)
                 continue
             sidecar = base.lower().endswith(_SIDECARS)
             picture = is_picture(base)
@@ -169,10 +175,30 @@ def _members(place: Place, shard: str) -> Iterator[Member]:
             else:
                 read = partial(_cut, shard, info.offset_data, info.size, info.name)
             yield Member(info.name, info.offset_data, info.size, read, picture)
-        if seekable:  # the reader takes a damaged header for the end
-            file.seek(tar.offset)
-            if file.read(_BLOCK).strip(b"\0"):
-                raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
+        if header.end != "EOFHeaderError":  # the reader takes a damaged header, or none, for the end
+            cut = header.end in ("EmptyHeaderError", "TruncatedHeaderError")
+            raise tarfile.ReadError(
+                "it lacks its end mark" if cut else f"damaged header at byte {tar.offset}"
+            )
+
+
+class _Header(tarfile.TarInfo):
+    """Headers that remember what ended the reading of a shard: the end mark, or something that only looks like an end."""
+
+    end = ""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            cls.end = type(error).__name__
+            raise
+
+
+def _header() -> type[_Header]:
+    """A class for one reading."""
+    return type("_ShardHeader", (_Header,), {})
 
 
 def _content(

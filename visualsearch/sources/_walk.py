@@ -63,6 +63,8 @@ def begins_as_picture(head: bytes) -> bool:
 def passed_over(uri: str, name: str) -> PassedOver:
     """The note that a file was not taken for a picture, by its suffix."""
     suffix = suffix_of(name)
+    if suffix in PICTURE_SUFFIXES:
+        return PassedOver(uri, "a link inside its shard")
     if name.lower().endswith((*UNFINISHED, "_original")):
         return PassedOver(uri, "unfinished or backup copy")
     plain = suffix[1:].replace("_", "").isalnum() and len(suffix) <= 12
