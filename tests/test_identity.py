@@ -109,12 +109,16 @@ def test_an_id_of_another_manifest_is_a_failure_that_names_both_places(
     (failure,) = report.failures
     assert failure.id == "1"
     assert all(str(place) in failure.reason for place in (first, second, tmp_path / "000.png"))
-    assert "remove" in failure.remedy
+    assert "--replace" in failure.remedy
     encoded = encoder.encoded
     assert counts(index.add(first)) == {"unchanged": 2}
     assert counts(index.add(second)) == {"unchanged": 1, "failed": 1}
     assert encoder.encoded == encoded  # a collision is told without embedding anything
     assert index.search(like="1", include_seeds=True, k=1)[0].uri == str(tmp_path / "000.png")
+    assert counts(index.add(second, replace=True)) == {"unchanged": 1, "updated": 1}
+    assert index.search(like="1", include_seeds=True, k=1)[0].uri == str(tmp_path / "002.png")
+    assert counts(index.add(second)) == {"unchanged": 2}
+    assert counts(index.add([first, second], replace=True)) == {"unchanged": 3, "failed": 1}
 
 
 def test_one_id_twice_in_a_list_of_manifests_is_a_failure(tmp_path: Path, encoder: FakeEncoder) -> None:
@@ -341,6 +345,8 @@ def test_a_removed_pin_stays_out_until_it_is_included(index: vs.Index, photos: P
     assert index.info()["excluded"] == 1
     with pytest.raises(UnknownNameError, match=r"004\.png"):
         index.add(photos, include=["005.png"])
+    assert index.include(["004.png", "005.png"]) == ["005.png"]
+    assert counts(index.add(photos)) == {"unchanged": 39, "added": 1}
 
 
 def test_a_removed_picture_stays_out_under_another_name_but_its_copies_do_not(

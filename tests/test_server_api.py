@@ -285,6 +285,19 @@ def test_adding_what_is_there_is_refused_and_its_content_names_it(writable: Test
     problem(writable.post("/pins", **send), Kind.EXISTS)
 
 
+def test_a_pin_that_was_removed_can_be_put_again_and_replaces_what_a_manifest_gave(
+    writable: TestClient,
+) -> None:
+    index = writable.app.state.service.index  # type: ignore[attr-defined]
+    send = {"content": halves("red", "white"), "headers": {"Content-Type": "image/png"}}
+    assert writable.put("/pins/colours%2Fred", **send).status_code == 200  # a manifest gave it
+    assert writable.delete("/pins/colours%2Fblue").status_code == 204
+    assert index.info()["excluded"] == 1
+    assert writable.put("/pins/colours%2Fblue", **send).status_code == 201
+    assert writable.delete("/pins/colours%2Fblue").status_code == 204
+    assert index.info()["excluded"] == 0  # no source would bring an upload back
+
+
 def test_kept_pictures_are_named_by_content_and_go_with_their_last_pin(writable: TestClient) -> None:
     folder = writable.app.state.service.index.folder / PICTURES  # type: ignore[attr-defined]
     send = {"content": halves("red", "white"), "headers": {"Content-Type": "image/png"}}

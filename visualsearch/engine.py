@@ -281,6 +281,15 @@ class Index:
             return None
         return self.spec if name == self.spec.name else self._checked(_load(name, **self._options)).spec
 
+    def include(self, names: Iterable[str]) -> list[str]:
+        """Let removed pins, by id or place, back in when their source is indexed next; the names that were not removed."""
+        wanted = list(names)
+        with self.catalog.read() as reader:
+            if not len(Exclusions(reader.db)):
+                return wanted
+        with self._writing() as writer, writer.commit():
+            return Exclusions(writer.db).lift(wanted)
+
     def _include(self, writer: Writer, names: list[str]) -> None:
         listed = Exclusions(writer.db)
         with writer.commit():

@@ -38,7 +38,7 @@ class Identity:
     """Looks pins up for the records of one source.
 
     `claimed` are the pins that a record with an id gave in this run, or in the runs of the same command before it.
-    `replace`: a record takes the pin of its id, wherever that came from.
+    `replace`: a record takes the pin of its id, also one that another source gave before.
     """
 
     def __init__(self, writer: Writer, claimed: PinSet, replace: bool = False) -> None:
@@ -77,13 +77,13 @@ class Identity:
 
         Without a `digest` the content is not known yet: what may be a move is let through.
         """
-        if not record.named or self.replace:
+        if not record.named:
             return None
         if pin.uri == record.uri:
             return self._described_twice(record, pin, digest)
         if pin.pin not in self.claimed:
-            if pin.named and pin.source == self.source:
-                return None  # this source gives the id another picture
+            if self.replace or (pin.named and pin.source == self.source):
+                return None  # the id is given another picture
             if gone(pin.uri) or self.is_orphan(pin):
                 same = digest is None or digest == pin.hash
                 return None if same else self._failure(record, pin, "and its content is another")
@@ -129,10 +129,7 @@ class Identity:
         owner = self._source_uri(pin.source) if pin.source is not None else ""
         place = pin.uri if not owner or owner == pin.uri else f"{pin.uri}, from {owner}"
         why = f"its id {record.id!r} in {self.uri} is that of {place}"
-        remedy = (
-            "Give each picture an id of its own; where this one replaces the other, remove that first:"
-            f" visualsearch remove DIR {record.id}"
-        )
+        remedy = "Give each picture an id of its own; where this source replaces the other, index it with --replace"
         return Failure(record.uri, record.id, f"{why}, {how}" if how else why, remedy)
 
     def _source_uri(self, source: int) -> str:

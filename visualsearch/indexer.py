@@ -45,8 +45,7 @@ class Settings:
     `batch`: pictures embedded at once. `workers`: threads that read and decode (default: one a processor).
     `commit_rows` / `commit_seconds`: a commit follows whichever comes first. `prune`: remove pins of this source that a
     complete read of it shows to be gone. `check_content`: read every file even where size and time are unchanged.
-    `max_pixels`: larger pictures fail. `replace`: a picture takes the pin of its id wherever that came from, also one that
-    was removed.
+    `max_pixels`: larger pictures fail. `replace`: a picture takes the pin of its id, also one that another source gave.
     """
 
     batch: int = 64
@@ -210,9 +209,7 @@ class Indexer:
 
     def _excluded(self, record: Record, digest: bytes | None = None) -> bool:
         """Whether a record is of a pin that was removed."""
-        if not self.excluding or self.settings.replace:
-            return False
-        return self.exclusions.holds(record, self.source_uri, digest)
+        return self.excluding and self.exclusions.holds(record, self.source_uri, digest)
 
     def _as_it_was(self, record: Record, pin: Pin) -> bool:
         return (
@@ -417,8 +414,6 @@ class _Batch:
         self.pins += [number] * len(vectors)
         self.visited.append(number)
         self.identity.claim(entry.item.record, number)
-        if self.run.excluding and self.run.settings.replace:
-            self.run.exclusions.lift([name])
         if pin is None:
             self.tally.added += 1
         else:

@@ -77,6 +77,12 @@ def index(
             show_default=False,
         ),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Let pictures take the pins of their ids, also where another source gave those."
+        ),
+    ] = False,
     check_content: Annotated[
         bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
     ] = False,
@@ -85,7 +91,7 @@ def index(
 ) -> None:
     """Build or update an index from pictures. What is indexed already and unchanged is not read again.
 
-    Pins that were removed stay out. An id that is that of a picture from another place is a failure, never an update.
+    Pins that were removed stay out. An id that is that of a picture from another place is a failure, unless --replace is given.
 
     Example: `visualsearch index photos/ catalogue.csv --to pins.index --prune`
     """
@@ -94,7 +100,12 @@ def index(
     from ..indexer import Progress, Settings
 
     settings = Settings(
-        batch=batch, workers=workers, prune=prune, check_content=check_content, max_pixels=max_pixels
+        batch=batch,
+        workers=workers,
+        prune=prune,
+        check_content=check_content,
+        max_pixels=max_pixels,
+        replace=replace,
     )
     tell_choices()
     keep_freed_memory()

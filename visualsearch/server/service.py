@@ -361,6 +361,7 @@ class Service:
         path = self._kept(f"{digest}.{form.name.lower() if form else 'picture'}", data)
         record = Record(name, str(path), lambda: data, dict(attributes), named=True, stamp=digest)
         with self.metrics.stage("write"):
+            self.index.include([name])
             report = self.index.add(
                 _Uploaded(record), max_pixels=self.settings.max_pixels, workers=1, replace=True
             )
