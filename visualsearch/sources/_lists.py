@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from visualsearch.errors import SourceError, VisualSearchError
 from visualsearch.fetch import fetch
@@ -224,6 +225,12 @@ class PartialSource:
     def count(self) -> int | None:
         """That of the source."""
         return self.whole.count()
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the source says of itself."""
+        if name.startswith("_") or name == "whole":  # while it is copied or unpickled there is no source yet
+            raise AttributeError(name)
+        return getattr(self.whole, name)
 
     def __iter__(self) -> Iterator[Item]:
         yield from self.failures
