@@ -228,6 +228,7 @@ class _Run:
         self.shard = Growing(folder, next_number(folder))
         self.clock = Clock()
         self.started = self.flushed = self.begun = self.clock.now()
+        self.cost = 0.0
         names = ("seen", "added", "updated", "unchanged", "failed", "embedded")
         self.counts = dict.fromkeys(names, 0)
         self.passed: dict[str, int] = {}
@@ -302,11 +303,16 @@ class _Run:
             if len(self.shard) >= shard_rows:
                 self.shard.finish()
                 self.flushed = self.begun = now
-            elif now - self.flushed >= min(
-                MANY_SECONDS, self.flush_seconds * max(1, (now - self.begun) / 20)
-            ):
+            elif now - self.flushed >= self._pause(now):
                 self.shard.flush()
                 self.flushed = self.clock.now()
+                self.cost = self.flushed - now
+
+    def _pause(self, now: float) -> float:
+        """Seconds between two parts: parts shall be few, and writing them take at most a fiftieth of the time."""
+        if not self.flush_seconds:
+            return 0.0
+        return min(MANY_SECONDS, max(self.flush_seconds, (now - self.begun) / 10, 50 * self.cost))
 
     def _keep(self, outcome: Outcome) -> None:
         record, digest = outcome.record, outcome.digest
