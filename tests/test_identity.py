@@ -372,6 +372,13 @@ def test_a_removed_row_of_a_manifest_stays_out(tmp_path: Path, encoder: FakeEnco
     assert counts(index.add(path, prune=True)) == {"unchanged": 1, "excluded": 1}
 
 
+def test_what_a_program_hands_over_again_comes_back(index: vs.Index, photos: Path) -> None:
+    given = [{"id": "mine", "image": (photos / "000.png").read_bytes()}]
+    assert index.add(given).added == 1
+    index.remove(["mine"])
+    assert index.add(given).added == 1
+
+
 def test_an_index_whose_pins_were_removed_keeps_its_layout(index: vs.Index, photos: Path) -> None:
     index.remove(["003.png"])
     index.compact()

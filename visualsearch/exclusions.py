@@ -53,10 +53,12 @@ class Exclusions:
         yield from self._where("1 ORDER BY id, uri")
 
     def add(self, pins: Iterable[Pin]) -> None:
-        """Keep removed pins out of later runs. What was uploaded is in no source that could bring it back."""
-        found = self.db.execute("SELECT source FROM sources WHERE kind = 'upload'")
-        uploads = {row[0] for row in found}
-        chosen = [pin for pin in pins if pin.source not in uploads]
+        """Keep removed pins out of later runs. What a person or a program handed over is in no source that could bring
+        it back unasked.
+        """
+        found = self.db.execute("SELECT source FROM sources WHERE kind IN ('upload', 'given', 'table')")
+        handed = {row[0] for row in found}
+        chosen = [pin for pin in pins if pin.source not in handed]
         if not chosen:
             return
         for statement in _TABLE:
