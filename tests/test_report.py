@@ -286,3 +286,45 @@ def test_a_command_line_is_read_back_by_the_shell_as_it_was(words: list[str]) ->
 
 def test_a_filter_with_quotes_is_shown_readably() -> None:
     assert command_line(["--where", "colour = 'red'"]) == "--where \"colour = 'red'\""
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//shop.example/1",
+        "shop.example",
+        "https://",
+        "http://[::1/x",
+        "https://s/\n1",
+        5,
+    ],
+)
+def test_only_addresses_of_the_web_become_links(
+    tmp_path: Path, pictures: list[Path], address: object
+) -> None:
+    page = written(tmp_path, section(hit(pictures[0], url=address)))
+    assert [one for one in page.all("a") if "q1" not in str(one["href"]) and one["href"] != "#results"] == []
+
+
+def test_a_result_links_to_its_product_and_shows_the_price_in_its_currency(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    address = 'https://shop.example/p?id=1&x="><script>'
+    page = written(
+        tmp_path,
+        section(hit(pictures[0], brand="Acme", title="Lamp", price=1299.5, currency="EUR", url=address)),
+    )
+    links = [one for one in page.all("a") if one.get("target") == "_blank"]
+    assert {one["href"] for one in links} == {address}
+    assert all("noopener" in str(one["rel"]) for one in links)
+    assert "1,299.50 EUR" in page.text
+    assert not [one for one in page.all("script") if one]
+    # the picture's own address is no product
+    plain = written(
+        tmp_path,
+        section(hit("https://shop.example/a.jpg", url="https://shop.example/a.jpg")),
+        picture=lambda _: pictures[0],
+    )
+    assert not [one for one in plain.all("a") if one.get("target")]

@@ -24,7 +24,7 @@ from visualsearch.errors import MissingExtraError, PictureError, SourceError
 from visualsearch.images import decode, load
 from visualsearch.sources import KINDS, Source, expand_braces, open_source, read
 from visualsearch.sources._base import SeenIds
-from visualsearch.sources._manifest import cell
+from visualsearch.sources._cells import cell
 from visualsearch.types import Failure, Record
 
 

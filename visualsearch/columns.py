@@ -117,6 +117,28 @@ NEITHER, A_TEXT, A_LIST = 0, 1, 2
 _KINDS = {"text": A_TEXT, "array": A_LIST}
 
 
+@dataclass(frozen=True)
+class Groups:
+    """Rows that belong together. `numbers`: (rows,) int32, the same for all rows of a group; `count`: groups of live rows."""
+
+    numbers: Int32
+    count: int
+
+    def among(self, rows: Bool) -> int:
+        """How many groups have one of these rows, (rows,) bool."""
+        return _distinct(self.numbers[rows])
+
+    def of(self, rows: Bool) -> Bool:
+        """(rows,) bool: which rows belong to a group that has one of these."""
+        return np.isin(self.numbers, np.unique(self.numbers[rows]))
+
+
+def _distinct(numbers: Int32) -> int:
+    table = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=bool)
+    table[numbers] = True
+    return int(np.count_nonzero(table))
+
+
 @dataclass
 class Columns:
     """The columns of one state of an index, each made when a filter needs it for the second time.
@@ -132,6 +154,7 @@ class Columns:
     _pins: Int64 | None = None
     _one_row_each: bool | None = None
     _count: int | None = None
+    _groups: dict[str, Groups] = field(default_factory=dict)
     _guard: threading.RLock = field(default_factory=threading.RLock)
 
     def matching(self, reader: Reader, chosen: Filter) -> Int64:
@@ -185,6 +208,15 @@ class Columns:
                 with suppress(_LeftToSqlError):
                     return self._truth(reader, chosen.tree)
         return None
+
+    def groups(self, reader: Reader, name: str, owners: Int64, alive: Bool) -> Groups:
+        """The rows grouped by the values of an attribute. The last one or two attributes are kept, 4 bytes a row each."""
+        with self._guard:
+            if name not in self._groups:
+                while len(self._groups) > 1:
+                    del self._groups[next(iter(self._groups))]
+                self._groups[name] = _groups(reader, name, self.pins(reader), owners, alive)
+            return self._groups[name]
 
     def count(self, reader: Reader) -> int:
         """How many pins there are; SQLite would count them one by one, for every query."""
@@ -269,6 +301,18 @@ def _column(reader: Reader, name: str) -> Column:
     for place, value in enumerate([*numbers, *texts], 1):
         ordered[seen[value]] = place
     return Column(ordered[codes], tuple(numbers), tuple(texts))
+
+
+def _groups(reader: Reader, name: str, pins: Int64, owners: Int64, alive: Bool) -> Groups:
+    found = reader.db.execute("SELECT json_extract(attributes, ?) FROM pins ORDER BY pin", (json_path(name),))
+    seen: dict[Any, int] = {}
+    codes = np.fromiter((-1 if r[0] is None else seen.setdefault(r[0], len(seen)) for r in found), np.int32)
+    alone = np.flatnonzero(codes < 0)  # a pin without a value is a group of its own
+    codes[alone] = len(seen) + np.arange(len(alone), dtype=np.int32)
+    # the owner of a dead row may be gone: what its number is does not matter
+    places = np.minimum(np.searchsorted(pins, owners), max(0, len(pins) - 1))
+    numbers = codes[places] if len(codes) else np.zeros(len(owners), np.int32)
+    return Groups(numbers, _distinct(numbers[alive]))
 
 
 def _lists(reader: Reader, name: str, pins: Int64) -> Lists:

@@ -33,7 +33,7 @@ from .heldout import measured_recall
 from .lock import writing
 from .mixing import encoded, mixed, query_of
 from .proposals import FINDER, region_boxes
-from .query import Snapshot, find
+from .query import NO_GROUPS, Snapshot, find
 from .rows import Rows
 from .types import (
     Attributes,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .indexer import Progress, Settings
     from .look import Look
     from .naming import Words
+    from .sources import Columns
     from .tuning import Trial
 
 MERGE_SEGMENTS = 16
@@ -213,6 +214,8 @@ class Index:
         progress: Callable[[Progress], None] | None = None,
         preset: str | None = None,
         regions: bool | None = None,
+        columns: Columns | None = None,
+        group_by: str | None = None,
         include: Iterable[str] = (),
         made_by: str | None = None,
         claimed: PinSet | None = None,
@@ -226,6 +229,11 @@ class Index:
         the object is small; the index remembers it, and None keeps what it remembers (at first: no). Pictures indexed
         before regions were turned on are embedded again when their source is indexed next.
 
+        `columns` names the columns of a manifest: `visualsearch.sources.Columns(id="sku", image="photo", price="cost")`. Where
+        several pictures show one product, `group_by` is the attribute that they share: a manifest's ids may then repeat, and
+        search gives one hit for each product. The index remembers it; "none" forgets it. A shop's export, or a manifest with
+        lists of pictures, sets it where nothing is remembered yet.
+
         Pins that were removed stay out; `include` names those (by id or place) that may come back. `made_by` is the model
         that made a folder of embeddings which does not say so itself. Two pictures never share an id: one whose id is that of
         a picture from another place is a failure. `claimed`, one `PinSet` for several calls, lets none of their sources change
@@ -238,13 +246,16 @@ class Index:
         from .adapters.clip_retrieval import open_embeddings
         from .encoders import BaseEncoder
         from .indexer import Indexer, Settings
-        from .sources import Source, open_source
+        from .sources import Columns, Source, open_source
 
         chosen = replace(settings or Settings(), **changes)
+        wanted = columns or Columns()
+        wanted = wanted if group_by is None else replace(wanted, group=group_by)
         opened = (
             source
             if isinstance(source, Source)
-            else open_embeddings(source, self.spec, self._made_by(made_by)) or open_source(source)
+            else open_embeddings(source, self.spec, self._made_by(made_by))
+            or open_source(source, columns=wanted)
         )
         if chosen.prune and opened.kind in ("given", "table"):
             raise UsageError(
@@ -262,6 +273,7 @@ class Index:
             if regions is not None and regions != (writer.meta("regions") is not None):
                 with writer.commit():
                     writer.set_meta("regions", int(writer.meta("next_row")) if regions else None)
+            _remember_group(writer, wanted.group, getattr(opened, "group_by", None))
             encoder = self.encoder if opened.kind != "embeddings" else _Finished(self.spec)
             count = opened.count()
             if isinstance(encoder, BaseEncoder) and not getattr(opened, "once", False):
@@ -468,6 +480,7 @@ class Index:
         offset: int = 0,
         min_score: float | None = None,
         include_seeds: bool = False,
+        group_by: str | None = None,
     ) -> Hits:
         """Find pins by a picture, a part of it, words, stored pins, or a weighted mix.
 
@@ -475,6 +488,8 @@ class Index:
         is above 1. `text`, `not_text`: words wanted and not wanted; `like`, `unlike`: ids of stored pins. `weights` changes
         DEFAULT_WEIGHTS; `parts` adds finished parts. `where`: see visualsearch.filters. With a filter that leaves at least
         offset + k pins, k come back. Stored pins of the query are left out of the results unless `include_seeds`.
+        `group_by`: of the pins that share this attribute's value, such as the pictures of a product, only the best comes back,
+        and `total` counts products; None takes what the index remembers, "none" gives every pin for itself.
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
         """
         return self.run(
@@ -492,6 +507,7 @@ class Index:
                 offset=offset,
                 min_score=min_score,
                 include_seeds=include_seeds,
+                group_by=group_by,
             )
         )
 
@@ -537,9 +553,10 @@ class Index:
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        group_by: str | None = None,
     ) -> list[Hits]:
         """The hits of several finished query vectors, (n, d) float32 of unit length, all from one state of the index."""
-        wanted = Query((), k, 0, where, min_score)
+        wanted = Query((), k, 0, where, min_score, group_by=group_by)
         found = []
         with self._open() as (reader, snapshot):
             for vector in vectors:
@@ -703,7 +720,9 @@ class Index:
                     now is not None and now.generation is not None and now.generation.file == generation.file
                 )
                 loaded = now.ann if same and now is not None else ann.load(self.folder / generation.file)
-            snapshot = Snapshot(vectors, alive, generation, loaded, int(alive.sum()), state)
+            group = reader.meta("group_by")
+            live = int(alive.sum())
+            snapshot = Snapshot(vectors, alive, generation, loaded, live, state, group_by=group)
             # A reader that lags behind must not take the newer snapshot away from the others.
             if now is None or state > now.state:
                 self._snapshot = snapshot
@@ -823,6 +842,7 @@ class Index:
                 "disk_bytes": sum(f.stat().st_size for f in self.folder.rglob("*") if f.is_file()),
                 "segments": len(snapshot.vectors.segments),
                 "attributes": reader.names(),
+                "group_by": snapshot.group_by,
                 "sources": [r[0] for r in reader.db.execute("SELECT uri FROM sources ORDER BY uri")],
                 "created": reader.meta("created"),
             }
@@ -831,6 +851,17 @@ class Index:
         """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
         with self.catalog.read() as reader:
             return check(reader, self.folder, self.spec.dim, ann.load)
+
+
+def _remember_group(writer: Writer, wanted: str | None, found: str | None) -> None:
+    """Keep the attribute by which results are grouped: what the user wants, else what a source groups by, once."""
+    known: str | None = writer.meta("group_by")
+    chosen = wanted if wanted is not None else known or found
+    if wanted is not None and wanted != NO_GROUPS and found is not None:
+        chosen = found  # a manifest keeps a column such as "id" under another name
+    if chosen != known:
+        with writer.commit():
+            writer.set_meta("group_by", chosen)
 
 
 def _tuned(reader: Reader) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from .crops import view
 from .errors import ODD, VisualSearchError
 from .exclusions import Exclusions
 from .identity import Identity, PinSet
-from .pipeline import Clock, Embedded, Prepared, embed, failed, look_ahead
+from .pipeline import Clock, Embedded, Prepared, embed, failed, look_ahead, stopped
 from .resources import cores
 from .types import Box, Encoder, Failure, Float32, IndexReport, PassedOver, Record
 from .vectors import Segment, Vectors, write_segment
@@ -46,6 +46,7 @@ class Settings:
     `commit_rows` / `commit_seconds`: a commit follows whichever comes first. `prune`: remove pins of this source that a
     complete read of it shows to be gone. `check_content`: read every file even where size and time are unchanged.
     `max_pixels`: larger pictures fail. `replace`: a picture takes the pin of its id, also one that another source gave.
+    `strict`: stop at the first failure, with a SourceError.
     """
 
     batch: int = 64
@@ -55,6 +56,7 @@ class Settings:
     prune: bool = False
     check_content: bool = False
     max_pixels: int = images.MAX_PIXELS
+    strict: bool = False
     replace: bool = False
 
 
@@ -161,9 +163,16 @@ class Indexer:
                     # The squares have done their work: kept until the commit, they would be most of the memory.
                     done += (Embedded(replace(one.item, pixels=None), one.vectors) for one in group)
                     now = time.perf_counter()
-                    if len(done) >= self.settings.commit_rows or now - last > self.settings.commit_seconds:
+                    broken = self.settings.strict and any(one.item.failure for one in group)
+                    if (
+                        broken
+                        or len(done) >= self.settings.commit_rows
+                        or now - last > self.settings.commit_seconds
+                    ):
                         self._commit(done)
                         done, last = [], now
+                    if broken:
+                        raise stopped(self.tally.failures[0], f"the {self.committed:,} read before are kept")
                     self._tell(len(done))
         except (KeyboardInterrupt, VisualSearchError):
             self._commit(done)  # what is embedded is paid for: keep it before leaving

@@ -44,6 +44,7 @@ def query_of(
     offset: int = 0,
     min_score: float | None = None,
     include_seeds: bool = False,
+    group_by: str | None = None,
 ) -> Query:
     """The Query of `Index.search`'s arguments. Raises UsageError, UnknownNameError."""
     weight = all_weights(weights or {})
@@ -58,7 +59,7 @@ def query_of(
     found += [Part(-weight["not_text"], text=t) for t in _listed(not_text)]
     found += [Part(weight["like"], like=i) for i in _listed(like)]
     found += [Part(-weight["unlike"], like=i) for i in _listed(unlike)]
-    return Query(tuple(found), k, offset, where, min_score, include_seeds)
+    return Query(tuple(found), k, offset, where, min_score, include_seeds, group_by)
 
 
 def encoded(

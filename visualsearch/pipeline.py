@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from .errors import PictureError
+from .errors import PictureError, SourceError
 from .types import Box, Encoder, Failure, Float32, Record, UInt8
 
 T = TypeVar("T")
@@ -47,6 +47,15 @@ class Embedded(Generic[T]):
 
     item: T
     vectors: Float32 | None
+
+
+def stopped(failure: Failure, kept: str) -> SourceError:
+    """The error that ends a strict run."""
+    return SourceError(
+        f"stopped at the first failure, {failure.uri}",
+        failure.reason,
+        f"{failure.remedy or 'Leave it out'}. Without --strict the others are taken; {kept}",
+    )
 
 
 def failed(record: Record, error: BaseException) -> Failure:

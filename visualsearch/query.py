@@ -14,7 +14,8 @@ import numpy as np
 
 from . import ann
 from .catalog import Reader
-from .columns import Columns
+from .columns import Columns, Groups
+from .errors import UnknownNameError
 from .exact import scan
 from .filters import parse
 from .planner import Plan, Way, choose
@@ -22,6 +23,8 @@ from .rows import Rows, with_fresh
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
 from .vectors import Vectors
 
+NO_GROUPS = "none"
+"""In place of an attribute's name: every pin is a result of its own."""
 LEFT_OUT = 0.1
 """So few rows left out, for each row that is not, are taken out after a search; more are left out by it."""
 
@@ -34,6 +37,8 @@ class Snapshot(Rows):
     columns: Columns = field(default_factory=Columns, compare=False)
     plans: dict[int, Plan] = field(init=False, default_factory=dict, compare=False)
     """The plans of searches without a filter, by the number of candidates wanted."""
+    group_by: str | None = None
+    """The attribute by which results are grouped where a query does not say."""
 
 
 def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:
@@ -47,27 +52,45 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
         total = snapshot.columns.count(reader)
     if snapshot.live < len(vectors):
         allowed = alive if allowed is None else allowed & alive
+    groups = _grouped(reader, snapshot, wanted)
     if seeds:
         left_out = np.isin(vectors.pins, list(seeds))
+        left_out = left_out if groups is None else groups.of(left_out)
         total -= len(np.unique(vectors.pins[left_out if allowed is None else left_out & allowed]))
         allowed = ~left_out if allowed is None else allowed & ~left_out
+    if groups is not None:
+        chosen_some = seeds or wanted.where is not None
+        total = groups.among(allowed) if allowed is not None and chosen_some else groups.count
     need = min(wanted.offset + wanted.k, total)
     if need <= 0:
         return Hits((), max(total, 0), "empty")
     left = len(vectors) if allowed is None else int(np.count_nonzero(allowed))
-    fetch = need
+    fetch = need if groups is None else min(left, need * -(-left // total))
     while True:
         way, positions = candidates(snapshot, query, fetch, allowed, left)
-        scores, positions, pins = rescored(vectors, query, positions)
+        scores, positions, pins = rescored(vectors, query, positions, groups)
         if len(pins) >= need or fetch >= left:
             break
-        fetch = min(left, 4 * fetch)  # several rows of one pin took the places
+        fetch = min(left, 4 * fetch)  # several rows of one pin, or pins of one group, took the places
     plan = f"filtered-{way}" if wanted.where else way
     if wanted.min_score is not None:
         kept = int(np.searchsorted(-scores, -wanted.min_score, side="right"))
         scores, positions, pins = scores[:kept], positions[:kept], pins[:kept]
     page = slice(wanted.offset, wanted.offset + wanted.k)
     return Hits(described(reader, vectors, scores[page], positions[page], pins[page]), total, plan)
+
+
+def _grouped(reader: Reader, snapshot: Snapshot, wanted: Query) -> Groups | None:
+    """The groups of which each gives one result; None where every pin does. Raises UnknownNameError."""
+    name = snapshot.group_by if wanted.group_by is None else wanted.group_by
+    if name is None or name == NO_GROUPS:
+        return None
+    names = reader.names()
+    if name not in names:
+        if wanted.group_by is None:  # no pin has it yet
+            return None
+        raise UnknownNameError("attribute to group by", name, [*names, NO_GROUPS])
+    return snapshot.columns.groups(reader, name, snapshot.vectors.pins, snapshot.alive)
 
 
 def candidates(
@@ -118,15 +141,18 @@ def _asked(
     return ann.search(snapshot.ann, query, count, search, allowed)
 
 
-def rescored(vectors: Vectors, query: Float32, positions: Int64) -> tuple[Float32, Int64, Int64]:
-    """True cosines of the candidates, best first, and only the best row of each pin."""
+def rescored(
+    vectors: Vectors, query: Float32, positions: Int64, groups: Groups | None = None
+) -> tuple[Float32, Int64, Int64]:
+    """True cosines of the candidates, best first, and only the best row of each pin, or of each group of pins."""
     scores = vectors.cosines(positions, query)
     order = np.lexsort((positions, -scores))
     scores, positions = scores[order], positions[order]
     pins = vectors.pins[positions]
-    if len(set(pins.tolist())) == len(pins):
+    shared = pins if groups is None else groups.numbers[positions]
+    if len(set(shared.tolist())) == len(pins):
         return scores, positions, pins
-    _, first = np.unique(pins, return_index=True)
+    _, first = np.unique(shared, return_index=True)
     first.sort()
     return scores[first], positions[first], pins[first]
 

@@ -19,6 +19,7 @@ from html import escape
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -40,8 +41,10 @@ EVEN = 24  # of 255; a border whose channels differ less is of one colour
 LOADERS = 8  # threads; more than there are cores, because pictures may come over the network
 AT_ONCE = 4 * LOADERS  # thumbnails held before they are written: memory stays bounded
 TITLES = ("title", "name", "caption")  # the attribute that names a pin: the first of these it has
+LINKS = ("url", "link", "product_url")  # the attribute that holds the address of a product's page
 SHOWN_FACTS = 4
 LONGEST_FACT = 60  # characters
+LONGEST_LINK = 2000
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def write_page(
     """Write `sections` to `path` as one HTML file, replacing it whole, and return its path.
 
     `lead` stands under the title, `footnote` at the end. `facts` names the attributes to show with a result
-    (default: the first four). `picture` fetches the picture of a pin's uri (default:
+    (default: the price and the first others, four in all). A result whose attribute `url`, `link` or `product_url` is an
+    http(s) address links to it. `picture` fetches the picture of a pin's uri (default:
     `visualsearch.sources.read`). `hero` is finished HTML for the place between the title and the sections. A
     picture that cannot be read is shown as an empty tile with the reason. Raises StorageError when the file cannot be written.
     """
@@ -204,20 +208,24 @@ class _Page:
     def hit(self, rank: int, hit: Hit, thumb: _Thumb) -> str:
         key = next((name for name in TITLES if isinstance(hit.attributes.get(name), str)), None)
         title = hit.attributes[key] if key else hit.id
-        names = (
-            self.facts if self.facts is not None else [n for n in hit.attributes if n != key][:SHOWN_FACTS]
-        )
+        names = self.facts if self.facts is not None else _facts(hit.attributes, key)
         facts = "".join(
-            f"<div><dt>{_short(name)}</dt> <dd>{_short(_say(hit.attributes[name]))}</dd></div>\n"
+            f"<div><dt>{_short(name)}</dt> <dd>{_short(_said(hit.attributes, name))}</dd></div>\n"
             for name in names
             if hit.attributes.get(name) is not None
         )
         length = 100 * min(max(hit.score, 0.0), 1.0)
+        figure, name = self.figure(thumb, hit.box, title), escape(title)
+        link = product_link(hit)
+        if link:
+            opening = f'<a href="{escape(link)}" target="_blank" rel="noopener noreferrer"'
+            figure = f'{opening} tabindex="-1" aria-hidden="true">{figure}</a>'
+            name = f"{opening}>{name}</a>"
         return (
-            f'<li class="hit">{self.figure(thumb, hit.box, title)}<div class="text">'
+            f'<li class="hit">{figure}<div class="text">'
             f'<p class="score"><span>{rank}</span><b>{hit.score:.3f}</b>'
             f'<span class="bar" aria-hidden="true"><i style="width:{length:.0f}%"></i></span></p>'
-            f'<p class="name">{escape(title)}</p><p class="id" title="{escape(hit.uri)}">{escape(hit.id)}</p>'
+            f'<p class="name">{name}</p><p class="id" title="{escape(hit.uri)}">{escape(hit.id)}</p>'
             f'<dl class="facts">{facts}</dl></div></li>\n'
         )
 
@@ -287,6 +295,41 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return getattr(error, "why", "") or str(error)
+
+
+def product_link(hit: Hit) -> str | None:
+    """The http(s) address of the product's page, where the attributes hold one that is not the picture's own."""
+    for name in LINKS:
+        value = hit.attributes.get(name)
+        if isinstance(value, str) and value != hit.uri and _is_link(value):
+            return value
+    return None
+
+
+def _is_link(text: str) -> bool:
+    if len(text) > LONGEST_LINK or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+
+
+def _facts(attributes: Mapping[str, object], title: str | None) -> list[str]:
+    """The attributes to show: the price, then the first others."""
+    apart = {title, *LINKS, "price", *(["currency"] if attributes.get("price") is not None else [])}
+    return [name for name in ("price",) if name in attributes] + [
+        name for name in attributes if name not in apart
+    ][: SHOWN_FACTS - ("price" in attributes)]
+
+
+def _said(attributes: Mapping[str, object], name: str) -> str:
+    """An attribute's value; a price with its currency."""
+    value, currency = attributes[name], attributes.get("currency")
+    if name != "price" or not isinstance(currency, str) or isinstance(value, str | bool):
+        return _say(value)
+    return f"{_say(value)} {currency}"
 
 
 def _say(value: object) -> str:

@@ -206,7 +206,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Query:
-    """What to look for: weighted parts summed into one unit vector, a filter, and how many results."""
+    """What to look for: weighted parts summed into one unit vector, a filter, and how many results.
+
+    Of the pins that share a value of the attribute `group_by`, the best one is a result. None: the attribute that the index
+    remembers, if any; "none": every pin for itself.
+    """
 
     parts: tuple[Part, ...]
     k: int = 10
@@ -214,6 +218,7 @@ class Query:
     where: str | None = None
     min_score: float | None = None
     include_seeds: bool = False
+    group_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,7 @@ class Hits(Sequence[Hit]):
     """Results, best first. Behaves as a sequence of Hit.
 
     `plan` says how they were found: "exact", "ann", or "filtered-" and one of "exact", "ann", "codes"; `total` how many pins
-    were candidates (those the filter leaves).
+    were candidates (those the filter leaves), or how many products where pins are grouped.
     """
 
     items: tuple[Hit, ...]

@@ -22,7 +22,7 @@ from pathlib import Path
 from .. import images
 from ..errors import ODD, UsageError, VisualSearchError
 from ..lock import writing
-from ..pipeline import Clock, Embedded, embed, failed, look_ahead
+from ..pipeline import Clock, Embedded, embed, failed, look_ahead, stopped
 from ..resources import cores
 from ..sources import SeenIds, gone
 from ..types import Encoder, Failure, Float32, IndexReport, PassedOver, Record, UInt8
@@ -154,6 +154,7 @@ def write_embeddings(
     flush_seconds: float = FEW_SECONDS,
     progress: Callable[[int, int], None] | None = None,
     work: Work | None = None,
+    strict: bool = False,
 ) -> IndexReport:
     """Embed the pictures of a source into `folder`, `shard_rows` to a shard.
 
@@ -162,7 +163,8 @@ def write_embeddings(
     embeddings of this source that a complete read of it shows to be gone; `check_content` reads every file.
     `progress(seen, failed)` is called after every batch. `work` embeds them elsewhere than in this process, and then `batch`,
     `workers` and `max_pixels` are its own. Raises UsageError when the folder holds another encoder's embeddings, LockedError
-    when another process writes to it.
+    when another process writes to it. `strict` stops at the first failure, with a
+    SourceError.
     """
     made = read_spec(folder)
     if made is not None and made.fingerprint != encoder.spec.fingerprint:
@@ -196,6 +198,8 @@ def write_embeddings(
         try:
             for group in (work or here)(run.fresh(items)):
                 run.take(group, shard_rows)
+                if strict and run.failures:
+                    raise stopped(run.failures[0], "what was embedded before is kept")
                 if progress:
                     progress(run.counts["seen"], run.counts["failed"])
         except (KeyboardInterrupt, VisualSearchError):

@@ -30,6 +30,7 @@ from ..errors import (
     NotAnIndexError,
     StorageError,
     UnknownNameError,
+    UsageError,
 )
 from ..filters import COLUMNS, Both, Check, Node, Not, Test, parse
 from ..mixing import encoded, mixed, query_of
@@ -214,6 +215,12 @@ class MilvusIndex:
 
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError, StorageError.
         """
+        if query.group_by not in (None, "none"):
+            raise UsageError(
+                f"cannot group by {query.group_by!r}",
+                "a Milvus collection gives every pin for itself",
+                "Leave group_by out, or search the index folder",
+            )
         vectors = encoded(query, lambda: self.encoder)
         seeds = {part.like for part in query.parts if part.like is not None}
         with _asking(self.uri):

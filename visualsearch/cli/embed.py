@@ -25,6 +25,19 @@ from .common import (
     show_left_out,
     tell_choices,
 )
+from .inputs import (
+    GroupBy,
+    IdColumn,
+    ImageColumn,
+    PriceColumn,
+    Strict,
+    TitleColumn,
+    Tolerance,
+    Tolerate,
+    UrlColumn,
+    columns_of,
+    tell_notes,
+)
 
 STOPPED = 130
 
@@ -70,6 +83,14 @@ def embed(
     actor_gpus: Annotated[
         float, typer.Option(help="With --ray: cards of each; 0.5 lets two share one.", min=0)
     ] = 0,
+    id_column: IdColumn = None,
+    image_column: ImageColumn = None,
+    title_column: TitleColumn = None,
+    price_column: PriceColumn = None,
+    url_column: UrlColumn = None,
+    group_by: GroupBy = None,
+    strict: Strict = False,
+    tolerate: Tolerate = "0",
     as_json: AsJson = False,
 ) -> None:
     """Embed pictures without an index, in the npy + parquet layout that clip-retrieval and autofaiss read.
@@ -80,6 +101,9 @@ def embed(
     Example: `visualsearch embed photos/ --to embeddings/ --model ViT-B-32-SigLIP2-256`
 
     On a cluster: `visualsearch embed s3://bucket/photos --to embeddings/ --ray auto --actors 16 --actor-gpus 1`
+
+    Exit codes: 0 done; 1 done, but more pictures or rows failed than `--tolerate` allows (the others are embedded); 2 wrong
+    usage, a source that cannot be used, or stopped by `--strict`.
     """
     from ..adapters.clip_retrieval import unfinished, write_embeddings
     from ..adapters.ray import Cluster
@@ -88,7 +112,10 @@ def embed(
 
     tell_choices()
     keep_freed_memory()
-    opened = open_source(source)
+    tolerance = Tolerance(tolerate, strict)
+    columns = columns_of(id_column, image_column, title_column, price_column, url_column, group_by)
+    opened = open_source(source, columns=columns)
+    tell_notes(source, opened)
     options: dict[str, Any] = {"device": device, "precision": precision, "compiled": compiled}
     encoder = load_encoder(model or "bundled", **options)
     total = opened.count()
@@ -129,6 +156,7 @@ def embed(
                 check_content=check_content,
                 progress=tell,
                 work=cluster,
+                strict=strict,
             )
         except KeyboardInterrupt:
             note(f"stopped; what was embedded is kept in {to}. Run the same command again to go on.")
@@ -142,8 +170,7 @@ def embed(
     show_failures(report.failures, report.failed)
     if as_json:
         emit(report_values(report))
-    if report.failed:
-        raise typer.Exit(1)
+    tolerance.exit(report.failed, report.seen)
 
 
 def register(app: typer.Typer) -> None:

@@ -25,8 +25,22 @@ from .common import (
     show_left_out,
     tell_choices,
 )
+from .inputs import (
+    GroupBy,
+    IdColumn,
+    ImageColumn,
+    PriceColumn,
+    Strict,
+    TitleColumn,
+    Tolerance,
+    Tolerate,
+    UrlColumn,
+    columns_of,
+    tell_notes,
+)
 
 if TYPE_CHECKING:
+    from ..sources import Columns
     from ..types import EncoderSpec
 
 STOPPED = 130
@@ -37,7 +51,7 @@ def index(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Folders, globs, manifests (CSV, JSONL, Parquet), webdataset tars, URL lists, s3://, gs://, or embeddings.",
+            help="Folders, globs, manifests (CSV, JSONL, Parquet, XML), webdataset tars, URL lists, s3://, gs://, or embeddings.",
             show_default=False,
         ),
     ],
@@ -87,6 +101,14 @@ def index(
         bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
     ] = False,
     max_pixels: MaxPixels = 100_000_000,
+    id_column: IdColumn = None,
+    image_column: ImageColumn = None,
+    title_column: TitleColumn = None,
+    price_column: PriceColumn = None,
+    url_column: UrlColumn = None,
+    group_by: GroupBy = None,
+    strict: Strict = False,
+    tolerate: Tolerate = "0",
     as_json: AsJson = False,
 ) -> None:
     """Build or update an index from pictures. What is indexed already and unchanged is not read again.
@@ -94,6 +116,11 @@ def index(
     Pins that were removed stay out. An id that is that of a picture from another place is a failure, unless --replace is given.
 
     Example: `visualsearch index photos/ catalogue.csv --to pins.index --prune`
+
+    Exports of Shopify, WooCommerce and Google Merchant are recognised by their columns.
+
+    Exit codes: 0 done; 1 done, but more pictures or rows failed than `--tolerate` allows (the others are indexed); 2 wrong usage,
+    a source that cannot be used, or stopped by `--strict`; 130 stopped by Ctrl-C.
     """
     from ..engine import Index
     from ..identity import PinSet
@@ -105,12 +132,15 @@ def index(
         prune=prune,
         check_content=check_content,
         max_pixels=max_pixels,
+        strict=strict,
         replace=replace,
     )
+    tolerance = Tolerance(tolerate, strict)
+    columns = columns_of(id_column, image_column, title_column, price_column, url_column, group_by)
     tell_choices()
     keep_freed_memory()
     reports, failed = [], 0
-    encoder = model or _look_at(sources)
+    encoder = model or _look_at(sources, columns)
     claimed, lifted = PinSet(), list(include or [])
     with Index.open_or_create(
         to, encoder, preset=preset or "auto", device=device, precision=precision, compiled=compiled
@@ -129,6 +159,7 @@ def index(
                         progress=tell,
                         preset=preset,
                         regions=regions,
+                        columns=columns,
                         include=lifted,
                         made_by=model,
                         claimed=claimed,
@@ -153,12 +184,13 @@ def index(
     note(f"{to}: {pins:,} pins")
     if as_json:
         emit({"pins": pins, "failed": failed, "sources": [report_values(r) for r in reports]})
-    if failed:
-        raise typer.Exit(1)
+    tolerance.exit(failed, sum(report.seen for report in reports))
 
 
-def _look_at(sources: list[str]) -> EncoderSpec | None:
-    """Refuse what cannot be read before anything is written; the encoder of embeddings among the sources, if any."""
+def _look_at(sources: list[str], columns: Columns) -> EncoderSpec | None:
+    """Refuse what cannot be read before anything is written, and say how the rest is read; the encoder of embeddings among
+    the sources, if any.
+    """
     from ..adapters.clip_retrieval import is_embeddings, made_by, unsigned
     from ..sources import open_source
 
@@ -169,7 +201,7 @@ def _look_at(sources: list[str]) -> EncoderSpec | None:
         if (spec := made_by(source)) is not None:
             made = made or spec
         elif not is_embeddings(Path(source)):
-            open_source(source)
+            tell_notes(source, open_source(source, columns=columns))
     return made
 
 

@@ -69,6 +69,15 @@ def search(
     min_score: Annotated[
         float | None, typer.Option(help="Leave out results below this cosine (-1 to 1).")
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            "--group-by",
+            metavar="ATTRIBUTE",
+            help="Of the pins that share this attribute's value, such as the pictures of a product, show the best. Default: what"
+            " the index was built with. none: every pin for itself.",
+        ),
+    ] = None,
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
@@ -97,6 +106,7 @@ def search(
         k=k,
         offset=offset,
         min_score=min_score,
+        group_by=group_by,
     )
     if not query.parts:
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Any
 
 from visualsearch.catalog import Pin, Reader
@@ -17,6 +18,8 @@ SURVEYED = 200_000
 MOST_VALUES = 40
 LONGEST = 60  # characters of a value to choose
 _NUMBERS = ("integer", "real")
+_TRUTHS = {"true", "false"}
+_SCALARS = {*_NUMBERS, *_TRUTHS, "text"}
 _MIX = 2_654_435_761  # Knuth, TAOCP 6.4: multiplication by it scatters consecutive numbers
 _COLUMNS = "pin, id, uri, source, hash, stamp, row, named, attributes"
 
@@ -56,7 +59,9 @@ def sort_key(sort: str, names: list[str]) -> tuple[str, bool]:
 def summaries(index: Index) -> list[AttributeOut]:
     """What every attribute holds, by name."""
     with index.catalog.read() as reader:
-        table = f"(SELECT attributes FROM pins LIMIT {SURVEYED})"
+        # one pin with damaged attributes costs its own only
+        whole = "CASE WHEN json_valid(attributes) THEN attributes ELSE '{}' END"
+        table = f"(SELECT {whole} AS attributes FROM pins LIMIT {SURVEYED})"
         found = reader.db.execute(
             f"SELECT key, type, count(*), count(DISTINCT value), min(value), max(value), max(length(value))"
             f" FROM {table}, json_each(attributes) WHERE type <> 'null' GROUP BY key, type ORDER BY key, 3 DESC"
@@ -71,27 +76,45 @@ def _summary(reader: Reader, table: str, name: str, kinds: list[Any]) -> Attribu
     count = sum(kind[1] for kind in kinds)
     types = {kind[0] for kind in kinds}
     if types <= set(_NUMBERS):
-        low, high = min(kind[3] for kind in kinds), max(kind[4] for kind in kinds)
-        return AttributeOut(name=name, kind="number", count=count, low=low, high=high)
+        return _range(name, kinds)
     distinct = sum(kind[2] for kind in kinds)
-    if types <= {"true", "false"}:
+    if types <= _TRUTHS:
         values = [ValueOut(value=kind[0] == "true", count=kind[1]) for kind in kinds]
         return AttributeOut(name=name, kind="boolean", count=count, values=values)
     # A value that most pins have for themselves, or a long one, is a text: nothing to choose from.
     few = 1 < distinct <= MOST_VALUES or distinct <= count // 4
     shared = distinct <= count // 2 or count < 8
-    if types == {"text"} and few and shared and kinds[0][5] <= LONGEST:
+    if types <= _SCALARS and few and shared and max(kind[5] for kind in kinds) <= LONGEST:
         return AttributeOut(name=name, kind="category", count=count, values=_values(reader, table, name))
+    # Prices with an "on request" among them keep their range.
+    numbers = [kind for kind in kinds if kind[0] in _NUMBERS]
+    if 2 * sum(kind[1] for kind in numbers) >= count:
+        return _range(name, numbers)
     return AttributeOut(name=name, kind="text", count=count)
+
+
+def _range(name: str, kinds: list[Any]) -> AttributeOut:
+    """A number's range; an end that is not finite is left out, since JSON cannot say it."""
+    low, high = (float(end) for end in (min(kind[3] for kind in kinds), max(kind[4] for kind in kinds)))
+    return AttributeOut(
+        name=name,
+        kind="number",
+        count=sum(kind[1] for kind in kinds),
+        low=low if isfinite(low) else None,
+        high=high if isfinite(high) else None,
+    )
 
 
 def _values(reader: Reader, table: str, name: str) -> list[ValueOut]:
     found = reader.db.execute(
-        f"SELECT value, count(*) FROM {table}, json_each(attributes) WHERE key = ? GROUP BY value"
-        f" ORDER BY 2 DESC, 1 LIMIT {MOST_VALUES}",
+        f"SELECT type, value, count(*) FROM {table}, json_each(attributes) WHERE key = ? AND type <> 'null'"
+        f" GROUP BY type, value ORDER BY 3 DESC, 2 LIMIT {MOST_VALUES}",
         (name,),
     )
-    return [ValueOut(value=value, count=count) for value, count in found]
+    return [
+        ValueOut(value=kind == "true" if kind in _TRUTHS else value, count=count)
+        for kind, value, count in found
+    ]
 
 
 def _order(reader: Reader, sort: str | None) -> tuple[str, tuple[Any, ...]]:

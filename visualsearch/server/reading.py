@@ -21,7 +21,7 @@ from .schemas import SearchRequest
 M = TypeVar("M", bound=BaseModel)
 
 LISTS = ("text", "not_text", "like", "unlike")
-PLAIN = ("image", "where", "k", "offset", "min_score", "sort", "include_seeds")
+PLAIN = ("image", "where", "k", "offset", "min_score", "sort", "include_seeds", "group_by")
 FILE = "image"
 NAMES = frozenset({*LISTS, *PLAIN, "crop", "weight"})
 MOST_FIELDS = 200

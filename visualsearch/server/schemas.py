@@ -59,6 +59,12 @@ class SearchRequest(_Strict):
         description="An attribute to order the best 200 matches by; with a leading - from high to low. Default: by score.",
     )
     include_seeds: bool = Field(default=False, description="Keep the query's own stored pins in the results.")
+    group_by: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Of the pins that share this attribute's value, such as the pictures of a product, the best is given."
+        " Default: what the index was built with; none: every pin for itself.",
+    )
 
 
 class HitOut(BaseModel):
@@ -78,7 +84,9 @@ class SearchResponse(BaseModel):
     """Results, best first."""
 
     hits: list[HitOut]
-    total: int = Field(description="How many pins were candidates: those that the filter leaves.")
+    total: int = Field(
+        description="How many pins, or products where pins are grouped, were candidates: those that the filter leaves."
+    )
     plan: str = Field(description="How they were found.")
     seconds: float = Field(description="Time in the engine.")
     upload: str | None = Field(

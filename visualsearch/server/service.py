@@ -187,6 +187,7 @@ class Service:
             offset=wanted.offset,
             min_score=wanted.min_score,
             include_seeds=wanted.include_seeds,
+            group_by=wanted.group_by,
         )
         self.encoder.spent()
         hits = self._sorted(query, wanted.sort) if wanted.sort else self.index.run(query)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from visualsearch.errors import PictureError, SourceError, VisualSearchError
 from visualsearch.fetch import fetch
 from visualsearch.sources._base import Item, SeenIds, Source
+from visualsearch.sources._columns import Columns
 from visualsearch.sources._given import open_given
 from visualsearch.sources._lists import (
     PartialSource,
@@ -41,16 +42,17 @@ from visualsearch.sources._walk import (
 )
 from visualsearch.types import Failure
 
-__all__ = ["KINDS", "Item", "SeenIds", "Source", "gone", "open_source", "printable", "read"]
+__all__ = ["KINDS", "Columns", "Item", "SeenIds", "Source", "gone", "open_source", "printable", "read"]
 
 KINDS = {
     "folder": "a folder, with its sub-folders",
     "glob": 'a pattern, such as "photos/**/*.jpg"',
     "picture": "a picture file",
-    "csv": "a manifest .csv with the columns id and image",
+    "csv": "a manifest .csv with the columns id and image, or a shop's export (Shopify, WooCommerce, Google Merchant)",
     "tsv": "the same as .tsv",
     "jsonl": "the same as .jsonl or .ndjson",
     "parquet": "the same as .parquet",
+    "xml": "a Google Merchant feed .xml",
     "tar": 'webdataset shards .tar, .tar.gz or .tgz, also as a pattern: "shards/{000..012}.tar"',
     "urls": "a .txt file of addresses, one a line",
     "url": "an http(s) address of a picture",
@@ -61,24 +63,45 @@ protocol.
 """
 
 
-def open_source(source: Any, *, id_column: str = "id", image_column: str = "image") -> Source:
+def open_source(
+    source: Any,
+    *,
+    id_column: str | None = None,
+    image_column: str | None = None,
+    title_column: str | None = None,
+    price_column: str | None = None,
+    url_column: str | None = None,
+    group_by: str | None = None,
+    columns: Columns | None = None,
+) -> Source:
     """The pictures of `source`: one of the `KINDS`, or what a Python program holds already.
 
     The latter is a list or an iterator of paths, Records, dictionaries with the keys id and image, Pillow pictures, arrays or
     bytes; or a table of Arrow, pandas or Polars with the columns id and image. An iterator is read once, lazily; each path in
     it is a picture. A picture without a path or an id is named by its content, and the index has no file of it to show.
 
-    `id_column` and `image_column` are the names of those columns in manifests. Raises SourceError when
-    nothing can be read from it (missing, empty, unreadable, of an unknown kind, columns missing) and
+    The columns are those of manifests; without a name, `id` and `image` are taken, or what an export of Shopify,
+    WooCommerce or Google Merchant calls them (the source's `notes` say so). Titles, prices (as numbers) and addresses of
+    products are kept as the attributes `title`, `price` with `currency`, and `url`. `group_by` is the column that pictures
+    of one product share: an id may then repeat, and its further pictures become id#2, id#3. `columns` stands for all of
+    these.
+
+    Raises SourceError when nothing can be read from it (missing, empty, unreadable, of an unknown kind, columns missing) and
     MissingExtraError when its protocol needs an extra; what is wrong with single entries comes as Failures
     while iterating, and a file that is not taken for a picture as a PassedOver.
     """
-    columns = _Columns(id_column, image_column)
+    columns = columns or Columns(id_column, image_column, title_column, price_column, url_column, group_by)
     if isinstance(source, str | Path):
         return _open(os.fspath(source), columns)
     if isinstance(source, list | tuple) and all(isinstance(item, str | Path) for item in source):
         return open_list([os.fspath(item) for item in source], _is_single, partial(_open, columns=columns))
-    return open_given(source, id_column=id_column, image_column=image_column)
+    if columns.title or columns.price or columns.url:
+        raise SourceError(
+            f"the columns of a {type(source).__name__} cannot be given other meanings",
+            "columns of titles, prices and addresses are those of manifest files",
+            "Rename them to title, price and url",
+        )
+    return open_given(source, id_column=columns.id or "id", image_column=columns.image or "image")
 
 
 def read(uri: str) -> bytes:
@@ -103,11 +126,6 @@ def read(uri: str) -> bytes:
     return place.read(path)
 
 
-class _Columns(NamedTuple):
-    id: str
-    image: str
-
-
 class _Target(NamedTuple):
     """An existing file that waits for its opener."""
 
@@ -115,10 +133,10 @@ class _Target(NamedTuple):
     path: str
     entry: Entry
     text: str
-    columns: _Columns
+    columns: Columns
 
 
-def _open(text: str, columns: _Columns) -> Source:
+def _open(text: str, columns: Columns) -> Source:
     if "\0" in text or not text:
         raise SourceError(f"cannot read {text!r}", "it is not a path", _known())
     if is_web(text):
@@ -148,7 +166,7 @@ def _open_web(text: str) -> Source:
     return open_url(text)
 
 
-def _open_pattern(text: str, place: Place, path: str, columns: _Columns) -> Source:
+def _open_pattern(text: str, place: Place, path: str, columns: Columns) -> Source:
     """What does not exist as it is written: braces, then wildcards, then an error."""
     expanded = expand_braces(path)
     if len(expanded) > 1 or is_pattern(path):
@@ -169,7 +187,7 @@ def _open_pattern(text: str, place: Place, path: str, columns: _Columns) -> Sour
     raise SourceError(f"cannot read {text!r}", "there is no such file or folder", "Check the path")
 
 
-def _open_shards(text: str, place: Place, path: str, expanded: list[str], columns: _Columns) -> Source:
+def _open_shards(text: str, place: Place, path: str, expanded: list[str], columns: Columns) -> Source:
     paths: list[str] = []
     unread: list[Failure] = []
     for one in expanded:
@@ -182,17 +200,13 @@ def _open_shards(text: str, place: Place, path: str, expanded: list[str], column
     return PartialSource(source, tuple(unread)) if unread else source
 
 
-def _shards(text: str, place: Place, path: str, paths: list[str], columns: _Columns) -> Source:
+def _shards(text: str, place: Place, path: str, paths: list[str], columns: Columns) -> Source:
     if is_tar(path):
         return open_tars(place, paths, place.uri(path), text)
     missing = [one for one in paths if place.look(one) is None]
     if missing:
         raise SourceError(f"cannot read {missing[0]!r}", "there is no such file", "Check the pattern")
-    return _manifest(place, paths, place.uri(path), text, columns)
-
-
-def _manifest(place: Place, paths: list[str], uri: str, text: str, columns: _Columns) -> Source:
-    return open_manifest(place, paths, uri, text, id_column=columns.id, image_column=columns.image)
+    return open_manifest(place, paths, place.uri(path), columns)
 
 
 _OPENERS: tuple[tuple[Callable[[str], bool], Callable[[_Target], Source]], ...] = (
@@ -200,7 +214,7 @@ _OPENERS: tuple[tuple[Callable[[str], bool], Callable[[_Target], Source]], ...] 
     (is_tar, lambda at: open_tars(at.place, [at.path], at.place.uri(at.path), at.text)),
     (
         lambda path: bool(_layout_suffix(path)),
-        lambda at: _manifest(at.place, [at.path], at.place.uri(at.path), at.text, at.columns),
+        lambda at: open_manifest(at.place, [at.path], at.place.uri(at.path), at.columns),
     ),
     (lambda path: path.lower().endswith(".txt"), lambda at: open_url_list(at.place, at.path, at.text)),
 )

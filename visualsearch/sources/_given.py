@@ -14,7 +14,7 @@ import numpy as np
 
 from visualsearch.errors import SourceError, UsageError, VisualSearchError
 from visualsearch.sources._base import Item, SeenIds
-from visualsearch.sources._manifest import json_value
+from visualsearch.sources._cells import json_value
 from visualsearch.sources._places import LocalPlace, printable, reader, short
 from visualsearch.types import Failure, Record
 
