@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 
 import pytest
@@ -103,6 +104,34 @@ def test_a_filter_that_cannot_be_read_says_where_and_why(where: str, said: str) 
     with pytest.raises(FilterError) as caught:
         parse(where, NAMES)
     assert said in str(caught.value)
+
+
+DEEP = {
+    "not": lambda n: "not " * n + "price = 10",
+    "parentheses": lambda n: "(" * n + "price = 10" + ")" * n,
+    "either in not": lambda n: "not (price = 99 or " * n + "price = 10" + ")" * n,
+    "members": lambda n: "(color in ('red', 1) and " * n + "color not contains 1" + ")" * n,
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_whatever_the_depth_a_filter_runs_or_says_where_it_is_too_deep(
+    table: sqlite3.Connection, kind: str
+) -> None:
+    """SQLite's own parser gives up long before its stated limits."""
+    for depth in (1, 2, 9, 20, 28, 35, 44, 50, 59, 60, 61, 200):
+        try:
+            found = parse(DEEP[kind](depth), NAMES)
+        except FilterError as error:
+            assert re.search(r"levels at character \d+", str(error))
+            assert depth > 20
+        else:
+            table.execute(f"SELECT count(*) FROM pins p WHERE {found.sql}", found.values).fetchone()
+
+
+def test_nots_cancel_out(table: sqlite3.Connection) -> None:
+    assert parse("not " * 50 + "sold", NAMES).sql == parse("sold", NAMES).sql
+    assert select(table, "not " * 51 + "price < 50") == select(table, "not price < 50")
 
 
 def test_values_travel_apart_from_the_sql() -> None:

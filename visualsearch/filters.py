@@ -26,7 +26,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import sqlite3
 from collections.abc import Callable, Collection
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -34,6 +36,8 @@ from .errors import FilterError
 
 MAX_LENGTH = 20_000
 MAX_DEPTH = 60
+SHALLOW, SHORT = 8, 100
+"""Every SQLite compiles a filter of so few levels and tokens; a larger one is tried first."""
 COLUMNS = {"id": "p.id", "uri": "p.uri"}
 KEYWORDS = frozenset(["and", "or", "not", "in", "between", "like", "contains", "is", "null", "true", "false"])
 
@@ -165,7 +169,22 @@ def parse(text: str, known: Collection[str] | None = None) -> Filter:
             f"{len(text):,} characters, at most {MAX_LENGTH:,} are read",
             "Put the values in an attribute and filter by that",
         )
-    return Filter(text, _Parser(text, known).parse())
+    parser = _Parser(text, known)
+    found = Filter(text, parser.parse())
+    if (parser.deepest > SHALLOW or len(parser.tokens) > SHORT) and not _compiles(found):
+        raise parser.too_deep()
+    return found
+
+
+def _compiles(chosen: Filter) -> bool:
+    """Whether SQLite can compile the condition: how deep it may nest depends on SQLite's release."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE TABLE pins (id, uri, attributes)")
+        try:
+            db.execute(f"EXPLAIN SELECT 1 FROM pins p WHERE {chosen.sql}", chosen.values)
+        except sqlite3.Error:
+            return False
+    return True
 
 
 class _Parser:
@@ -173,7 +192,7 @@ class _Parser:
         self.text, self.known = text, known
         self.tokens = self._scan(text)
         self.next = 0
-        self.depth = 0
+        self.depth = self.deepest = self.deepest_at = 0
 
     # -- tokens ---------------------------------------------------------------------------------------------------
     def _scan(self, text: str) -> list[_Token]:
@@ -213,6 +232,14 @@ class _Parser:
             raise self._unexpected(" or ".join(repr(w) for w in words))
         return taken
 
+    def too_deep(self) -> FilterError:
+        """The error for a filter that nests too deep, with the place of its deepest level."""
+        return FilterError(
+            "cannot read the filter",
+            f"it nests deeper than can be read, {self.deepest} levels at character {self.deepest_at + 1}",
+            "Write it flatter, with `in`",
+        )
+
     def _unexpected(self, wanted: str) -> FilterError:
         if self.next >= len(self.tokens):
             why = f"it ends where {wanted} should follow"
@@ -248,15 +275,15 @@ class _Parser:
 
     def _not(self) -> Node:
         self.depth += 1
+        if self.depth > self.deepest:
+            self.deepest = self.depth
+            self.deepest_at = self.tokens[self.next].at if self.next < len(self.tokens) else len(self.text)
         if self.depth > MAX_DEPTH:
-            raise FilterError(
-                "cannot read the filter",
-                f"it nests deeper than {MAX_DEPTH} levels",
-                "Write it flatter, with `in`",
-            )
+            raise self.too_deep()
         try:
             if self._take("not"):
-                return Not(self._not())
+                inner = self._not()
+                return inner.part if isinstance(inner, Not) else Not(inner)
             if self._take("("):
                 inner = self._or()
                 self._need(")")
