@@ -119,14 +119,19 @@ def test_whatever_the_depth_a_filter_runs_or_says_where_it_is_too_deep(
     table: sqlite3.Connection, kind: str
 ) -> None:
     """SQLite's own parser gives up long before its stated limits."""
-    for depth in (1, 2, 9, 20, 28, 35, 44, 50, 59, 60, 61, 200):
+    for depth in (1, 2, 9, 19):
+        where = parse(DEEP[kind](depth), NAMES)
+        table.execute(f"SELECT count(*) FROM pins p WHERE {where.sql}", where.values).fetchone()
+    for depth in (20, 28, 35, 44, 50, 59, 60, 61, 200):
+        said = ""
         try:
-            found = parse(DEEP[kind](depth), NAMES)
+            where = parse(DEEP[kind](depth), NAMES)
         except FilterError as error:
-            assert re.search(r"levels at character \d+", str(error))
-            assert depth > 20
+            said = str(error)
+        if said:
+            assert re.search(r"levels at character \d+", said)
         else:
-            table.execute(f"SELECT count(*) FROM pins p WHERE {found.sql}", found.values).fetchone()
+            table.execute(f"SELECT count(*) FROM pins p WHERE {where.sql}", where.values).fetchone()
 
 
 def test_nots_cancel_out(table: sqlite3.Connection) -> None:
