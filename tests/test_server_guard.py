@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
 
 from visualsearch.errors import PictureError
+from visualsearch.fetch import fetch as plain_fetch
+from visualsearch.fetch import shown
 from visualsearch.server import guard
 
 from .serving import png
@@ -154,6 +158,7 @@ def test_redirects_are_followed_and_each_is_checked(site: str) -> None:
         "/inside": onward(f"http://inner.example:{port}/secret"),
         "/meta": onward("http://169.254.169.254/latest/meta-data"),
         "/file": onward("file:///etc/passwd"),
+        "/broken": onward("http://["),
         "/round": onward("/round"),
         "/secret": body(png("blue")),
     }
@@ -168,6 +173,7 @@ def test_redirects_are_followed_and_each_is_checked(site: str) -> None:
         == "it leads to a private network"
     )
     assert refused(f"{site}/file") == "it is not a web address"
+    assert refused(f"{site}/broken") == "it redirects to something that is not a web address"
     assert refused(f"{site}/round") == "it redirects more than 4 times"
     assert "/secret" not in [path for path, _ in Handler.seen]
 
@@ -193,6 +199,62 @@ def test_what_is_no_picture_or_too_large_or_broken_is_refused(site: str) -> None
 def test_a_server_that_drips_is_cut_off(site: str) -> None:
     Handler.pages = {"/drip": drip}
     assert refused(f"{site}/drip", timeout=0.3) == "no answer in time"
+
+
+def test_a_name_server_that_is_silent_holds_nobody_longer_than_the_fetch_may_take(site: str) -> None:
+    go = threading.Event()
+    try:
+        with pytest.raises(PictureError) as caught:
+            guard.fetch(f"{site}/a.png", max_bytes=10, timeout=0.1, resolver=lambda *_: [str(go.wait(30))])
+        assert caught.value.why == "no answer in time"
+    finally:
+        go.set()
+
+
+def test_a_server_that_drips_while_shaking_hands_is_cut_off() -> None:
+    """Each byte comes before the timeout of a read: only the deadline of the whole ends it."""
+    stop = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        line, _ = listener.accept()
+        with line, suppress(OSError):
+            line.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 kB begins
+            while not stop.wait(0.02):
+                line.sendall(b"\x02")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            url = f"https://pictures.example:{listener.getsockname()[1]}/x"
+            assert refused(url, timeout=0.3) == "no answer in time"
+        finally:
+            stop.set()
+            thread.join()
+
+
+SHOWN = {
+    "https://ada:pw@h.example/a.jpg?v=17": "https://h.example/a.jpg?v=17",
+    "https://h.example/a.jpg?w=300&token=t&X-Amz-Signature=0f": "https://h.example/a.jpg?w=300&token=...&X-Amz-Signature=...",
+    "https://h.example/?" + "k" * 40: "https://h.example/?...",
+    "https://h.example/?id=" + "k" * 40 + "#top": "https://h.example/?id=...#top",
+    "https://h.example/a@b.jpg?keyword=shoe&monkey=1": "https://h.example/a@b.jpg?keyword=shoe&monkey=1",
+    "http://ada:pw@[::1/x": "http://[::1/x",
+}
+
+
+@pytest.mark.parametrize(("url", "text"), SHOWN.items())
+def test_what_an_address_keeps_secret_is_not_shown(url: str, text: str) -> None:
+    assert shown(url) == text
+
+
+def test_no_error_tells_a_password_or_a_signature() -> None:
+    url = "http://ada:swordfish@127.0.0.1:1/x.jpg?signature=0badcafe"
+    for get in (lambda: guard.fetch(url, max_bytes=9, timeout=1), lambda: plain_fetch(url, timeout=1)):
+        with pytest.raises(PictureError) as caught:
+            get()
+        assert "swordfish" not in str(caught.value)
+        assert "0badcafe" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 import time
@@ -44,30 +45,66 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, timeout: float = TIMEOUT) -> 
     """
     import httpx
 
-    _check(url)
+    name = shown(url)
+    _check(url, name)
     deadline = time.monotonic() + timeout
     try:
         with _client(os.getpid()).stream("GET", url, timeout=timeout) as answer:
-            _check_status(url, answer)
-            body = _body(url, answer, max_bytes, deadline, timeout)
-            _check_type(url, answer, body)
+            _check_status(name, answer)
+            body = _body(name, answer, max_bytes, deadline, timeout)
+            _check_type(name, answer, body)
             return body
     except httpx.TimeoutException as error:
-        raise _late(url, timeout) from error
+        raise _late(name, timeout) from error
     except httpx.TooManyRedirects as error:
         raise PictureError(
-            url, f"it redirects more than {MAX_REDIRECTS} times", "Use the address it should lead to"
+            name, f"it redirects more than {MAX_REDIRECTS} times", "Use the address it should lead to"
         ) from error
     except httpx.UnsupportedProtocol as error:
         raise PictureError(
-            url, "it redirects to something that is not http", "Use another address"
+            name, "it redirects to something that is not http", "Use another address"
         ) from error
     except httpx.ConnectError as error:
-        raise _unreachable(url, error) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _unreachable(name, error) from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: a host that no name can be
         raise PictureError(
-            url, f"the connection failed ({error or type(error).__name__})", "Try again"
+            name, f"the connection failed ({error or type(error).__name__})", "Try again"
         ) from error
+
+
+_SECRET = re.compile(
+    r"(?:^|[-_.])(?:auth|authorization|code|credential|jwt|key|keyid|pass|passwd|password|policy|pwd|secret|security|"
+    r"session|sig|signature|signed|sso|ticket|token)(?:$|[-_.])|(?:apikey|accesskey|token|secret|password|signature|^sid)$",
+    re.IGNORECASE,
+)
+MOST_SHOWN = 4000
+"""Characters of an address that are shown."""
+_SHORT = 24
+"""Longer values of an address's query are taken for secrets: a signature is never shorter."""
+
+
+def without_login(url: str) -> str:
+    """The address without user name and password, which are nobody's business."""
+    scheme, slashes, rest = url.partition("//")
+    end = next((at for at, letter in enumerate(rest) if letter in "/?#"), len(rest))
+    host = rest[:end].rpartition("@")[2]
+    return scheme + slashes + host + rest[end:]
+
+
+def shown(url: str) -> str:
+    """The address as it may be shown and logged: no login, and none of what its query may keep secret."""
+    url = without_login(url)[:MOST_SHOWN]
+    start, mark, query = url.partition("?")
+    if not mark:
+        return url
+    query, hash_mark, fragment = query.partition("#")
+    return start + mark + "&".join(map(_masked, query.split("&"))) + hash_mark + fragment
+
+
+def _masked(part: str) -> str:
+    name, equals, value = part.partition("=")
+    secret = len(part) > _SHORT if not equals else len(value) > _SHORT or _SECRET.search(name[:100])
+    return f"{name}=..." if secret and equals else "..." if secret else part
 
 
 _lock = threading.Lock()
@@ -92,7 +129,7 @@ def _new_client(process: int) -> httpx.Client:
     )
 
 
-def _check(url: str) -> None:
+def _check(url: str, name: str) -> None:
     try:
         parts = urlsplit(url)
         good = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
@@ -100,7 +137,7 @@ def _check(url: str) -> None:
     except ValueError:
         good = False
     if not good:
-        raise PictureError(url, "it is not a web address", "Write it as https://host/picture.jpg")
+        raise PictureError(name, "it is not a web address", "Write it as https://host/picture.jpg")
 
 
 def _check_status(url: str, answer: Any) -> None:

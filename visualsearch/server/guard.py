@@ -14,10 +14,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from visualsearch.errors import PictureError
+from visualsearch.fetch import shown
 from visualsearch.images._sniff import sniff
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -26,6 +28,8 @@ Resolver = Callable[[str, int], list[str]]
 MAX_REDIRECTS = 4
 MAX_URL = 4_000
 PORTS = {"http": 80, "https": 443}
+_RESOLVING = ThreadPoolExecutor(16, "serve-resolve")
+"""A name server that is silent holds one of these threads, not the fetch: the system's resolver has no deadline."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 
@@ -63,7 +67,7 @@ def fetch(
     redirects too often, does not answer in time, is too large, or holds no picture.
     """
     deadline = time.monotonic() + timeout
-    place = url
+    place, url = url, shown(url)
     for _ in range(MAX_REDIRECTS + 1):
         parts = _split(place, url)
         body, onward = _get(parts, url, deadline, max_bytes, allowed, resolver)
@@ -73,10 +77,20 @@ def fetch(
                     url, "what is there is not a picture", "Use the address of the picture itself"
                 )
             return body
-        place = urljoin(place, onward)
+        place = _onward(place, onward, url)
     raise PictureError(
         url, f"it redirects more than {MAX_REDIRECTS} times", "Use the address it should lead to"
     )
+
+
+def _onward(place: str, onward: str, url: str) -> str:
+    """Where a redirect leads."""
+    try:
+        return urljoin(place, onward)
+    except ValueError:  # such as http://[
+        raise PictureError(
+            url, "it redirects to something that is not a web address", "Use another address"
+        ) from None
 
 
 def _split(place: str, url: str) -> SplitResult:
@@ -97,12 +111,17 @@ def _split(place: str, url: str) -> SplitResult:
     return parts
 
 
-def _checked(parts: SplitResult, url: str, allowed: Callable[[Address], bool], resolver: Resolver) -> str:
+def _checked(
+    parts: SplitResult, url: str, deadline: float, allowed: Callable[[Address], bool], resolver: Resolver
+) -> str:
     """One address of the host, all of which are allowed."""
     host = str(parts.hostname)
     port = parts.port or PORTS[parts.scheme]
     try:
-        found = [ipaddress.ip_address(a.partition("%")[0]) for a in resolver(host, port)]
+        names = _RESOLVING.submit(resolver, host, port).result(max(0.0, deadline - time.monotonic()))
+        found = [ipaddress.ip_address(a.partition("%")[0]) for a in names]
+    except TimeoutError:
+        raise _late(url) from None
     except (OSError, UnicodeError, ValueError):
         found = []
     if not found:
@@ -123,7 +142,7 @@ def _get(
     resolver: Resolver,
 ) -> tuple[bytes, str | None]:
     """One request: the body, or where it redirects to."""
-    address = _checked(parts, url, allowed, resolver)
+    address = _checked(parts, url, deadline, allowed, resolver)
     left = deadline - time.monotonic()
     if left <= 0:
         raise _late(url)
@@ -170,8 +189,15 @@ def _connection(parts: SplitResult, address: str, timeout: float) -> http.client
 
     class Secure(http.client.HTTPSConnection):
         def connect(self) -> None:
+            started = time.monotonic()
             raw = socket.create_connection((address, port), timeout)
-            self.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+            # `_cut` must find the socket while hands are shaken: a peer may drip there, too.
+            self.sock = ssl.create_default_context().wrap_socket(
+                raw, server_hostname=host, do_handshake_on_connect=False
+            )
+            if time.monotonic() - started >= timeout:
+                raise TimeoutError
+            self.sock.do_handshake()
 
     return (Secure if parts.scheme == "https" else Plain)(host, port, timeout=timeout)
 
