@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import tarfile
 import threading
@@ -681,3 +682,63 @@ def test_reading_an_unknown_uri_is_a_picture_error(tmp_path):
     path = shard(tmp_path / "s.tar", [("a.png", picture())])
     with pytest.raises(PictureError, match="no such member"):
         read(f"{path}::b.png")
+
+
+FOREIGN = [
+    "reference://x::data:text/plain,{}",
+    "reference://index.json",
+    "github://owner:repo@main/a.png",
+    "filecache::s3://bucket/a.png",
+    "s3://bucket/a.png::file:///etc/passwd",
+    "simplecache://x",
+    "zip://a.png::memory://bucket/x.zip",
+    "data://a",
+    "local:///etc/hostname",
+    "jupyter://host/a.png",
+    "git://x",
+    "dask://x",
+]
+LOGIN = ["sftp://ada@host.example/a.png", "ftp://host.example/a.png", "ssh://h/a.png", "webhdfs://h/a.png"]
+
+
+def opened_nothing(monkeypatch):
+    def never(*_args, **_options):
+        raise AssertionError("fsspec was asked")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", never)
+
+
+@pytest.mark.parametrize("address", FOREIGN)
+def test_no_address_makes_fsspec_open_a_chain_or_a_strange_protocol(tmp_path, monkeypatch, address):
+    opened_nothing(monkeypatch)
+    with pytest.raises(SourceError):
+        open_source(address)
+    with pytest.raises(PictureError):
+        read(address)
+
+
+@pytest.mark.parametrize("address", [one for one in FOREIGN if "://" in one.partition("::")[0]] + LOGIN)
+def test_a_manifest_and_a_list_name_only_known_protocols(tmp_path, monkeypatch, address):
+    opened_nothing(monkeypatch)
+    put(tmp_path, "a.png")
+    table = write(tmp_path / "m.csv", f'id,image\n1,"{address}"\n2,a.png\n')
+    (failed,) = failures(open_source(table))
+    assert re.search("is not known|chain of addresses|only where you name it", failed.reason)
+    assert ids(open_source(table)) == ["2"]
+    addresses = write(tmp_path / "l.txt", f"{address}\nhttps://h.example/a.png\n")
+    (failed,) = failures(open_source(addresses))
+    assert re.search("is not known|chain of addresses|only where you name it", failed.reason)
+
+
+@pytest.mark.parametrize("address", LOGIN)
+def test_an_index_of_others_logs_in_nowhere(monkeypatch, address):
+    opened_nothing(monkeypatch)
+    with pytest.raises(PictureError, match="only where you name it"):
+        read(address)
+
+
+def test_a_login_in_an_address_is_used_and_is_no_part_of_the_id(tmp_path):
+    path = write(tmp_path / "l.txt", "https://ada:pw@h.example/a.png\n")
+    for source in (open_source(path), open_source("https://ada:pw@h.example/a.png")):
+        (record,) = records(source)
+        assert (record.id, record.uri) == ("https://h.example/a.png", "https://ada:pw@h.example/a.png")

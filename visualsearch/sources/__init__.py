@@ -27,7 +27,7 @@ from visualsearch.sources._lists import (
     open_url_list,
 )
 from visualsearch.sources._manifest import LAYOUTS, open_manifest
-from visualsearch.sources._places import Entry, Place, gone, locate, printable, scheme_of, short
+from visualsearch.sources._places import TYPED, Entry, Place, gone, locate, printable, scheme_of, short
 from visualsearch.sources._tar import SUFFIXES as TAR_SUFFIXES
 from visualsearch.sources._tar import is_tar, open_tars, read_member
 from visualsearch.sources._walk import (
@@ -58,8 +58,8 @@ KINDS = {
     "url": "an http(s) address of a picture",
     "list": "a list of any of these",
 }
-"""Every kind of source, and what it looks like. All but url may also lie on s3://, gs:// or another fsspec
-protocol.
+"""Every kind of source, and what it looks like. All but url may also lie on s3://, gs:// or another of the
+protocols in `TYPED`.
 """
 
 
@@ -105,8 +105,8 @@ def open_source(
 
 
 def read(uri: str) -> bytes:
-    """The bytes of a picture by the uri of its Record: a path, file://, http(s)://, an fsspec address, or
-    "shard.tar::member".
+    """The bytes of a picture by the uri of its Record: a path, file://, http(s)://, s3://, gs:// or another
+    of the protocols in `STORES`, or "shard.tar::member".
 
     A tar member is found by reading through its shard from the start; while indexing, use `Record.read`,
     which goes straight to it. Pictures that were held inside a manifest cannot be read this way. Raises
@@ -141,7 +141,7 @@ def _open(text: str, columns: Columns) -> Source:
         raise SourceError(f"cannot read {text!r}", "it is not a path", _known())
     if is_web(text):
         return _open_web(text)
-    place, path = locate(text)
+    place, path = locate(text, TYPED)
     try:
         entry = place.look(path)
     except Exception as error:  # OSError, or what a remote service raises

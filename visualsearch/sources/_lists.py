@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any
 
 from visualsearch.errors import SourceError, VisualSearchError
-from visualsearch.fetch import fetch
+from visualsearch.fetch import fetch, without_login
 from visualsearch.sources._base import Item, SeenIds, Source
 from visualsearch.sources._places import (
+    TYPED,
     WEB,
     LocalPlace,
     Place,
@@ -52,9 +53,9 @@ def open_picture(place: Place, path: str, stamp: str | None) -> PictureSource:
 
 
 def open_url(url: str) -> PictureSource:
-    """The picture at an http(s) address, which is its id as well. Raises SourceError when it is none."""
+    """The picture at an http(s) address, which is its id as well, without a login. Raises SourceError when it is none."""
     check_url(url)
-    return PictureSource("url", url, Record(url, url, partial(fetch, url)))
+    return PictureSource("url", url, Record(without_login(url), url, partial(fetch, url)))
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class UrlListSource:
             uri, read, stamp = reader(self.place, "", text)
         except VisualSearchError as error:
             return Failure(here, text, error.why or error.what, error.remedy, hides="")
-        return Record(text, uri, read, stamp=stamp)
+        return Record(without_login(text), uri, read, stamp=stamp)
 
     def _lines(self) -> Iterator[tuple[int, str]]:
         with self.place.open(self.path) as file:
@@ -168,7 +169,7 @@ class ListSource:
     def _record(self, item: str) -> Item:
         name = printable(item)
         try:
-            uri, read, stamp = reader(LocalPlace(), ".", item)
+            uri, read, stamp = reader(LocalPlace(), ".", item, TYPED)
         except VisualSearchError as error:
             return Failure(name, name, error.why or error.what, error.remedy)
         return Record(name.removeprefix("./"), uri, read, stamp=stamp)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,11 +19,17 @@ from typing import IO, Any, NamedTuple, Protocol, cast
 from urllib.parse import quote, urlsplit
 
 from visualsearch.errors import MissingExtraError, PictureError, SourceError
-from visualsearch.fetch import MAX_FILE_BYTES, fetch, local_path, read_file
+from visualsearch.fetch import MAX_FILE_BYTES, fetch, local_path, read_file, shown
 
 WEB = ("http", "https")
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 """Protocol -> the extra that brings it."""
+
+STORES = frozenset({"file", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "hf", "memory"})
+"""Protocols that an address may have wherever it stands: in a manifest, a list of addresses, or an index."""
+TYPED = STORES | {"ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs"}
+"""Protocols that a user may name as a source. What a stranger wrote must not log in to hosts of his choice."""
+# fsspec knows many more, and chains of them. Some read files within files, or code: `reference://` runs templates.
 
 _SURROGATE = re.compile("[\udc80-\udcff]")
 _BAD_TEXT = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # in no path, and SQLite takes none of them
@@ -273,15 +279,19 @@ def check_url(url: str) -> None:
 
 def _no_address(text: str, why: str) -> SourceError:
     return SourceError(
-        f"cannot read {printable(text)!r}", f"it is not a valid address ({why})", "Correct the address"
+        f"cannot read {printable(shown(text))!r}", f"it is not a valid address ({why})", "Correct the address"
     )
 
 
-def locate(text: str) -> tuple[Place, str]:
-    """The place that `text` (path, file:// or fsspec uri) names, and the path there. Raises SourceError,
+def locate(text: str, known: Collection[str] = STORES) -> tuple[Place, str]:
+    """The place that `text` (path, file:// or fsspec uri) names, and the path there.
+
+    `known` are the protocols that it may have: TYPED for what a user typed. Raises SourceError,
     MissingExtraError.
     """
     scheme = scheme_of(text)
+    if scheme:
+        _check_protocol(text, scheme, known)
     if scheme == "file":
         try:
             return LOCAL, os.path.abspath(local_path(text))  # noqa: PTH100 (links stay)
@@ -300,12 +310,6 @@ def locate(text: str) -> tuple[Place, str]:
         raise SourceError(
             f"cannot read {text!r}", f"{scheme}:// needs a package that is not installed", short(error)
         ) from error
-    except ValueError as error:
-        raise SourceError(
-            f"cannot read {text!r}",
-            f"the protocol {scheme!r} is not known",
-            "Known: a path, file://, http(s):// for one picture, s3://, gs:// and others of fsspec",
-        ) from error
     except Exception as error:  # each service has errors of its own: no credentials, no network ...
         raise SourceError(
             f"cannot read {text!r}", short(error), "Check the address and the credentials"
@@ -317,10 +321,32 @@ def locate(text: str) -> tuple[Place, str]:
     ), path
 
 
-def reader(place: Place, folder: str, reference: str) -> tuple[str, Callable[[], bytes], str | None]:
+def _check_protocol(text: str, scheme: str, known: Collection[str]) -> None:
+    what = f"cannot read {printable(shown(text))!r}"
+    if scheme not in TYPED:
+        raise SourceError(
+            what,
+            f"the protocol {scheme!r} is not known",
+            f"Known: a path, http(s):// for one picture, {', '.join(f'{one}://' for one in sorted(TYPED))}",
+        )
+    if scheme not in known:
+        raise SourceError(
+            what,
+            f"{scheme}:// is read only where you name it as the source itself",
+            "Download the picture first, or keep it beside its manifest",
+        )
+    if "::" in text and scheme != "file":
+        raise SourceError(
+            what, "it is a chain of addresses (::)", "Give the address of the picture or the folder itself"
+        )
+
+
+def reader(
+    place: Place, folder: str, reference: str, known: Collection[str] = STORES
+) -> tuple[str, Callable[[], bytes], str | None]:
     """(uri, read, stamp) of the picture that a manifest in `folder` of `place` calls `reference`.
 
-    Raises SourceError, MissingExtraError when it cannot be the address of a picture.
+    `known` as for `locate`. Raises SourceError, MissingExtraError when it cannot be the address of a picture.
     """
     if _BAD_TEXT.search(reference):
         raise SourceError(
@@ -331,7 +357,7 @@ def reader(place: Place, folder: str, reference: str) -> tuple[str, Callable[[],
         check_url(reference)
         return reference, partial(fetch, reference), None
     if scheme:
-        place, path = locate(reference)
+        place, path = locate(reference, known)
     else:
         path = place.resolve(folder, reference)
     stamp = None
