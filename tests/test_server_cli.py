@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -99,3 +100,72 @@ def test_the_extension_is_written_for_its_server(tmp_path: Path, run: Any) -> No
     code, _, err = run("extension", "--to", tmp_path / "other", "--server", "nowhere")
     assert code == 2
     assert "is no server's address" in err
+
+
+def test_the_extension_is_written_over_an_extension_of_its_own_only(tmp_path: Path, run: Any) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    own = tmp_path / "own"
+    assert run("extension", "--to", own)[0] == 0
+    assert run("extension", "--to", own, "--server", "http://127.0.0.1:9000")[0] == 0  # again is fine
+    assert "9000" in (own / "config.js").read_text()
+
+    kept = {"manifest.json": '{"name": "my web app"}', "background.js": "mine", "config.js": "mine"}
+    for name, text in kept.items():
+        (theirs / name).write_text(text)
+    code, _, err = run("extension", "--to", theirs)
+    assert (code, "is not an extension that was written here" in err) == (2, True)
+    assert {path.name: path.read_text() for path in theirs.iterdir()} == kept
+
+    (own / "notes.txt").write_text("mine")
+    code, _, err = run("extension", "--to", own)
+    assert (code, "notes.txt" in err) == (2, True)
+    (own / "notes.txt").unlink()
+
+    outside = tmp_path / "outside.js"
+    outside.write_text("mine")
+    (own / "panel.js").unlink()
+    (own / "panel.js").symlink_to(outside)
+    assert run("extension", "--to", own)[0] == 0
+    assert outside.read_text() == "mine"
+    assert not (own / "panel.js").is_symlink()
+
+
+def test_a_damaged_key_file_is_said_at_the_start_and_left_as_it_is(tmp_path: Path, run: Any) -> None:
+    with vs.create(tmp_path / "own.index"):
+        pass
+    path = tmp_path / "own.index" / "keys.json"
+    path.write_text('{"half": ')
+    for words in ((), ("--new-key", "read"), ("--host", "0.0.0.0")):
+        code, out, err = run("serve", tmp_path / "own.index", *words)
+        assert (code, out) == (2, "")
+        assert "it is not a list of keys" in err
+        assert path.read_text() == '{"half": '
+
+
+def test_a_proxy_that_is_no_address_is_refused_at_the_start(folder: Path, run: Any) -> None:
+    code, _, err = run("serve", folder, "--trust-proxy", "proxy.example")
+    assert code == 2
+    assert "no IP address or network" in err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "localhost"])
+def test_it_answers_at_any_address_of_the_loopback(folder: Path, host: str) -> None:
+    command = [sys.executable, "-m", "visualsearch", "serve", str(folder), "--port", "0", "--host", host]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    try:
+        assert server.stderr is not None
+        address = server.stderr.readline().split(" at ")[1].split()[0]
+        assert address.startswith(f"http://{host}:")
+        with urlopen(f"{address}info", timeout=60) as answer:
+            assert json.load(answer)["pins"] == 3
+        origin = Request(
+            f"{address}search", b"{}", {"Content-Type": "application/json", "Origin": "http://["}
+        )
+        with pytest.raises(HTTPError) as refused:
+            urlopen(origin, timeout=60)
+        assert refused.value.code == 403
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) in (0, -signal.SIGTERM)

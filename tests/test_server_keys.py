@@ -18,11 +18,13 @@ pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 from starlette.testclient import TestClient
 
 from visualsearch.errors import UsageError
+from visualsearch.server.access import COOKIE
 from visualsearch.server.app import create_app
-from visualsearch.server.keys import FILE, Expired, Keys, Scope, new_key
+from visualsearch.server.keys import FILE, Expired, Keys, Scope, digest_of, new_key
 from visualsearch.server.problems import Kind
-from visualsearch.server.run import is_local, settled
-from visualsearch.server.settings import Settings
+from visualsearch.server.run import address_of, check_proxies, is_local, settled
+from visualsearch.server.sessions import Sessions
+from visualsearch.server.settings import EXTENSION, Settings
 
 from .serving import catalogue, png, service
 from .test_server_api import problem
@@ -101,6 +103,46 @@ def test_health_and_the_page_need_no_key(client: TestClient) -> None:
     assert client.get("/session").json() == {"needed": True, "scope": None}
 
 
+def test_the_cookie_holds_no_key_and_ends_with_its_key_or_its_session(folder: Path) -> None:
+    token = new_key(folder / FILE, Scope.WRITE)
+    app = create_app(service(folder, keys_needed=True))
+    with TestClient(app) as client:
+        client.cookies.set("visualsearch_key", token)
+        problem(client.get("/info"), Kind.KEY_NEEDED)  # the cookie of earlier releases opens nothing
+        answer = client.post("/session", json={"key": token})
+        sent = [value for name, value in answer.headers.multi_items() if name == "set-cookie"]
+        assert not any(token in value for value in sent)
+        assert any(value.startswith('visualsearch_key=""') for value in sent)  # and is taken away
+        kept = client.cookies[COOKIE]
+        assert client.get("/info").status_code == 200
+        assert "secure" not in sent[0].lower()
+        client.delete("/session")
+        client.cookies.set(COOKIE, kept)
+        problem(client.get("/info"), Kind.KEY_NEEDED)  # copied before, and worth nothing now
+
+        client.cookies.clear()
+        client.post("/session", json={"key": token})
+        entries = json.loads((folder / FILE).read_text())
+        (folder / FILE).write_text(json.dumps([e for e in entries if e["hash"] != digest_of(token)]))
+        problem(client.get("/info"), Kind.KEY_NEEDED)
+    with TestClient(app, base_url="https://testserver") as client:
+        token = new_key(folder / FILE, Scope.READ)
+        assert "secure" in client.post("/session", json={"key": token}).headers["set-cookie"].lower()
+
+
+def test_sessions_end_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("visualsearch.server.sessions.MOST", 3)
+    sessions = Sessions(60, clock=lambda: now[0])
+    first = sessions.begin("a" * 64)
+    others = [sessions.begin("b" * 64) for _ in range(2)]
+    assert sessions.key_of(first) == "a" * 64
+    sessions.begin("c" * 64)
+    assert [sessions.key_of(one) for one in (first, *others)] == ["a" * 64, None, "b" * 64]
+    now[0] = 60
+    assert sessions.key_of(first) is None
+
+
 def test_a_cookie_may_read_and_never_write(client: TestClient, tokens: dict[str, str]) -> None:
     problem(client.post("/session", json={"key": "nonsense"}), Kind.KEY_NEEDED)
     answer = client.post("/session", json={"key": tokens["write"]})
@@ -119,10 +161,28 @@ def test_public_servers_read_without_a_key_and_write_with_one(folder: Path, toke
         assert client.get("/info").status_code == 200
         assert client.get("/session").json()["needed"] is False
         problem(client.delete("/pins/m%2F07"), Kind.KEY_NEEDED)
+        problem(client.get("/metrics"), Kind.KEY_NEEDED)
+        assert client.get("/metrics", headers=bearer(tokens["read"])).status_code == 200
 
 
 def test_a_new_key_counts_at_once(folder: Path, client: TestClient) -> None:
     assert client.get("/info", headers=bearer(new_key(folder / FILE, Scope.READ))).status_code == 200
+
+
+def test_a_first_key_closes_a_server_that_runs_without_one(tmp_path: Path) -> None:
+    folder = catalogue(tmp_path, 6)
+    made = service(folder)
+    made.settings = settled(folder, "127.0.0.1", made.settings)
+    with TestClient(create_app(made)) as client:
+        assert client.get("/info").status_code == 200
+        assert client.get("/session").json() == {"needed": False, "scope": None}
+        token = new_key(folder / FILE, Scope.READ)
+        problem(client.get("/info"), Kind.KEY_NEEDED)
+        problem(client.post("/pins", content=png("red")), Kind.KEY_NEEDED)
+        problem(client.post("/pins", content=png("red"), headers=bearer(token)), Kind.FORBIDDEN)
+        assert client.get("/info", headers=bearer(token)).status_code == 200
+        (folder / FILE).unlink()
+        problem(client.get("/info"), Kind.KEY_NEEDED)  # what is closed stays closed
 
 
 def test_keys_come_from_the_environment_too(tmp_path: Path) -> None:
@@ -143,10 +203,49 @@ def test_a_key_ends_when_it_says(tmp_path: Path) -> None:
         keys.scope_of(token, now=time.time() + 3 * 86_400)
 
 
-def test_a_damaged_key_file_opens_nothing(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text("[{]")
-    with pytest.raises(UsageError, match="not a list of keys"):
-        Keys(tmp_path / FILE, {}).scope_of("x")
+HASH = "0" * 64
+DAMAGED = {
+    "no JSON": "[{]",
+    "an object": '{"a": 1}',
+    "texts": '["a"]',
+    "nothing": "",
+    "null": "null",
+    "deep": "[" * 100_000,
+    "binary": "\udcff",
+    "a number for a hash": '[{"name": "a", "hash": 5, "scope": "read"}]',
+    "no hash": '[{"name": "a", "scope": "read"}]',
+    "a short hash": '[{"name": "a", "hash": "abc", "scope": "read"}]',
+    "an unknown scope": f'[{{"name": "a", "hash": "{HASH}", "scope": "admin"}}]',
+    "an end that is a text": f'[{{"name": "a", "hash": "{HASH}", "scope": "read", "expires": "soon"}}]',
+    "more than a key has": f'[{{"name": "a", "hash": "{HASH}", "scope": "read", "x": 1}}]',
+    "two of one name": "[" + ", ".join([f'{{"name": "a", "hash": "{HASH}", "scope": "read"}}'] * 2) + "]",
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_key_file_opens_nothing_and_is_left_as_it_is(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / FILE
+    path.write_bytes(DAMAGED[kind].encode("utf-8", "surrogateescape"))
+    before = path.read_bytes()
+    for use in (
+        lambda: Keys(path, {}).scope_of("x"),
+        lambda: new_key(path, Scope.READ),
+        lambda: settled(tmp_path, "127.0.0.1", Settings()),
+    ):
+        with pytest.raises(UsageError, match="not a list of keys"):
+            use()
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_key_file_that_is_damaged_while_serving_lets_nobody_in(tmp_path: Path) -> None:
+    folder = catalogue(tmp_path, 6)
+    token = new_key(folder / FILE, Scope.READ)
+    with TestClient(create_app(service(folder, keys_needed=True))) as client:
+        assert client.get("/info", headers=bearer(token)).status_code == 200
+        (folder / FILE).write_text("[{]")
+        answer = client.get("/info", headers=bearer(token))
+        assert "keys cannot be read" in problem(answer, Kind.STARTING)
 
 
 def test_off_the_loopback_keys_are_a_must(tmp_path: Path) -> None:
@@ -154,6 +253,8 @@ def test_off_the_loopback_keys_are_a_must(tmp_path: Path) -> None:
         settled(tmp_path, "0.0.0.0", Settings())
     local = settled(tmp_path, "127.0.0.1", Settings())
     assert (local.keys_needed, set(local.hosts)) == (False, {"localhost", "127.0.0.1", "::1"})
+    assert "127.0.0.2" in settled(tmp_path, "127.0.0.2", Settings()).hosts
+    assert "127.1" in settled(tmp_path, "127.1", Settings()).hosts
     new_key(tmp_path / FILE, Scope.READ)
     assert settled(tmp_path, "0.0.0.0", Settings()).keys_needed is True
     assert settled(tmp_path, "127.0.0.1", Settings()).keys_needed is True
@@ -164,6 +265,16 @@ HOSTS = {
     "127.3.2.1": True,
     "::1": True,
     "localhost": True,
+    "LOCALHOST": True,
+    "[::1]": True,
+    "::ffff:127.0.0.1": True,
+    "127.1": True,
+    "0x7f000001": True,
+    "::ffff:10.0.0.1": False,
+    "localhost.evil.example": False,
+    "127.0.0.1.evil.example": False,
+    "": False,
+    "0": False,
     "0.0.0.0": False,
     "::": False,
     "192.168.0.4": False,
@@ -176,6 +287,36 @@ def test_only_the_loopback_is_local(host: str, local: bool) -> None:
     assert is_local(host) is local
 
 
+SHOWN = {
+    "127.0.0.1": "http://127.0.0.1:8000/",
+    "127.0.0.2": "http://127.0.0.2:8000/",
+    "::1": "http://[::1]:8000/",
+    "[::1]": "http://[::1]:8000/",
+    "0.0.0.0": "http://127.0.0.1:8000/",
+    "::": "http://[::1]:8000/",
+    "pins.example": "http://pins.example:8000/",
+}
+
+
+@pytest.mark.parametrize(("host", "address"), SHOWN.items())
+def test_the_address_that_is_told_can_be_opened(host: str, address: str) -> None:
+    assert address_of(host, 8000) == address
+
+
+def test_a_proxy_is_named_by_address(tmp_path: Path) -> None:
+    check_proxies(("10.0.0.2", "10.0.0.0/24", "::1"))
+    for bad in ("proxy.example", "*", "10.0.0.1/24"):
+        with pytest.raises(UsageError, match="no IP address or network"):
+            check_proxies((bad,))
+
+
+def test_a_host_that_is_none_is_refused_where_any_name_is_served(folder: Path) -> None:
+    with TestClient(create_app(service(folder, hosts=()))) as client:
+        for host in ("[", "http://[", "[::1", "a]b"):
+            problem(client.post("/session", json={"key": "x"}, headers={"Host": host}), Kind.FORBIDDEN)
+        assert client.get("/info", headers={"Host": "any.example"}).status_code == 200
+
+
 def test_a_foreign_host_name_is_refused(folder: Path) -> None:
     with TestClient(create_app(service(folder))) as client:
         for host in ("evil.example", "127.0.0.1.evil.example", "", "["):
@@ -184,13 +325,27 @@ def test_a_foreign_host_name_is_refused(folder: Path) -> None:
             assert client.get("/info", headers={"Host": host}).status_code == 200
 
 
+FOREIGN = (
+    "https://evil.example",
+    "null",
+    "http://testserver.evil.example",
+    "http://[",
+    "http://[::1",
+    "",
+    "testserver",
+    "//",
+    "chrome-extension://abcdefgh",
+    f"chrome-extension://{EXTENSION}.evil.example",
+)
+
+
 def test_a_page_of_another_site_changes_nothing(folder: Path) -> None:
     with TestClient(create_app(service(folder))) as client:
-        for origin in ("https://evil.example", "null", "http://testserver.evil.example"):
+        for origin in FOREIGN:
             answer = client.delete("/pins/m%2F07", headers={"Origin": origin})
             problem(answer, Kind.FORBIDDEN)
         assert client.get("/pins/m%2F07").status_code == 200
-        for origin in ("http://testserver", "chrome-extension://abcdefgh"):
+        for origin in ("http://testserver", f"chrome-extension://{EXTENSION}"):
             answer = client.post("/search", json={"like": "m/07"}, headers={"Origin": origin})
             assert answer.status_code == 200
             assert "access-control-allow-origin" not in answer.headers

@@ -30,7 +30,9 @@ def serve(
     days: Annotated[
         float | None, typer.Option(help="With --new-key: the key ends after so many days.", min=0)
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Reading needs no key; writing does.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Reading needs no key; writing and /metrics do.")
+    ] = False,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A host name to answer to; may be repeated."),
@@ -39,6 +41,21 @@ def serve(
         bool,
         typer.Option("--allow-private", help="Query addresses may lead into private networks. Take care."),
     ] = False,
+    allow_extension: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Id of another build of the browser extension that may search; may be repeated.",
+        ),
+    ] = None,
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A reverse proxy (address or network) whose X-Forwarded-For and -Proto are believed; may be"
+            " repeated. Without it all visitors behind a proxy share one --rate.",
+        ),
+    ] = None,
     rate: Annotated[
         float, typer.Option(help="Requests a second that one client may make; 0: no limit.", min=0)
     ] = 100.0,
@@ -62,7 +79,7 @@ def serve(
 
     try:
         from ..server.run import run
-        from ..server.settings import Settings
+        from ..server.settings import EXTENSION, Settings
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"serving needs {error.name}", "serve") from error
 
@@ -78,6 +95,8 @@ def serve(
         public=public,
         hosts=tuple(name.lower() for name in allow_host or ()),
         allow_private=allow_private,
+        proxies=tuple(trust_proxy or ()),
+        extensions=(EXTENSION, *(allow_extension or ())),
     )
     run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
 
@@ -88,7 +107,8 @@ def _make_key(folder: Path, scope: KeyScope, days: float | None) -> None:
 
     with Index.open(folder):  # only an index gets keys
         token = new_key(folder / FILE, Scope(scope.value), days)
-    note(f"a key that may {scope.value}; it is shown this once, {FILE} has its hash only:")
+    note(f"a key that may {scope.value}; it is shown this once, {FILE} has its hash only.")
+    note("A server that runs on this index already needs a key from now on, without a restart:")
     print(token)
 
 

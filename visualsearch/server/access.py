@@ -1,17 +1,25 @@
-"""Who may do what: keys in a header, or in a cookie that may only read."""
+"""Who may do what: keys in a header, or a session's cookie, which stands for a key and may only read."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import logging
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from .keys import Expired, Keys, Scope
+from visualsearch.errors import UsageError
+
+from .keys import Expired, Keys, Scope, digest_of
 from .problems import Kind, RefusedError
+from .sessions import Sessions
 from .settings import Settings
 
-COOKIE = "visualsearch_key"
+log = logging.getLogger("visualsearch.server")
+
+COOKIE = "visualsearch_session"
+T = TypeVar("T")
 
 Bearer = Annotated[
     HTTPAuthorizationCredentials | None,
@@ -22,21 +30,27 @@ Header = Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_erro
 
 def caller(request: Request) -> Scope | None:
     """What the request's key allows; None without a key. Raises RefusedError for a wrong or expired one."""
-    keys: Keys = request.app.state.keys
     header = request.headers.get("authorization", "")
     token = header[7:].strip() if header[:7].lower() == "bearer " else request.headers.get("x-api-key", "")
     cookie = "" if token else request.cookies.get(COOKIE, "")
     if not token and not cookie:
         return None
-    scope = check(keys, token or cookie)
+    if token:
+        return check(request, digest_of(token))
+    sessions: Sessions = request.app.state.sessions
+    digest = sessions.key_of(cookie)
+    if digest is None:
+        raise RefusedError(Kind.KEY_NEEDED, "this session is over", "", "Give the key again")
+    check(request, digest)
     # A cookie comes along with whatever a browser sends, so it must not be enough to change anything.
-    return Scope.READ if cookie else scope
+    return Scope.READ
 
 
-def check(keys: Keys, token: str) -> Scope:
-    """The scope of a key. Raises RefusedError."""
+def check(request: Request, digest: str) -> Scope:
+    """The scope of the key with that SHA-256. Raises RefusedError."""
+    keys: Keys = request.app.state.keys
     try:
-        found = keys.scope_of(token)
+        found = _read(lambda: keys.scope_of_hash(digest))
     except Expired:
         raise RefusedError(
             Kind.KEY_EXPIRED, "this API key has expired", "", "Ask the server's owner for a new one"
@@ -48,28 +62,56 @@ def check(keys: Keys, token: str) -> Scope:
     return found[1]
 
 
+def needed(request: Request) -> bool:
+    """Whether keys are needed here. Once they are, they stay so: a file that vanishes opens nothing."""
+    state = request.app.state
+    settings: Settings = state.settings
+    if settings.keys_needed or state.keys_came:
+        return True
+    if settings.watch_keys and _read(lambda: len(state.keys)):
+        state.keys_came = True
+        return True
+    return False
+
+
+def _read(question: Callable[[], T]) -> T:
+    """The answer to a question to the keys; while their file is damaged, nobody is let in."""
+    try:
+        return question()
+    except UsageError as error:
+        log.error("%s", error)
+        raise RefusedError(
+            Kind.STARTING, "the server's keys cannot be read", "their file is damaged", "Tell its owner"
+        ) from error
+
+
 def reading(request: Request, _bearer: Bearer, _header: Header) -> None:
     """Let pass who may read."""
     settings: Settings = request.app.state.settings
-    if settings.keys_needed and not settings.public and caller(request) is None:
-        raise _needed("read")
+    if not settings.public:
+        watching(request, _bearer, _header)
+
+
+def watching(request: Request, _bearer: Bearer, _header: Header) -> None:
+    """Let pass who has a key, on public servers too: what the server tells of itself is not for strangers."""
+    if needed(request) and caller(request) is None:
+        raise _missing("read")
 
 
 def writing(request: Request, _bearer: Bearer, _header: Header) -> None:
     """Let pass who may write."""
-    settings: Settings = request.app.state.settings
-    if not settings.keys_needed:
+    if not needed(request):
         return
     scope = caller(request)
     if scope is None:
-        raise _needed("write")
+        raise _missing("write")
     if scope is not Scope.WRITE:
         raise RefusedError(
             Kind.FORBIDDEN, "this key may only read", "", "Use a write key, in a header and not as a cookie"
         )
 
 
-def _needed(scope: str) -> RefusedError:
+def _missing(scope: str) -> RefusedError:
     return RefusedError(
         Kind.KEY_NEEDED,
         "an API key is needed here",
@@ -80,3 +122,4 @@ def _needed(scope: str) -> RefusedError:
 
 CAN_READ = Depends(reading)
 CAN_WRITE = Depends(writing)
+CAN_WATCH = Depends(watching)

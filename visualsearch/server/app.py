@@ -25,6 +25,7 @@ from .openapi import describe
 from .problems import install
 from .routes import pin_routes, search_routes, system_routes
 from .service import Service
+from .sessions import Sessions
 from .settings import Settings
 
 log = logging.getLogger("visualsearch.server")
@@ -65,6 +66,8 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     app.state.service = service
     app.state.settings = service.settings
     app.state.keys = Keys(service.index.folder / FILE) if keys is None else keys
+    app.state.keys_came = False
+    app.state.sessions = Sessions()
     install(app)
     for router in (search_routes, pin_routes, system_routes):
         app.include_router(router)

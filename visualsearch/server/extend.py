@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ from visualsearch.vectors import storage_error
 
 ICON_SIZES = (16, 48, 128)
 MARK = "manifest.json"
+CONFIG = "config.js"
+_SERVER = "export const SERVER = "
 _FINE = 4  # icons are drawn larger and scaled down
 
 
@@ -24,22 +27,61 @@ def write_extension(folder: Path, server: str) -> Path:
     Raises UsageError for an address that is no http(s) origin or a folder that holds something else.
     """
     origin = _origin(server)
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARK).is_file())):
-        raise UsageError(
-            f"cannot write to {folder}", "it exists and is not an extension", "Choose a new or empty folder"
-        )
+    made = _files(origin)
     try:
+        strange = _strange(folder, made)
+        if strange:
+            raise UsageError(
+                f"cannot write to {folder}",
+                f"it exists and is not an extension that was written here ({strange})",
+                "Choose a new or empty folder",
+            )
         folder.mkdir(parents=True, exist_ok=True)
-        for file in files("visualsearch.server").joinpath("extension").iterdir():
-            if file.name != MARK:
-                (folder / file.name).write_bytes(file.read_bytes())
-        for size in ICON_SIZES:
-            _icon(size).save(folder / f"icon-{size}.png")
-        (folder / "config.js").write_text(f"export const SERVER = {json.dumps(origin)};\n", encoding="utf-8")
-        (folder / MARK).write_text(_manifest(origin), encoding="utf-8")
+        for name, data in made.items():
+            aside = folder / f".{name}.tmp"
+            aside.unlink(missing_ok=True)
+            aside.write_bytes(data)
+            aside.replace(folder / name)  # a link of that name is replaced, not followed
     except OSError as error:
         raise storage_error(folder, error) from error
     return folder
+
+
+def _files(origin: str) -> dict[str, bytes]:
+    """The extension's files by name; the manifest comes last, so that half an extension is none."""
+    shipped = files("visualsearch.server").joinpath("extension").iterdir()
+    made = {file.name: file.read_bytes() for file in shipped if file.name != MARK}
+    for size in ICON_SIZES:
+        out = BytesIO()
+        _icon(size).save(out, "PNG")
+        made[f"icon-{size}.png"] = out.getvalue()
+    made[CONFIG] = f"{_SERVER}{json.dumps(origin)};\n".encode()
+    made[MARK] = _manifest(origin).encode()
+    return made
+
+
+def _strange(folder: Path, made: dict[str, bytes]) -> str:
+    """What stands in a folder and was not written by `write_extension`; "" for a new, empty or written one."""
+    if not folder.exists():
+        return ""
+    if not folder.is_dir():
+        return "it is a file"
+    names = {path.name for path in folder.iterdir()}
+    names -= {f".{name}.tmp" for name in made}  # of a run that was killed
+    if not names:
+        return ""
+    foreign = sorted(names - made.keys())
+    if foreign:
+        return f"it holds {foreign[0]!r}"
+    # Earlier releases wrote these two as well; somebody else's folder may have one of them, not both.
+    try:
+        name = json.loads((folder / MARK).read_text(encoding="utf-8")).get("name")
+        config = (folder / CONFIG).read_text(encoding="utf-8")
+    except (OSError, ValueError, AttributeError):
+        name, config = None, ""
+    if name != "visualsearch" or not config.startswith(_SERVER):
+        return f"its {MARK} or {CONFIG} is another's"
+    return ""
 
 
 def _origin(server: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -64,7 +65,10 @@ class Keys:
 
     def scope_of(self, token: str, now: float | None = None) -> tuple[str, Scope] | None:
         """Name and scope of the key, None when it is not known. Raises Expired."""
-        digest = sha256(token.encode("utf-8", "replace")).hexdigest()
+        return self.scope_of_hash(digest_of(token), now)
+
+    def scope_of_hash(self, digest: str, now: float | None = None) -> tuple[str, Scope] | None:
+        """The same by the key's SHA-256 (hex)."""
         found = None
         for key in self._current().values():
             if hmac.compare_digest(key.hash, digest):
@@ -89,14 +93,24 @@ class Keys:
             return self._keys
 
 
+def digest_of(token: str) -> str:
+    """The SHA-256 (hex) of a key."""
+    return sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
 def read_keys(path: Path) -> list[Key]:
     """The keys of a keys.json. Raises UsageError when it is damaged."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        return [Key(**{**entry, "scope": Scope(entry["scope"])}) for entry in entries]
+        if not isinstance(entries, list):
+            raise ValueError(f"it holds a {type(entries).__name__}")
+        keys = [_key(entry) for entry in entries]
+        if len({key.name for key in keys}) < len(keys):
+            raise ValueError("two keys have one name")
+        return keys
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(
             f"cannot read {path}",
             f"it is not a list of keys ({error})",
@@ -104,8 +118,24 @@ def read_keys(path: Path) -> list[Key]:
         ) from error
 
 
+def _key(entry: object) -> Key:
+    """One entry of the file. Raises ValueError, TypeError or KeyError for what is none."""
+    if not isinstance(entry, dict):
+        raise TypeError(f"an entry is a {type(entry).__name__}")
+    key = Key(**{**entry, "scope": Scope(entry["scope"])})
+    if not isinstance(key.name, str) or not isinstance(key.hash, str):
+        raise TypeError("a name or hash is not a text")
+    if re.fullmatch(r"[0-9a-f]{64}", key.hash) is None:
+        raise ValueError(f"the hash of {key.name!r} is no SHA-256 in lower-case hex")
+    for moment in (key.created, key.expires):
+        if moment is not None and (isinstance(moment, bool) or not isinstance(moment, int | float)):
+            raise TypeError(f"a time of {key.name!r} is not a number")
+    return key
+
+
 def new_key(path: Path, scope: Scope, days: float | None = None) -> str:
     """Add a key to a keys.json (made with mode 600) and return it; it is not kept anywhere in the clear."""
+    listed = read_keys(path)  # a damaged file is left as it is
     token = PREFIX + secrets.token_urlsafe(32)
     now = time.time()
     key = Key(
@@ -115,7 +145,7 @@ def new_key(path: Path, scope: Scope, days: float | None = None) -> str:
         now,
         None if days is None else now + 86_400 * days,
     )
-    text = json.dumps([asdict(one) for one in [*read_keys(path), key]], indent=2) + "\n"
+    text = json.dumps([asdict(one) for one in [*listed, key]], indent=2) + "\n"
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

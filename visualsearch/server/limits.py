@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -29,7 +30,7 @@ SECURITY = {
 }
 CLIENTS = 10_000
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-EXTENSION = "chrome-extension"
+EXTENSION = "chrome-extension://"
 UNROUTED = "unrouted"
 
 
@@ -101,7 +102,11 @@ class Gate:
 
     def _check_host(self, headers: Headers) -> None:
         # A page of another site can point its own name at a local address (DNS rebinding), but not forge Host.
-        hosts = self.settings.hosts
+        hosts, name = self.settings.hosts, headers.get("host")
+        if name is not None and not _host(name):
+            raise RefusedError(
+                Kind.FORBIDDEN, "this host name is not served here", "it is none", "Send a Host header"
+            )
         if hosts and _host(headers.get("host", "")) not in hosts:
             raise RefusedError(
                 Kind.FORBIDDEN,
@@ -114,13 +119,14 @@ class Gate:
         origin = headers.get("origin")
         if scope["method"] in SAFE or origin is None:
             return
-        parts = urlsplit(origin)
-        if parts.scheme != EXTENSION and parts.netloc != headers.get("host"):
+        ours = (EXTENSION + name for name in self.settings.extensions)
+        if origin not in ours and _netloc(origin) != headers.get("host", ""):
             raise RefusedError(
                 Kind.FORBIDDEN,
                 "a page of another site may not do this",
                 "the Origin header names another place",
-                "Use the server's own page, or ask from a program",
+                "Use the server's own page, or ask from a program; another build of the extension needs"
+                " --allow-extension ID",
             )
 
     def _check_rate(self, scope: Scope, headers: Headers) -> None:
@@ -196,9 +202,18 @@ class Rates:
         return (1 - tokens) / self.rate if short else 0.0
 
 
-def _host(value: str) -> str:
-    """The name in a Host header, without its port."""
+def _netloc(origin: str) -> str | None:
+    """Host and port of an Origin header; None for what has none."""
     try:
-        return urlsplit(f"//{value}").hostname or ""
-    except ValueError:
-        return ""
+        return urlsplit(origin).netloc or None
+    except ValueError:  # such as http://[
+        return None
+
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d*)?", re.ASCII | re.IGNORECASE)
+
+
+def _host(value: str) -> str:
+    """The name in a Host header, without its port; "" for what is none."""
+    found = _HOST.fullmatch(value)
+    return found[1].strip("[]").lower() if found else ""

@@ -33,7 +33,7 @@ SPELLED: dict[str, tuple[str, dict[str, Any], str]] = {
 
 def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer these problems, besides those that any route may."""
-    always = (400, 401, 403, 408, 413, 422)
+    always = (400, 401, 403, 408, 413, 422, 503)
     return {**dict.fromkeys((*always, *statuses), PROBLEM), 429: RETRY}
 
 

@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from visualsearch import __version__
 
 from . import catalogue
-from .access import CAN_READ, CAN_WRITE, COOKIE, caller, check
+from .access import CAN_READ, CAN_WATCH, CAN_WRITE, COOKIE, caller, check, needed
+from .keys import digest_of
 from .openapi import PICTURES, SEARCH_BODY, json_body, query_parameters, refused
 from .problems import Kind, RefusedError, problem
 from .reading import form_attributes, from_words, read_file, read_json, read_search
@@ -32,7 +33,11 @@ from .schemas import (
     UploadOut,
 )
 from .service import Service, Thumbnail, pin_out
+from .sessions import Sessions
 from .settings import Settings
+
+OLD_COOKIE = "visualsearch_key"
+"""Held the key itself in earlier releases: taken away from browsers that still have it."""
 
 search_routes = APIRouter(tags=["search"], dependencies=[CAN_READ])
 pin_routes = APIRouter(tags=["pins"])
@@ -322,13 +327,15 @@ async def readyz(serving: Serving) -> Response:
 
 @system_routes.get(
     "/metrics",
-    dependencies=[CAN_READ],
+    dependencies=[CAN_WATCH],
     responses=refused(),
     response_class=PlainTextResponse,
     summary="For Prometheus",
 )
 async def metrics(serving: Serving) -> Response:
-    """Latency of every stage, queue lengths, recall as last measured, the index's size."""
+    """Latency of every stage, queue lengths, recall as last measured, the index's size. Where there are keys it needs
+    one, on public servers too.
+    """
     await serving.light.run(serving.measure)
     return Response(serving.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -341,28 +348,40 @@ async def session(request: Request) -> SessionOut:
         scope = caller(request)
     except RefusedError:
         scope = None
-    return SessionOut(needed=settings.keys_needed and not settings.public, scope=scope)
+    return SessionOut(needed=needed(request) and not settings.public, scope=scope)
 
 
 @system_routes.post(
     "/session", responses=refused(415), openapi_extra=json_body(SessionIn), summary="Keep a key as a cookie"
 )
 async def log_in(request: Request) -> JSONResponse:
-    """For the web page: the cookie may read, whatever the key may do."""
-    key = (await read_json(request, SessionIn)).key
-    scope = check(request.app.state.keys, key)
+    """For the web page: the cookie may read, whatever the key may do. It holds a random token, never the key."""
+    digest = digest_of((await read_json(request, SessionIn)).key)
+    scope = check(request, digest)
     settings: Settings = request.app.state.settings
-    answer = JSONResponse(SessionOut(needed=settings.keys_needed, scope=scope).model_dump())
-    secure = settings.secure_cookie or request.url.scheme == "https"
-    answer.set_cookie(COOKIE, key, max_age=30 * 86_400, secure=secure, httponly=True, samesite="strict")
+    sessions: Sessions = request.app.state.sessions
+    answer = JSONResponse(SessionOut(needed=needed(request), scope=scope).model_dump())
+    secure = settings.secure_cookie or request.scope["scheme"] == "https"
+    answer.set_cookie(
+        COOKIE,
+        sessions.begin(digest),
+        max_age=int(sessions.seconds),
+        secure=secure,
+        httponly=True,
+        samesite="strict",
+    )
+    answer.delete_cookie(OLD_COOKIE)
     return answer
 
 
 @system_routes.delete("/session", status_code=204, responses=refused(), summary="Forget the cookie")
-async def log_out() -> Response:
+async def log_out(request: Request) -> Response:
     """The key itself stays good."""
+    sessions: Sessions = request.app.state.sessions
+    sessions.forget(request.cookies.get(COOKIE, ""))
     answer = Response(status_code=204)
-    answer.delete_cookie(COOKIE)
+    for name in (COOKIE, OLD_COOKIE):
+        answer.delete_cookie(name)
     return answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 from visualsearch.errors import UsageError
 
 from .app import create_app, open_service
+from .connections import protocol
 from .keys import FILE, Keys
+from .quiet import Quiet
 from .settings import Settings
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -33,16 +36,46 @@ def settled(folder: Path, host: str, settings: Settings) -> Settings:
         )
     hosts = settings.hosts
     if local:
-        hosts = (*LOCAL_NAMES, *hosts)
-    return replace(settings, keys_needed=bool(keys), hosts=hosts)
+        hosts = tuple(dict.fromkeys((*LOCAL_NAMES, plain(host), *hosts)))
+    return replace(settings, keys_needed=bool(keys), watch_keys=True, hosts=hosts)
+
+
+def plain(host: str) -> str:
+    """A host without brackets, in lower case, as it stands in a Host header."""
+    return host.removeprefix("[").removesuffix("]").lower()
 
 
 def is_local(host: str) -> bool:
     """Whether only this machine can reach `host`."""
+    name = plain(host)
+    if name in ("localhost", "localhost."):
+        return True
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        # The system also binds 127.1 and 0x7f000001, which are other ways to write the loopback.
+        address = ipaddress.ip_address(name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)))
+    except (OSError, ValueError):
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def address_of(host: str, port: int) -> str:
+    """Where a browser on this machine finds the server."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(plain(host), plain(host)) or "127.0.0.1"
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+
+
+def check_proxies(proxies: tuple[str, ...]) -> None:
+    """Raise UsageError for what is no address or network."""
+    for one in proxies:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError as error:
+            raise UsageError(
+                f"cannot trust the proxy {one!r}",
+                f"it is no IP address or network ({error})",
+                "Example: --trust-proxy 10.0.0.2 or --trust-proxy 10.0.0.0/24",
+            ) from error
 
 
 def run(
@@ -60,6 +93,7 @@ def run(
     """
     import uvicorn
 
+    check_proxies(settings.proxies)
     settings = settled(folder, host, settings)
     service = open_service(folder, settings, **options)
 
@@ -68,22 +102,27 @@ def run(
             await super().startup(sockets)
             if self.started:
                 bound = self.servers[0].sockets[0].getsockname()[1]
-                started(f"http://{f'[{host}]' if ':' in host else host}:{bound}/")
+                started(address_of(host, bound))
 
     config = uvicorn.Config(
         create_app(service),
-        host=host,
+        host=plain(host),
         port=port,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
-        timeout_keep_alive=30,
+        timeout_keep_alive=int(settings.idle_seconds),
         h11_max_incomplete_event_size=65_536,
+        http=protocol(settings, service.metrics),
+        ws="none",
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
     )
     server = Server(config)
     try:
-        server.run()
+        with Quiet("uvicorn.error", "visualsearch.server", "asyncio"):
+            server.run()
     except SystemExit as error:  # what uvicorn raises when it cannot bind
         raise UsageError(
             f"cannot serve at {host}:{port}", "the address is taken or not allowed", "Choose another --port"

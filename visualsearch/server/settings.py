@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+EXTENSION = "cohhpenlhgoeifkodngfbbggekecpcik"
+"""The id of this project's own extension. Chromium derives it from `key` in the extension's manifest."""
 CORES = os.cpu_count() or 2
 
 
@@ -15,14 +17,30 @@ class Settings:
     Sizes are bytes, times seconds. `queue`: picture queries that may wait or run at once; one more is
     answered 429. `rate` and `burst`: requests a second and at once of one client (by address);
     0 means no limit. `keys_needed`: requests must carry an API key; `public`: reading needs none all the
-    same. `hosts`: names that the Host header may have; empty means any. `allow_private`: query addresses may
+    same. `watch_keys`: a key that is made while serving is needed from then on. `hosts`: names that the Host
+    header may have; empty means any. `proxies`: addresses or networks whose X-Forwarded-For is believed.
+    `extensions`: ids of browser extensions that may search here. `allow_private`: query addresses may
     lead into private networks. `secure_cookie`: the session cookie travels over https only.
+
+    `max_json`: bytes of a JSON body. `remote_seconds`: for the picture of a pin that lies on the web.
+    `filter_seconds`: for SQLite's part of one request. `max_tests`: comparisons in one filter. `head_seconds`:
+    for the head of a request. `idle_seconds`: between two requests of a connection. `send_seconds`: without
+    the client taking anything. `connections`: in all, and `connections_each` of one address.
     """
 
     max_body: int = 20_000_000
+    max_json: int = 256_000
     max_pixels: int = 50_000_000
     body_seconds: float = 30.0
     fetch_seconds: float = 10.0
+    remote_seconds: float = 5.0
+    filter_seconds: float = 5.0
+    max_tests: int = 500
+    head_seconds: float = 10.0
+    idle_seconds: float = 30.0
+    send_seconds: float = 30.0
+    connections: int = 1000
+    connections_each: int = 100
     max_k: int = 200
     max_offset: int = 10_000
     max_text: int = 2_000
@@ -39,6 +57,9 @@ class Settings:
     recall_seconds: float = 300.0
     keys_needed: bool = False
     public: bool = False
+    watch_keys: bool = False
     hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = (EXTENSION,)
     allow_private: bool = False
     secure_cookie: bool = False
