@@ -110,6 +110,12 @@ MENU_ITEM = """async name => {
 }"""
 
 
+def test_the_browser_gives_it_the_id_that_servers_know(worker: Any) -> None:
+    from visualsearch.server.settings import EXTENSION
+
+    assert worker.url.split("/")[2] == EXTENSION
+
+
 def test_the_menu_offers_pictures_and_parts(worker: Any) -> None:
     for name in ("picture", "part"):
         worker.evaluate(MENU_ITEM, name)

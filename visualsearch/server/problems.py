@@ -18,6 +18,8 @@ from visualsearch import errors
 log = logging.getLogger("visualsearch.server")
 
 MEDIA_TYPE = "application/problem+json"
+LONGEST = 1_400
+"""Characters of a problem's detail."""
 
 
 class Kind(StrEnum):
@@ -110,10 +112,15 @@ def problem(
         "type": f"/docs#{kind.value}",
         "title": title,
         "status": status,
-        "detail": detail or title,
+        "detail": _cut(detail) or title,
         **more,
     }
     return JSONResponse(body, status, dict(headers or {}), MEDIA_TYPE)
+
+
+def _cut(text: str) -> str:
+    """What is said, without the megabytes that an error may repeat."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def from_error(error: errors.VisualSearchError) -> JSONResponse:
@@ -165,6 +172,7 @@ def explained(found: Any) -> tuple[str]:
     """What pydantic found wrong, in one sentence; what was sent is not repeated."""
     said = []
     for one in list(found)[:5]:
-        place = ".".join(str(part) for part in one.get("loc", ()) if part not in ("body", "query", "path"))
+        parts = (str(part)[:40] for part in one.get("loc", ())[:8] if part not in ("body", "query", "path"))
+        place = ".".join(parts)
         said.append(f"{place}: {one['msg']}" if place else str(one["msg"]))
     return ("; ".join(said) + ".",)

@@ -6,17 +6,21 @@ alone; the names are the same in all of them. Bodies are held in memory, never s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, QueryParams, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from .bounds import bad, known, parsed
 from .problems import Kind, RefusedError, explained
 from .schemas import SearchRequest
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .service import Service
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -26,6 +30,8 @@ FILE = "image"
 NAMES = frozenset({*LISTS, *PLAIN, "crop", "weight"})
 MOST_FIELDS = 200
 FIELD_BYTES = 64_000
+SMALL = 16_000
+"""A longer JSON body is parsed in a thread: the event loop has others to serve."""
 
 
 class _InMemory(MultiPartParser):
@@ -37,14 +43,14 @@ def from_words(words: QueryParams | FormData) -> SearchRequest:
     values: dict[str, Any] = {}
     for name in words:
         if name not in NAMES:
-            raise _bad(f"{name[:100]}: there is no such parameter. Known: {', '.join(sorted(NAMES))}.")
+            raise bad(f"{name[:100]}: there is no such parameter. Known: {', '.join(sorted(NAMES))}.")
     for name in LISTS:
         if name in words:
             values[name] = [str(word) for word in words.getlist(name)]
     for name in PLAIN:
         if name in words and isinstance(words[name], str):
             if len(words.getlist(name)) > 1:
-                raise _bad(f"{name}: it may be given once only.")
+                raise bad(f"{name}: it may be given once only.")
             values[name] = words[name]
     if "crop" in words:
         values["crop"] = str(words["crop"]).split(",")
@@ -55,28 +61,43 @@ def from_words(words: QueryParams | FormData) -> SearchRequest:
 
 def checked(model: type[M], values: Any) -> M:
     """The values as a model. Raises RefusedError saying what does not fit."""
+    known(model, values)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise _bad(*explained(error.errors())) from error
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise bad(*explained(found)) from error
 
 
 async def read_json(request: Request, model: type[M]) -> M:
     """The JSON body as a model. Raises RefusedError."""
     if _media_type(request) not in ("application/json", ""):
         raise _unsupported(request, "application/json")
-    body = await request.body()
-    try:
-        values = json.loads(body)
-        json.dumps(values, ensure_ascii=False).encode()  # lone surrogates are no text
-    except (ValueError, RecursionError) as error:
-        why = (
-            str(error)
-            if isinstance(error, json.JSONDecodeError)
-            else "it is not UTF-8 text, or nested too deep"
-        )
-        raise _bad(f"the body is not JSON: {why}.") from error
-    return checked(model, values)
+    body = await _json_body(request)
+    if len(body) <= SMALL:
+        return checked(model, parsed(body))
+    serving: Service = request.app.state.service
+    return await serving.parsing.run(lambda: checked(model, parsed(body)))
+
+
+async def _json_body(request: Request) -> bytes:
+    """The body, read no further than a JSON body may be long. Raises RefusedError."""
+    settings: Settings = request.app.state.settings
+    said = request.headers.get("content-length", "")
+    body = bytearray()
+    if not (said.isdigit() and int(said) > settings.max_json):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > settings.max_json:
+                break
+        else:
+            return bytes(body)
+    raise RefusedError(
+        Kind.TOO_LARGE,
+        "the JSON is too large",
+        f"at most {settings.max_json:,} bytes are taken",
+        "Send a picture as a file, not inside JSON",
+    )
 
 
 async def read_file(request: Request) -> bytes:
@@ -99,7 +120,7 @@ async def read_form(request: Request) -> FormData:
     try:
         return await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:
-        raise _bad(f"the form cannot be read: {getattr(error, 'message', 'it is damaged')}.") from error
+        raise bad(f"the form cannot be read: {getattr(error, 'message', 'it is damaged')}.") from error
 
 
 async def read_search(request: Request) -> tuple[SearchRequest, bytes | None]:
@@ -140,21 +161,19 @@ READERS: tuple[tuple[str, Reader], ...] = (
 
 def form_attributes(text: object) -> dict[str, Any]:
     """The attributes in a form field or parameter: a JSON object."""
+    if not isinstance(text, str) or not text:
+        return {}
     try:
-        values = json.loads(text) if isinstance(text, str) and text else {}
-    except (ValueError, RecursionError) as error:
-        raise _bad("attributes: it is not JSON.") from error
+        values = parsed(text.encode("utf-8", "surrogatepass"))
+    except RefusedError as error:
+        raise bad(f"attributes: {error.what.replace('the body', 'it')}") from error
     if not isinstance(values, dict):
-        raise _bad("attributes: it is not a JSON object.")
+        raise bad("attributes: it is not a JSON object.")
     return values
 
 
 def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _bad(detail: str) -> RefusedError:
-    return RefusedError(Kind.BAD_REQUEST, detail.rstrip("."))
 
 
 def _unsupported(request: Request, wanted: str) -> RefusedError:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from visualsearch.mixing import DEFAULT_WEIGHTS
 
 MOST_WEIGHT = 100.0
+MOST_PARTS = 64
+MOST_ATTRIBUTES = 1_000
+MOST_CHARACTERS = 2_000
+MOST_NUMBER = 1_000_000_000
 
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Words = Annotated[list[str], BeforeValidator(_listed), Field(json_schema_extra={"items": {"type": "string"}})]
+# The first bad member of a list ends the work, and the list has a most.
+Words = Annotated[
+    list[Annotated[str, Field(max_length=MOST_CHARACTERS)]],
+    FailFast(),
+    Field(max_length=MOST_PARTS, json_schema_extra={"items": {"type": "string"}}),
+    BeforeValidator(_listed),
+]
 Crop = Annotated[list[float], Field(min_length=4, max_length=4)]
 
 
@@ -40,16 +50,20 @@ class SearchRequest(_Strict):
     not_text: Words = Field(default=[], description="Words to keep away from.")
     like: Words = Field(default=[], description="Ids of stored pins to look like.")
     unlike: Words = Field(default=[], description="Ids of stored pins to keep away from.")
-    weights: dict[str, Annotated[float, Field(ge=0, le=MOST_WEIGHT)]] = Field(
-        default={}, description=f"Weights of the parts; the defaults are {dict(DEFAULT_WEIGHTS)}."
+    weights: dict[
+        Annotated[str, Field(max_length=50)], Annotated[float, Field(ge=0, le=MOST_WEIGHT)]
+    ] = Field(
+        default={},
+        max_length=16,
+        description=f"Weights of the parts; the defaults are {dict(DEFAULT_WEIGHTS)}."
     )
     where: str | None = Field(
         default=None,
         description="Only pins whose attributes fit, such as \"price < 50 and color in ('red', 'blue')\".",
         max_length=20_000,
     )
-    k: int = Field(default=10, ge=1, description="How many results.")
-    offset: int = Field(default=0, ge=0, description="Skip this many results (for pages).")
+    k: int = Field(default=10, ge=1, le=MOST_NUMBER, description="How many results.")
+    offset: int = Field(default=0, ge=0, le=MOST_NUMBER, description="Skip this many results (for pages).")
     min_score: float | None = Field(
         default=None, ge=-1, le=1, description="Leave out results below this cosine."
     )
@@ -165,13 +179,13 @@ class NewPin(_Strict):
     """A pin to add by the address of its picture."""
 
     image: str = Field(description="http(s) address, or `upload:HASH`.", max_length=4000)
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Any] = Field(default={}, max_length=MOST_ATTRIBUTES)
 
 
 class Changes(_Strict):
     """New attributes of a pin; null removes one, others stay."""
 
-    attributes: dict[str, Any]
+    attributes: dict[str, Any] = Field(max_length=MOST_ATTRIBUTES)
 
 
 class AttributeOut(BaseModel):

@@ -91,6 +91,7 @@ class Service:
         self.light = Pool("search", 4, 4 * settings.queue)
         self.thumbs = Pool("thumbnail", 4, 512)
         self.writes = Pool("write", 1, 16)
+        self.parsing = Pool("parse", 1, settings.queue)
         # A page full of thumbnails leaves a core to queries.
         self._shrinking = threading.Semaphore(max(1, CORES - 1))
         self.ready = threading.Event()
@@ -100,7 +101,7 @@ class Service:
     @property
     def pools(self) -> tuple[Pool, ...]:
         """All pools of threads."""
-        return (self.pictures, self.fetches, self.light, self.thumbs, self.writes)
+        return (self.pictures, self.fetches, self.light, self.thumbs, self.writes, self.parsing)
 
     def warm(self) -> None:
         """Load the model, the vectors and the compiled search, so that no visitor waits for them."""
