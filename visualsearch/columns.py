@@ -15,8 +15,8 @@ import sys
 import threading
 from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -48,6 +48,23 @@ def members(values: Int64, chosen: Int64) -> Bool:
     table = np.zeros(size, dtype=bool)
     table[chosen] = True
     return table[values]
+
+
+_ahead = threading.local()
+
+
+@contextmanager
+def ahead_of_tests(check: Callable[[], None]) -> Iterator[None]:
+    """Within the block, `check` runs before every test that this thread makes over columns; raising ends the filter."""
+    _ahead.of_test = check
+    try:
+        yield
+    finally:
+        _ahead.of_test = _nothing
+
+
+def _nothing() -> None:
+    """No check."""
 
 
 class _LeftToSqlError(Exception):
@@ -243,6 +260,7 @@ class Columns:
         if isinstance(node, Not):
             return np.asarray(np.uint8(TRUE) - self._truth(reader, node.part), np.uint8)
         if isinstance(node, Test):
+            getattr(_ahead, "of_test", _nothing)()
             if node.check is Check.CONTAINS:
                 return self._contains(reader, node)
             column = self._column(reader, node.name)

@@ -11,7 +11,9 @@ from visualsearch.engine import Index
 from visualsearch.errors import UsageError
 from visualsearch.filters import parse
 
+from .deadline import check_filter, limited
 from .schemas import AttributeOut, ValueOut
+from .settings import Settings
 
 SURVEYED = 200_000
 """Attributes are summed up over at most so many pins."""
@@ -24,12 +26,15 @@ _MIX = 2_654_435_761  # Knuth, TAOCP 6.4: multiplication by it scatters consecut
 _COLUMNS = "pin, id, uri, source, hash, stamp, row, named, attributes"
 
 
-def pins(index: Index, where: str | None, sort: str | None, k: int, offset: int) -> tuple[list[Pin], int]:
+def pins(
+    index: Index, where: str | None, sort: str | None, k: int, offset: int, limits: Settings
+) -> tuple[list[Pin], int]:
     """A page of the pins that a filter leaves, and how many these are.
 
     `sort` is an attribute's name, with a leading "-" from high to low; without it, pins come well mixed.
     """
-    with index.catalog.read() as reader:
+    check_filter(where, limits.max_tests)
+    with limited(index, limits.filter_seconds), index.catalog.read() as reader:
         condition, values = "1", ()
         if where is not None:
             chosen = parse(where, reader.names())

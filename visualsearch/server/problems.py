@@ -27,6 +27,7 @@ class Kind(StrEnum):
 
     BAD_REQUEST = "bad-request"
     BAD_FILTER = "bad-filter"
+    SLOW_FILTER = "slow-filter"
     BAD_PICTURE = "bad-picture"
     KEY_NEEDED = "key-needed"
     KEY_EXPIRED = "key-expired"
@@ -57,6 +58,7 @@ class Shape(NamedTuple):
 SHAPES: Mapping[Kind, Shape] = {
     Kind.BAD_REQUEST: Shape(422, "The request cannot be understood"),
     Kind.BAD_FILTER: Shape(422, "The filter cannot be used"),
+    Kind.SLOW_FILTER: Shape(422, "The filter takes too long"),
     Kind.BAD_PICTURE: Shape(422, "The picture cannot be read"),
     Kind.KEY_NEEDED: Shape(401, "An API key is needed"),
     Kind.KEY_EXPIRED: Shape(401, "The API key has expired"),

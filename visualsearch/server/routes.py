@@ -144,7 +144,9 @@ async def list_pins(
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
 ) -> PinsOut:
     """Without `sort` they come well mixed, always in the same order."""
-    found, total = await serving.light.run(catalogue.pins, serving.index, where, sort, k, offset)
+    found, total = await serving.light.run(
+        catalogue.pins, serving.index, where, sort, k, offset, serving.settings
+    )
     return PinsOut(pins=[pin_out(pin) for pin in found], total=total, more=offset + len(found) < total)
 
 
@@ -189,7 +191,7 @@ async def pin_picture(
     etag = serving.etag(pin, size, form)
     if etag in (one.strip().removeprefix("W/") for one in match.split(",")):
         return Response(status_code=304, headers=_picture_headers(etag))
-    return _picture(await serving.thumbs.run(serving.pin_picture, pin, size, form))
+    return _picture(await serving.pin_picture(pin, size, form))
 
 
 @pin_routes.post(

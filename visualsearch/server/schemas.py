@@ -50,12 +50,12 @@ class SearchRequest(_Strict):
     not_text: Words = Field(default=[], description="Words to keep away from.")
     like: Words = Field(default=[], description="Ids of stored pins to look like.")
     unlike: Words = Field(default=[], description="Ids of stored pins to keep away from.")
-    weights: dict[
-        Annotated[str, Field(max_length=50)], Annotated[float, Field(ge=0, le=MOST_WEIGHT)]
-    ] = Field(
-        default={},
-        max_length=16,
-        description=f"Weights of the parts; the defaults are {dict(DEFAULT_WEIGHTS)}."
+    weights: dict[Annotated[str, Field(max_length=50)], Annotated[float, Field(ge=0, le=MOST_WEIGHT)]] = (
+        Field(
+            default={},
+            max_length=16,
+            description=f"Weights of the parts; the defaults are {dict(DEFAULT_WEIGHTS)}.",
+        )
     )
     where: str | None = Field(
         default=None,

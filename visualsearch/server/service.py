@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -16,14 +16,17 @@ from visualsearch import fast, images
 from visualsearch.catalog import Pin
 from visualsearch.engine import Index
 from visualsearch.errors import PictureError, UsageError
+from visualsearch.fetch import shown, without_login
 from visualsearch.images._sniff import sniff
 from visualsearch.mixing import all_weights, query_of
 from visualsearch.sources import read
 from visualsearch.types import Failure, Hit, Hits, Part, Query, Record
-from visualsearch.vectors import storage_error
 
 from . import catalogue, guard
 from .batching import BatchingEncoder
+from .deadline import check_filter, limited
+from .kept import PICTURES as PICTURES  # noqa: PLC0414 (a name of this module too)
+from .kept import Attempt, Kept
 from .metrics import Metrics
 from .problems import Kind, RefusedError
 from .schemas import (
@@ -47,9 +50,9 @@ SIZES = (160, 240, 320, 480, 640, 960, 1280, 1920)
 """Longer sides, in pixels, that pictures are served in; what is asked for is rounded up to one of them."""
 SORTED = 200
 """Sorting by an attribute orders so many of the best matches."""
-PICTURES = "pictures"
-"""The folder in the index where pictures that came over HTTP are kept, named by their content."""
 MAX_ID = 500
+SILENT_SECONDS = 30.0
+"""A host that let a picture wait for too long is not asked for so long."""
 FORMATS = {"WEBP": "image/webp", "JPEG": "image/jpeg"}
 
 
@@ -88,12 +91,15 @@ class Service:
         self.fetch = guard.fetch
         self.pictures = Pool("picture", settings.threads, settings.queue)
         self.fetches = Pool("fetch", 8, settings.queue)
+        self.remote = Pool("remote picture", 4, 64)
+        self.silent: Store[str, bool] = Store(10_000, lambda _: 1, SILENT_SECONDS)
         self.light = Pool("search", 4, 4 * settings.queue)
         self.thumbs = Pool("thumbnail", 4, 512)
         self.writes = Pool("write", 1, 16)
         self.parsing = Pool("parse", 1, settings.queue)
         # A page full of thumbnails leaves a core to queries.
         self._shrinking = threading.Semaphore(max(1, CORES - 1))
+        self.kept = Kept(index)
         self.ready = threading.Event()
         self._summary: tuple[int, list[AttributeOut]] | None = None
         self._info: tuple[int, dict[str, Any]] | None = None
@@ -101,7 +107,7 @@ class Service:
     @property
     def pools(self) -> tuple[Pool, ...]:
         """All pools of threads."""
-        return (self.pictures, self.fetches, self.light, self.thumbs, self.writes, self.parsing)
+        return (self.pictures, self.fetches, self.light, self.thumbs, self.writes, self.parsing, self.remote)
 
     def warm(self) -> None:
         """Load the model, the vectors and the compiled search, so that no visitor waits for them."""
@@ -126,12 +132,14 @@ class Service:
     async def look(self, wanted: LookRequest, data: bytes | None = None) -> LookOut:
         """The objects of a scene."""
         image: str | None = wanted.image
-        if data is None and image is not None and _is_web(image):
-            data, image = await self.fetches.run(self.fetched, image), None
+        if data is None:
+            data = await self.brought(image)
+            image = image if data is None else None
         scene = SearchRequest(image=None if data else image, crop=[0, 0, 1, 1])  # a crop: decoded in full
         return await self.pictures.run(self._looked, wanted, scene, data)
 
     def _looked(self, wanted: LookRequest, scene: SearchRequest, data: bytes | None) -> LookOut:
+        check_filter(wanted.where, self.settings.max_tests)
         upload, picture = self._picture(scene, data)
         found = self.index.look(
             picture,
@@ -166,14 +174,18 @@ class Service:
     async def answer(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
         """`search` in the threads that are for it; an address is fetched in threads of its own first."""
         self.check(wanted, data)
-        if data is None and wanted.image is not None and _is_web(wanted.image):
-            data = await self.fetches.run(self.fetched, wanted.image)
-            wanted = wanted.model_copy(update={"image": None})
+        if data is None:
+            data = await self.brought(wanted.image)
+            if data is not None:
+                wanted = wanted.model_copy(update={"image": None})
         pool = self.light if data is None and wanted.image is None else self.pictures
         return await pool.run(self.search, wanted, data)
 
     def search(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
         """Answer a query that `check` let pass; `data` is the file of its picture where that came with it."""
+        check_filter(wanted.where, self.settings.max_tests)
+        for name in {*wanted.like, *wanted.unlike}:
+            self._known(name)
         upload, picture = self._picture(wanted, data)
         query = query_of(
             image=picture,
@@ -191,7 +203,8 @@ class Service:
             group_by=wanted.group_by,
         )
         self.encoder.spent()
-        hits = self._sorted(query, wanted.sort) if wanted.sort else self.index.run(query)
+        with limited(self.index, self.settings.filter_seconds):
+            hits = self._sorted(query, wanted.sort) if wanted.sort else self.index.run(query)
         self.metrics.observe("search", max(0.0, hits.seconds - self.encoder.spent()))
         reach = min(hits.total, SORTED) if wanted.sort else hits.total
         return SearchResponse(
@@ -231,6 +244,17 @@ class Service:
         if wanted.crop is not None and data is None and wanted.image is None:
             raise UsageError("a crop without a picture", "there is nothing to cut from", "Give a picture too")
 
+    def _known(self, name: str) -> None:
+        """Raise RefusedError for an id that no pin has, without comparing it with all that there are."""
+        with self.index.catalog.read() as reader:
+            if reader.by_id(name) is None:
+                raise RefusedError(
+                    Kind.BAD_REQUEST,
+                    f"there is no pin {name[:MAX_ID]!r}",
+                    "",
+                    "Search first to learn the ids",
+                )
+
     def _sorted(self, query: Query, sort: str) -> Hits:
         with self.index.catalog.read() as reader:
             name, down = catalogue.sort_key(sort, reader.names())
@@ -261,11 +285,48 @@ class Service:
             "Send the picture itself, or its address",
         )
 
-    def fetched(self, url: str) -> bytes:
+    async def brought(self, image: str | None) -> bytes | None:
+        """The picture file of a query that lies elsewhere, fetched in threads for that; None for all others."""
+        if image is None:
+            return None
+        if _is_web(image):
+            return await self.fetches.run(self.fetched, image)
+        scheme, _, name = image.partition(":")
+        if scheme != "pin":
+            return None
+        pin = await self.light.run(self.pin, name)
+        return await self.remote_file(pin) if _is_remote(pin.uri) else None
+
+    def fetched(self, url: str, seconds: float | None = None) -> bytes:
         """The picture file at an address, never from inside the server's own network."""
         limits = self.settings
         allowed = (lambda _address: True) if limits.allow_private else guard.is_global
-        return self.fetch(url, max_bytes=limits.max_body, timeout=limits.fetch_seconds, allowed=allowed)
+        return self.fetch(
+            url, max_bytes=limits.max_body, timeout=seconds or limits.fetch_seconds, allowed=allowed
+        )
+
+    async def remote_file(self, pin: Pin) -> bytes:
+        """The file of a pin whose picture lies elsewhere. Its threads are its own: a silent host stops nobody else."""
+        try:
+            return await self.remote.run(self._remote_file, pin)
+        except RefusedError as error:
+            if error.kind is Kind.BUSY:
+                raise self._no_picture(pin, "many pictures of other hosts are being fetched") from error
+            raise
+
+    def _remote_file(self, pin: Pin) -> bytes:
+        host = _host_of(pin.uri)
+        if self.silent.get(host):
+            raise self._no_picture(pin, "its host did not answer a moment ago")
+        started = time.monotonic()
+        try:
+            if _is_web(pin.uri):
+                return self.fetched(pin.uri, self.settings.remote_seconds)
+            return read(pin.uri)
+        except PictureError as error:
+            if time.monotonic() - started >= self.settings.remote_seconds:
+                self.silent.put(host, True)
+            raise self._no_picture(pin, "its file is gone or its host does not answer") from error
 
     def decode(self, data: bytes, whole: bool) -> Image:
         """The picture in a file, in full where `whole`, else as large as the encoder needs."""
@@ -290,9 +351,13 @@ class Service:
         data = self.uploads.get(name)
         return self._thumbnail(name, size, form, lambda: data)
 
-    def pin_picture(self, pin: Pin, size: int | None, form: str) -> Thumbnail:
+    async def pin_picture(self, pin: Pin, size: int | None, form: str) -> Thumbnail:
         """A pin's picture, scaled down and made anew. Raises RefusedError when its file cannot be read."""
-        return self._thumbnail(_version(pin), size, form, lambda: self.pin_file(pin))
+        load = partial(self.pin_file, pin)
+        if _is_remote(pin.uri) and self.thumbnails.get((_version(pin), _rounded(size), form)) is None:
+            data = await self.remote_file(pin)
+            load = partial(bytes, data)
+        return await self.thumbs.run(self._thumbnail, _version(pin), size, form, load)
 
     def etag(self, pin: Pin, size: int | None, form: str) -> str:
         """The ETag that `pin_picture` would have."""
@@ -300,15 +365,20 @@ class Service:
 
     def pin_file(self, pin: Pin) -> bytes:
         """The bytes of a pin's picture. Raises RefusedError, which does not tell where it is."""
+        if _is_remote(pin.uri):  # these go through `remote_file`, which guards and bounds them
+            raise self._no_picture(pin, "it lies on another host")
         try:
             return read(pin.uri)
         except PictureError as error:
-            raise RefusedError(
-                Kind.NO_PICTURE,
-                f"the picture of pin {pin.id!r} cannot be read",
-                "its file is gone or its host does not answer",
-                "Index its source again",
-            ) from error
+            raise self._no_picture(pin, "its file is gone") from error
+
+    def _no_picture(self, pin: Pin, why: str) -> RefusedError:
+        return RefusedError(
+            Kind.NO_PICTURE,
+            f"the picture of pin {pin.id[:MAX_ID]!r} cannot be read",
+            why,
+            "Index its source again",
+        )
 
     def _thumbnail(self, version: str, size: int | None, form: str, load: Any) -> Thumbnail:
         rounded = _rounded(size)
@@ -360,18 +430,21 @@ class Service:
             raise RefusedError(
                 Kind.EXISTS, f"there is a pin {name!r} already", "", "Use PUT /pins/ID to replace it"
             )
-        path = self._kept(f"{digest}.{form.name.lower() if form else 'picture'}", data)
-        record = Record(name, str(path), lambda: data, dict(attributes), named=True, stamp=digest)
-        with self.metrics.stage("write"):
+        path = self.kept.path(f"{digest}.{form.name.lower() if form else 'picture'}")
+        self.kept.sweep()
+        with self.metrics.stage("write"), Attempt(self.kept, path, data) as attempt:
+            record = Record(name, str(path), attempt.read, dict(attributes), named=True, stamp=digest)
             self.index.include([name])
             report = self.index.add(
                 _Uploaded(record), max_pixels=self.settings.max_pixels, workers=1, replace=True
             )
-        if report.failed:
-            failure = report.failures[0]
-            raise PictureError("the picture", failure.reason, failure.remedy)
-        if old is not None:
-            self._tidy(old.uri)
+            if report.failed:
+                failure = report.failures[0]
+                raise PictureError("the picture", failure.reason, failure.remedy)
+        # A pin that was there as it is now is not read again, and its file may be gone.
+        self.kept.write(path, data)
+        if old is not None and old.uri != str(path):
+            self.kept.tidy(old.uri)
         return self.pin(name), old is None
 
     def change(self, name: str, attributes: Mapping[str, Any]) -> Pin:
@@ -388,28 +461,7 @@ class Service:
         pin = self.pin(name)
         with self.metrics.stage("write"):
             self.index.remove([name])
-        self._tidy(pin.uri)
-
-    def _kept(self, name: str, data: bytes) -> Path:
-        path = self.index.folder.absolute() / PICTURES / name
-        aside = path.with_name(f".{name}.{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(exist_ok=True)
-            if not path.exists():
-                aside.write_bytes(data)
-                aside.replace(path)
-        except OSError as error:
-            raise storage_error(path, error) from error
-        return path
-
-    def _tidy(self, uri: str) -> None:
-        """Delete a kept picture that no pin has any more."""
-        path = Path(uri)
-        if path.parent != self.index.folder.absolute() / PICTURES:
-            return
-        with self.index.catalog.read() as reader:
-            if reader.by_uri(uri) is None:
-                path.unlink(missing_ok=True)
+        self.kept.tidy(pin.uri)
 
     # -- the whole index ------------------------------------------------------------------------------------------
     @property
@@ -479,12 +531,22 @@ def picture_url(name: str) -> str:
 
 
 def _public(uri: str) -> str | None:
-    """A web address as it is; a place on the server is nobody's business."""
-    return uri if _is_web(uri) else None
+    """A web address without what it keeps secret; a place on the server is nobody's business."""
+    return shown(uri) if _is_web(uri) else None
 
 
 def _is_web(image: str) -> bool:
     return image.lower().startswith(("http://", "https://"))
+
+
+def _is_remote(uri: str) -> bool:
+    """Whether reading a pin's picture asks another host."""
+    return "://" in uri[:40] and not uri.lower().startswith(("file://", "memory://"))
+
+
+def _host_of(uri: str) -> str:
+    """The host in an address, for remembering that it is silent."""
+    return without_login(uri).partition("://")[2].partition("/")[0].lower()
 
 
 def _version(pin: Pin) -> str:
