@@ -86,8 +86,11 @@ def test_a_number_that_is_none_is_no_json(client: TestClient, text: bytes) -> No
 
 def test_attributes_are_bounded_wherever_they_come_from(client: TestClient) -> None:
     for attributes in (deep(40), {f"n{i}": 1 for i in range(2_000)}, {"x": deep(40)}, {"x": float("nan")}):
-        body = json.dumps({"attributes": attributes})
-        problem(client.patch("/pins/m%2F07", content=body, headers={"Content-Type": "application/json"}), Kind.BAD_REQUEST)  # fmt: skip
+        send = {
+            "content": json.dumps({"attributes": attributes}),
+            "headers": {"Content-Type": "application/json"},
+        }
+        problem(client.patch("/pins/m%2F07", **send), Kind.BAD_REQUEST)  # type: ignore[arg-type]
     for text in (json.dumps({"x": deep(40)}), '{"x": NaN}', "{", "[" * 15_000, '{"x": "\\ud800"}'):
         answer = client.post("/pins", params={"attributes": text}, content=png("red"))
         assert problem(answer, Kind.BAD_REQUEST).startswith("attributes: ")
@@ -112,7 +115,7 @@ def test_a_body_is_read_no_further_than_it_may_be_long() -> None:
             yield {"type": "http.request", "body": b" " * 100_000, "more_body": True}
 
     class App:
-        class state:  # noqa: N801
+        class state:
             settings = service_settings()
 
     async def ask() -> None:

@@ -51,6 +51,8 @@ SIZES = (160, 240, 320, 480, 640, 960, 1280, 1920)
 SORTED = 200
 """Sorting by an attribute orders so many of the best matches."""
 MAX_ID = 500
+LOOK_SECONDS = 20.0
+"""Computing that finding objects may take, besides filtering."""
 SILENT_SECONDS = 30.0
 """A host that let a picture wait for too long is not asked for so long."""
 FORMATS = {"WEBP": "image/webp", "JPEG": "image/jpeg"}
@@ -92,7 +94,7 @@ class Service:
         self.pictures = Pool("picture", settings.threads, settings.queue)
         self.fetches = Pool("fetch", 8, settings.queue)
         self.remote = Pool("remote picture", 4, 64)
-        self.silent: Store[str, bool] = Store(10_000, lambda _: 1, SILENT_SECONDS)
+        self.silent: Store[str, float] = Store(10_000, lambda _: 1)
         self.light = Pool("search", 4, 4 * settings.queue)
         self.thumbs = Pool("thumbnail", 4, 512)
         self.writes = Pool("write", 1, 16)
@@ -141,14 +143,15 @@ class Service:
     def _looked(self, wanted: LookRequest, scene: SearchRequest, data: bytes | None) -> LookOut:
         check_filter(wanted.where, self.settings.max_tests)
         upload, picture = self._picture(scene, data)
-        found = self.index.look(
-            picture,
-            wanted.k,
-            boxes=wanted.boxes,
-            most=wanted.most,
-            where=wanted.where,
-            min_score=wanted.min_score,
-        )
+        with limited(self.index, LOOK_SECONDS + self.settings.filter_seconds):
+            found = self.index.look(
+                picture,
+                wanted.k,
+                boxes=wanted.boxes,
+                most=wanted.most,
+                where=wanted.where,
+                min_score=wanted.min_score,
+            )
         self.metrics.observe("look", found.seconds.get("total", 0.0))
         objects = [
             ObjectOut(
@@ -316,7 +319,7 @@ class Service:
 
     def _remote_file(self, pin: Pin) -> bytes:
         host = _host_of(pin.uri)
-        if self.silent.get(host):
+        if (self.silent.get(host) or 0.0) > time.monotonic():
             raise self._no_picture(pin, "its host did not answer a moment ago")
         started = time.monotonic()
         try:
@@ -325,7 +328,7 @@ class Service:
             return read(pin.uri)
         except PictureError as error:
             if time.monotonic() - started >= self.settings.remote_seconds:
-                self.silent.put(host, True)
+                self.silent.put(host, time.monotonic() + SILENT_SECONDS)
             raise self._no_picture(pin, "its file is gone or its host does not answer") from error
 
     def decode(self, data: bytes, whole: bool) -> Image:
