@@ -447,3 +447,26 @@ def test_info_is_plain_json(index: vs.Index) -> None:
     info = json.loads(json.dumps(index.info()))
     assert (info["pins"], info["rows"], info["encoder"], info["recall"]) == (40, 40, "fake", 1.0)
     assert info["disk_bytes"] > info["vector_bytes"] == 40 * 49 * 2
+
+
+@pytest.mark.parametrize("name", ["hf-hub:stranger/model", "ViT-B-32/laion2b_s34b_b79k", "RN50/openai"])
+def test_the_model_name_in_an_index_starts_no_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    pytest.importorskip("open_clip", reason="the extra 'clip' is not installed")
+    import visualsearch.encoders.openclip as module
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a download began")
+
+    monkeypatch.setattr(module, "load", never)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
+    vs.create(tmp_path / "foreign.index", replace(FakeEncoder().spec, name=name)).close()
+    index = vs.open(tmp_path / "foreign.index")
+    with pytest.raises(EncoderError, match="are not on this machine") as caught:
+        _ = index.encoder
+    assert f'--model "{name}"' in str(caught.value)
+    with pytest.raises(AssertionError, match="a download began"):
+        _ = vs.open(tmp_path / "foreign.index", name).encoder

@@ -140,6 +140,7 @@ class Index:
         """An existing index. Its encoder is loaded at the first query that needs one.
 
         `encoder` overrides the name that the index recorded (a moved checkpoint, say); its fingerprint must be the same.
+        The recorded name alone never starts a download: weights that are not on this machine need `encoder`.
         Raises NotAnIndexError, VersionError, EncoderMismatchError.
         """
         folder = Path(path)
@@ -184,9 +185,11 @@ class Index:
         """The encoder, loaded at first use. Raises EncoderMismatchError when it is not the one the index was built with."""
         with self._guard:
             if self._encoder is None:
+                named = isinstance(self._wanted, str)
                 name = self._wanted if isinstance(self._wanted, str) else self.spec.name
                 try:
-                    self._encoder = self._checked(_load(name, **self._options))
+                    # Whoever made the index chose its name: it must not decide what is downloaded here.
+                    self._encoder = self._checked(_load(name, download=named, **self._options))
                 except UnknownNameError as error:
                     raise UnknownNameError(
                         "encoder", name, [], f"The index was built with it. {error.remedy}"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from visualsearch.encoders import names
 from visualsearch.encoders.base import BaseEncoder
+from visualsearch.encoders.here import check_here
 from visualsearch.encoders.registry import ModelEntry, recommended
 from visualsearch.errors import MissingExtraError, UsageError
 from visualsearch.resources import models_dir
@@ -31,6 +32,7 @@ def load_encoder(
     precision: str | Precision = Precision.AUTO,
     threads: int | None = None,
     compiled: bool = False,
+    download: bool = True,
 ) -> BaseEncoder:
     """The encoder of that name.
 
@@ -39,7 +41,8 @@ def load_encoder(
     file beside its open_clip_config.json, an architecture with a checkpoint file
     ("ViT-B-32:weights.safetensors"), "hf-hub:org/model" or "local-dir:folder". `device` is auto, cpu, mps,
     cuda or cuda:N; `precision` auto, fp32, bf16, fp16 or int8 (CPU); `threads` the cores a run may use (None:
-    all); `compiled` runs an open_clip model's image tower through torch.compile.
+    all); `compiled` runs an open_clip model's image tower through torch.compile. Without `download`, weights
+    that are not on this machine are an EncoderError.
 
     With an open_clip model on a CPU, auto measures once, when pictures are about to be indexed, which way is
     fastest there among those that agree with fp32, and remembers it; `encoder.choice` tells what it found. Where torch
@@ -63,6 +66,8 @@ def load_encoder(
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}", "it must be 1 or more", "Leave it out to use all cores")
     target = names.resolve(name)
+    if not download:
+        check_here(target)
     return ENCODERS[target.family](target, device, asked, threads, compiled)
 
 
