@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sqlite3
@@ -16,6 +17,7 @@ import visualsearch as vs
 from visualsearch import ann, engine, planner
 from visualsearch import query as query_path
 from visualsearch.errors import (
+    EncoderError,
     EncoderMismatchError,
     FilterError,
     LockedError,
@@ -463,7 +465,7 @@ def test_the_model_name_in_an_index_starts_no_download(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
-    vs.create(tmp_path / "foreign.index", replace(FakeEncoder().spec, name=name)).close()
+    vs.create(tmp_path / "foreign.index", dataclasses.replace(FakeEncoder().spec, name=name)).close()
     index = vs.open(tmp_path / "foreign.index")
     with pytest.raises(EncoderError, match="are not on this machine") as caught:
         _ = index.encoder
