@@ -15,9 +15,19 @@ PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own layer and from those below it.
 LAYERS = (
     {"types", "errors"},
-    {"compiled", "resources", "fetch", "filters", "evaluate"},
+    {"compiled", "resources", "fetch", "filters", "evaluate", "query_checks", "storage", "values"},
     {"_fast_loops", "fast", "images"},
-    {"clustering", "crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
+    {
+        "clustering",
+        "connections",
+        "crops",
+        "naming",
+        "proposals",
+        "sources",
+        "encoders",
+        "vectors",
+        "samples",
+    },
     {"catalog", "columns", "lock", "pipeline", "exclusions"},
     {"ann", "rank", "mixing"},
     {"exact", "planner", "rows", "heldout", "query", "checks", "tuning"},

@@ -49,7 +49,7 @@ def _wrong_id(name: str) -> str:
         return "in an address it stands for a folder"
     if any(unicodedata.category(sign) in _HIDDEN for sign in name):
         return "it has a control character"
-    size = len(name.encode("utf-8"))
+    size = len(name.encode("utf-8"))  # whatever is no UTF-8 was found above
     if size > MAX_ID_BYTES:
         return f"it has {size:,} bytes in UTF-8, at most {MAX_ID_BYTES:,} are taken"
     return ""
@@ -70,7 +70,7 @@ def tidied(attributes: Attributes) -> dict[str, Any]:
     return _plain(attributes, strict=False)
 
 
-def _plain(attributes: Attributes, strict: bool) -> dict[str, Any]:
+def _plain(attributes: Any, strict: bool) -> dict[str, Any]:
     if not isinstance(attributes, Mapping):
         kind = type(attributes).__name__
         raise UsageError("the attributes cannot be used", f"they are a {kind}, not an object", _JSON_ONLY)
@@ -237,6 +237,14 @@ def wrong(text: Any) -> str:
     except (ValueError, RecursionError, TypeError) as error:
         return f"its attributes are not JSON ({str(error)[:80]})"
     return ""
+
+
+def wrong_name(name: str) -> bool:
+    """Whether an attribute's name cannot be used."""
+    try:
+        return _name(name, strict=True) != name
+    except UsageError:
+        return True
 
 
 def mended(text: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from visualsearch.fetch import shown, without_login
 from visualsearch.images._sniff import sniff
 from visualsearch.mixing import all_weights, query_of
 from visualsearch.sources import read
+from visualsearch.storage import storage_error
 from visualsearch.types import Failure, Hit, Hits, Part, Query, Record
 
 from . import catalogue, guard
