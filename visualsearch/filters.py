@@ -446,7 +446,7 @@ def json_path(name: str) -> str:
     """SQLite's path of an attribute. Raises FilterError for a name that has none."""
     if '"' in name or "\\" in name or min(name, default=" ") < " ":
         raise FilterError(
-            f"cannot filter by the attribute {name!r}",
+            f"cannot filter or sort by the attribute {name!r}",
             "its name holds a quote, a backslash or a control character",
             "Rename the attribute in the source, and index it again",
         )

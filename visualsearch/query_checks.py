@@ -37,7 +37,7 @@ def check_query(query: Query) -> None:
     """Raise UsageError for a query that no index can answer."""
     asked: tuple[tuple[str, Any, int], ...] = (("k", query.k, 1), ("offset", query.offset, 0))
     for name, value, least in asked:
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise UsageError(
                 "cannot search",
                 f"{name} is {value!r}",

@@ -64,8 +64,8 @@ def checked(attributes: Attributes) -> dict[str, Any]:
 def tidied(attributes: Attributes) -> dict[str, Any]:
     """Attributes of a source as plain JSON values.
 
-    NaN, infinity and bytes become null, dates their ISO form, control characters in names a space. Raises UsageError for what
-    is too long, too large or nested too deep.
+    NaN, infinity and bytes become null, dates their ISO form, control characters in names a space; what has no name is left
+    out. Raises UsageError for what is too long, too large or nested too deep.
     """
     return _plain(attributes, strict=False)
 
@@ -82,6 +82,8 @@ def _plain(attributes: Any, strict: bool) -> dict[str, Any]:
         )
     plain = {}
     for given, value in attributes.items():
+        if not strict and not str(given).strip():
+            continue  # a column of a table that was never given a name
         name = _name(given, strict)
         plain[name] = value if type(value) in _SIMPLE else _Walk(name, strict).value(value, 1)
         if isinstance(plain[name], str):
