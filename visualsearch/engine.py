@@ -742,7 +742,8 @@ class Index:
                     now is not None and now.generation is not None and now.generation.file == generation.file
                 )
                 reuse = now.ann if same and now is not None else None
-                loaded = reuse or ann.load(stored_file(self.folder, generation.file))
+                path = stored_file(self.folder, generation.file)
+                loaded = ann.load(path) if reuse is None else reuse
             group = reader.meta("group_by")
             live = int(alive.sum())
             snapshot = Snapshot(vectors, alive, generation, loaded, live, state, group_by=group)

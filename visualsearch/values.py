@@ -82,9 +82,9 @@ def _plain(attributes: Any, strict: bool) -> dict[str, Any]:
         )
     plain = {}
     for given, value in attributes.items():
-        if not strict and not str(given).strip():
-            continue  # a column of a table that was never given a name
         name = _name(given, strict)
+        if not name:
+            continue
         plain[name] = value if type(value) in _SIMPLE else _Walk(name, strict).value(value, 1)
         if isinstance(plain[name], str):
             plain[name] = _text(plain[name], name, strict)
@@ -114,6 +114,7 @@ def _cost(item: tuple[str, Any]) -> int:
 
 
 def _name(given: object, strict: bool) -> str:
+    """An attribute's name; "" for one of a source that has none."""
     name = given if isinstance(given, str) else str(given)
     if not name.isprintable():  # else there is nothing to look for
         spoilt = [sign for sign in name if unicodedata.category(sign) in _NOT_TEXT]
@@ -125,6 +126,8 @@ def _name(given: object, strict: bool) -> str:
             )
         for sign in spoilt:
             name = name.replace(sign, " ")
+    if not strict and not name.strip():
+        return ""  # a column of a table that was never given a name
     if not name.strip() or len(name) > MAX_NAME:
         why = (
             f"it has {len(name):,} characters, at most {MAX_NAME} are taken"
