@@ -59,6 +59,32 @@ def test_each_error_of_the_system_has_its_own_remedy(
     assert ("writable" in caught.value.remedy) == (number in (errno.EACCES, errno.EPERM))
 
 
+class Small:
+    """A file on a disk with little room, which tells so as the system does."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.data = room, b""
+
+    def write(self, data: bytes) -> int:
+        if len(data) > self.room - len(self.data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.data += bytes(data)
+        return len(data)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (0, 7), (1, 1)])
+def test_an_array_is_written_as_numpy_writes_it_and_a_full_disk_is_told_by_its_number(
+    tmp_path: Path, shape: tuple[int, int]
+) -> None:
+    array = np.random.default_rng(0).normal(size=shape).astype(np.float16)
+    np.save(tmp_path / "numpy.npy", array)
+    vectors.write_whole(tmp_path, "ours.npy", array)
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+    with pytest.raises(OSError, match="No space") as caught:
+        vectors._write(Small(100), array)  # type: ignore[arg-type]
+    assert caught.value.errno == errno.ENOSPC
+
+
 def test_an_error_without_a_number_is_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = OSError("FAISS could not write")
     assert storage_error(tmp_path / "x", said).why == "FAISS could not write"
@@ -74,7 +100,7 @@ def test_an_error_without_a_number_is_looked_into(tmp_path: Path, monkeypatch: p
     [
         ("database or disk is full", errno.ENOSPC, "the disk is full"),
         ("database or disk is full", errno.EDQUOT, "your quota on this disk is used up"),
-        ("database or disk is full", None, "database or disk is full"),
+        ("database or disk is full", None, "the disk is full"),
         ("attempt to write a readonly database", errno.EROFS, "the disk is mounted read-only"),
         ("disk I/O error", errno.ENOSPC, "the disk is full"),
         ("unable to open database file", errno.EMFILE, "this process has too many files open"),

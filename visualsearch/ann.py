@@ -260,11 +260,12 @@ def save(index: Any, folder: Path, number: int) -> tuple[str, int]:
         aside.replace(final)
         flush_folder(final.parent)
     except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            aside.unlink()
         if isinstance(error, RuntimeError):
             error = OSError(str(error).splitlines()[0])  # which has no number: FAISS keeps it to itself
-        raise storage_error(final, error) from error
+        told = storage_error(final, error)  # before the file goes, and with it the reason
+        with suppress(OSError):
+            aside.unlink()
+        raise told from error
     return name, size
 
 

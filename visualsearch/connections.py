@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,8 +152,10 @@ def _ours(path: Path, error: sqlite3.Error) -> VisualSearchError:
 
 def _storage(path: Path, text: str) -> IndexStateError:
     """SQLite tells little of why a file cannot be used, so the system is asked."""
+    if "full" in text:
+        return storage_error(path, probe(path.parent) or OSError(errno.ENOSPC, text))  # it was, a moment ago
     try:
-        with closing(path.open("rb", buffering=0)) as file:
+        with path.open("rb", buffering=0) as file:
             file.read(1)
     except FileNotFoundError:
         return gone(path.parent)
@@ -161,12 +164,6 @@ def _storage(path: Path, text: str) -> IndexStateError:
     cause = probe(path.parent)
     if cause is not None:
         return storage_error(path, cause)
-    if "full" in text:  # it was, a moment ago
-        return StorageError(
-            f"cannot use {path}",
-            text,
-            "Free some space and run the same command again; all that was committed is kept",
-        )
     return StorageError(
         f"cannot use {path}",
         text,

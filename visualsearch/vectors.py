@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from . import fast
@@ -56,7 +58,7 @@ def write_whole(folder: Path, name: str, array: NDArray[np.generic]) -> str:
     try:
         final.parent.mkdir(exist_ok=True)
         with aside.open("wb") as file:
-            np.save(file, array)
+            _write(file, array)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(final)
@@ -66,6 +68,13 @@ def write_whole(folder: Path, name: str, array: NDArray[np.generic]) -> str:
             aside.unlink()
         raise storage_error(final, error) from error
     return name
+
+
+def _write(file: IO[bytes], array: NDArray[np.generic]) -> None:
+    """As np.save writes it. That one tells of a full disk only how many bytes it wrote; a file's own `write` says why."""
+    array = np.ascontiguousarray(array)
+    npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(array))
+    file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def flush_folder(folder: Path) -> None:
