@@ -216,18 +216,19 @@ def test_a_record_that_cannot_be_stored_costs_itself_only(tmp_path: Path) -> Non
         ("good", {"list": [1, NAN], "price": 3}),
         ("deep", {"list": nested(300)}),
         ("bad\0id", {"price": 1}),
+        ("half\ud800", {}),
         ("long", {"n" * 500: 1}),
         ("also good", {"price": 4}),
     ]
     report = index.add(Rows(tmp_path / "p", rows))
-    assert [f.id for f in report.failures] == ["deep", "bad\0id", "long"]
+    assert [f.id for f in report.failures] == ["deep", "bad\0id", "half?", "long"]
     assert all(f.reason and f.remedy for f in report.failures)
     assert index.attributes_of("good") == {"list": [1, None], "price": 3}
     assert index.search(text="red", where="price >= 3").total == 2
     assert index.verify() == []
     # what was tidied is not taken for a change when it comes again
     again = index.add(Rows(tmp_path / "p", rows))
-    assert (again.unchanged, again.updated, again.failed) == (2, 0, 3)
+    assert (again.unchanged, again.updated, again.failed) == (2, 0, 4)
 
 
 def test_nan_inside_a_parquet_list_is_null(tmp_path: Path) -> None:

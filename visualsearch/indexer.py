@@ -115,7 +115,8 @@ def usable(record: Record, dim: int) -> Record | Failure:
         if vector is not None:
             vector = unit_rows(np.asarray(vector)[None], dim, "its vector")[0]
     except UsageError as error:
-        return Failure(record.uri, record.id, f"{error.what}: {error.why}", error.remedy)
+        uri, name = (text.encode("utf-8", "replace").decode() for text in (record.uri, record.id))
+        return Failure(uri, name, f"{error.what}: {error.why}", error.remedy)
     return replace(record, attributes=attributes, vector=vector)
 
 
@@ -364,7 +365,7 @@ class _Batch:
         self.tally.seen += 1
         prepared, record = entry.item, entry.item.record
         pin = self.identity.pin_of(record)
-        failure = prepared.failure
+        failure = prepared.failure or not_finite(record, entry.vectors)
         if failure is None and pin is not None:
             failure = self.identity.collision(record, pin, prepared.digest)
         if failure is not None:
