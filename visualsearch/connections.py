@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,15 @@ class Connections:
         finally:
             self._return(lent)
 
+    @contextmanager
+    def watched(self, late: Callable[[], bool], steps: int) -> Iterator[None]:
+        """Within the block, reads that this thread begins end with an error once `late()`, asked every `steps` instructions."""
+        self._local.watch = (late, steps)
+        try:
+            yield
+        finally:
+            self._local.watch = None
+
     def _lend(self) -> _Lent:
         lent: _Lent | None = getattr(self._local, "lent", None)
         with self._guard:
@@ -56,6 +65,8 @@ class Connections:
             opening = self._opening
         db = connected(self.path) if db is None else db
         try:
+            if watch := getattr(self._local, "watch", None):
+                db.set_progress_handler(*watch)
             db.execute("BEGIN")
         except BaseException:
             db.close()
@@ -69,6 +80,7 @@ class Connections:
             if lent.readers:
                 return
         try:
+            lent.db.set_progress_handler(None, 0)
             lent.db.execute("ROLLBACK")
         except sqlite3.Error:
             lent.db.close()

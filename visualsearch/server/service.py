@@ -20,14 +20,12 @@ from visualsearch.fetch import shown, without_login
 from visualsearch.images._sniff import sniff
 from visualsearch.mixing import all_weights, query_of
 from visualsearch.sources import read
-from visualsearch.storage import PICTURES, check_links, storage_error
 from visualsearch.types import Failure, Hit, Hits, Part, Query, Record
 from visualsearch.values import check_id, checked
 
 from . import catalogue, guard
 from .batching import BatchingEncoder
 from .deadline import check_filter, limited
-from .kept import PICTURES as PICTURES  # noqa: PLC0414 (a name of this module too)
 from .kept import Attempt, Kept
 from .metrics import Metrics
 from .problems import Kind, RefusedError
@@ -256,7 +254,7 @@ class Service:
             if reader.by_id(name) is None:
                 raise RefusedError(
                     Kind.BAD_REQUEST,
-                    f"there is no pin {name[:MAX_ID]!r}",
+                    f"there is no pin {name[:MAX_SHOWN]!r}",
                     "",
                     "Search first to learn the ids",
                 )
@@ -381,7 +379,7 @@ class Service:
     def _no_picture(self, pin: Pin, why: str) -> RefusedError:
         return RefusedError(
             Kind.NO_PICTURE,
-            f"the picture of pin {pin.id[:MAX_ID]!r} cannot be read",
+            f"the picture of pin {pin.id[:MAX_SHOWN]!r} cannot be read",
             why,
             "Index its source again",
         )
