@@ -109,6 +109,60 @@ def test_columns_select_what_sql_selects(
     catalog.close()
 
 
+def oracle(attributes: dict[str, Any], name: str, check: str, given_: list[Any]) -> bool:
+    """What a test of one attribute means, written anew from the grammar's description."""
+    value = attributes.get(name)
+    if value is None or isinstance(value, list | dict):
+        return False  # lists and objects are compared as their JSON texts: left to the test above
+    same_type = [v for v in given_ if isinstance(v, str) == isinstance(value, str)]
+    if not same_type:
+        return False
+    return (value in same_type) == (check == "in")
+
+
+plain_values = st.one_of(
+    st.sampled_from(NUMBERS), st.sampled_from(["", "red", "Red", "10", "é"]), st.booleans(), st.none()
+)
+
+
+@given(
+    st.lists(st.dictionaries(st.just("p"), plain_values, max_size=1), min_size=1, max_size=12),
+    st.sampled_from(["in", "not in"]),
+    st.lists(
+        st.one_of(st.sampled_from(NUMBERS), st.sampled_from(["", "red", "Red", "10", "é"]), st.booleans()),
+        min_size=1,
+        max_size=5,
+    ),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_list_of_mixed_types_compares_each_value_with_its_own_type(
+    tmp_path_factory: pytest.TempPathFactory, attributes: list[dict[str, Any]], check: str, given_: list[Any]
+) -> None:
+    catalog = filled(tmp_path_factory.mktemp("c"), attributes)
+    where = f"p {check} ({', '.join(map(literal, given_))})"
+    wanted = [number for number, one in enumerate(attributes, 1) if oracle(one, "p", check, given_)]
+    with catalog.read() as reader:
+        assert reader.matching(parse(where)).tolist() == wanted
+        assert by_columns(Columns(), reader, where) == wanted
+    catalog.close()
+
+
+def test_numbers_and_texts_in_one_list(tmp_path: Path) -> None:
+    mixed = [{"mixed": v} for v in (1, 2, 3, "a", "b", "1", True, None)] + [{}]
+    catalog = filled(tmp_path, mixed)
+    with catalog.read() as reader:
+        for where, wanted in (
+            ("mixed in (1, 'a')", [1, 4, 7]),
+            ("mixed not in (1, 'a')", [2, 3, 5, 6]),
+            ("not mixed in ('a', 1)", [2, 3, 5, 6]),
+            ("mixed not in ('1', 'a')", [5]),
+            ("mixed not in (1, 2)", [3]),
+        ):
+            assert reader.matching(parse(where)).tolist() == wanted, where
+            assert by_columns(Columns(), reader, where) == wanted, where
+    catalog.close()
+
+
 def test_the_second_filter_on_an_attribute_makes_its_column_and_the_first_does_not(tmp_path: Path) -> None:
     catalog = filled(tmp_path, list(PINS.values()))
     columns = Columns()

@@ -230,7 +230,7 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing_committed(
     tmp_path: Path, photos: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = vs.create(tmp_path / "x.index", encoder)
-    real, calls = np.save, []
+    real, calls = vectors._write, []
 
     def full(file: Any, array: Any) -> None:
         calls.append(1)
@@ -238,12 +238,12 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing_committed(
             raise OSError(28, "No space left on device")
         real(file, array)
 
-    monkeypatch.setattr(vectors.np, "save", full)
+    monkeypatch.setattr(vectors, "_write", full)
     with pytest.raises(StorageError, match="the disk is full"):
         index.add(photos, batch=8, commit_rows=8)
     assert len(index) == 16
     assert index.verify() == []
-    monkeypatch.setattr(vectors.np, "save", real)
+    monkeypatch.setattr(vectors, "_write", real)
     assert index.add(photos).added == 24
     assert index.verify() == []
     assert not list((tmp_path / "x.index" / "vectors").glob("*.tmp"))

@@ -15,9 +15,19 @@ PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own layer and from those below it.
 LAYERS = (
     {"types", "errors"},
-    {"compiled", "resources", "fetch", "filters", "evaluate"},
+    {"compiled", "resources", "fetch", "filters", "evaluate", "onnx", "query_checks", "storage", "values"},
     {"_fast_loops", "fast", "images"},
-    {"clustering", "crops", "naming", "proposals", "sources", "encoders", "vectors", "samples"},
+    {
+        "clustering",
+        "connections",
+        "crops",
+        "naming",
+        "proposals",
+        "sources",
+        "encoders",
+        "vectors",
+        "samples",
+    },
     {"catalog", "columns", "lock", "pipeline", "scales", "exclusions"},
     {"ann", "rank", "mixing"},
     {"exact", "planner", "rows", "heldout", "query", "checks", "tuning", "alike"},
@@ -108,6 +118,15 @@ def test_faiss_is_imported_by_ann_only() -> None:
         if any(n.split(".")[0] == "faiss" for n in imported(p, False))
     }
     assert users == {"ann.py"}
+
+
+def test_onnxruntime_is_imported_where_its_telemetry_is_switched_off_only() -> None:
+    users = {
+        str(p.relative_to(PACKAGE))
+        for p in modules()
+        if any(n.split(".")[0] == "onnxruntime" for n in imported(p, False))
+    }
+    assert users == {"onnx.py"}
 
 
 def test_only_the_command_line_prints_or_exits() -> None:

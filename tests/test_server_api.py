@@ -19,7 +19,8 @@ import visualsearch as vs
 from visualsearch.errors import PictureError
 from visualsearch.server.app import create_app
 from visualsearch.server.problems import SHAPES, Kind
-from visualsearch.server.service import PICTURES, Service
+from visualsearch.server.service import Service
+from visualsearch.storage import PICTURES
 
 from .fakes import FakeEncoder, paint
 from .serving import PINS, Speaker, catalogue, halves, png, service

@@ -26,8 +26,9 @@ from .clustering import centroids
 from .errors import NotAnIndexError, UnknownNameError, UsageError
 from .fast import Graph
 from .resources import indexes_dir
+from .storage import storage_error
 from .types import Bool, Float16, Float32, Float64, Int64
-from .vectors import Vectors, flush_folder, storage_error
+from .vectors import Vectors, flush_folder
 
 FOLDER = "ann"
 MAX_TRAIN_BYTES = 2 << 30
@@ -259,11 +260,12 @@ def save(index: Any, folder: Path, number: int) -> tuple[str, int]:
         aside.replace(final)
         flush_folder(final.parent)
     except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError):
+            error = OSError(str(error).splitlines()[0])  # which has no number: FAISS keeps it to itself
+        told = storage_error(final, error)  # before the file goes, and with it the reason
         with suppress(OSError):
             aside.unlink()
-        if isinstance(error, RuntimeError):
-            error = OSError(None, str(error).splitlines()[0])
-        raise storage_error(final, error) from error
+        raise told from error
     return name, size
 
 
@@ -278,7 +280,7 @@ def load(path: Path) -> Any:
         raise NotAnIndexError(
             f"cannot read {path}",
             f"it is damaged ({str(error).splitlines()[0]})",
-            "Run: visualsearch compact DIR",
+            f"Run: visualsearch compact {path.parent.parent}",
         ) from error
 
 

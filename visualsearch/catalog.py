@@ -8,10 +8,8 @@ as tables of their own that refer to `pins.pin`; `PRAGMA user_version` numbers t
 from __future__ import annotations
 
 import json
-import math
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,9 +19,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import IndexStateError, NotAnIndexError, StorageError, VersionError
+from .connections import Connections, translated
+from .errors import NotAnIndexError, VersionError
+from .storage import check_links, kept, shown, storage_error
 from .types import Attributes, Box, EncoderSpec, Failure, Int64
-from .vectors import Segment, flush_folder, storage_error
+from .values import dumped, loaded, mended, wrong, wrong_name
+from .vectors import Segment, flush_folder
 
 FILE = "catalog.sqlite"
 LAYOUT = 1
@@ -111,14 +112,12 @@ class Generation:
 
 
 class Catalog:
-    """Connections to one index's catalog: one per reading thread, one for the writer."""
+    """One index's catalog: many readers, each in a transaction of its own, and one writer."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / FILE
-        self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
-        self._guard = threading.Lock()
+        self.connections = Connections(self.path)
 
     # -- opening --------------------------------------------------------------------------------------------------
     @classmethod
@@ -126,7 +125,7 @@ class Catalog:
         """Write a new, empty catalog into an existing folder; it appears complete or not at all."""
         path = folder / FILE
         aside = folder / f".{FILE}.{os.getpid()}.tmp"
-        with _translate(path):
+        with translated(path):
             aside.unlink(missing_ok=True)
             db = sqlite3.connect(aside, isolation_level=None)
             try:
@@ -163,16 +162,16 @@ class Catalog:
                 "the folder does not exist",
                 f"Build one: visualsearch index PICTURES --to {folder}",
             )
+        check_links(folder)
         if not catalog.path.is_file():
             raise NotAnIndexError(
                 f"{folder} is not an index",
                 f"it has no {FILE}",
                 f"Name an index folder, or build one: visualsearch index {folder} --to NEW.index",
             )
-        with _translate(catalog.path):
-            db = catalog.connection()
-            application = db.execute("PRAGMA application_id").fetchone()[0]
-            layout = db.execute("PRAGMA user_version").fetchone()[0]
+        with catalog.read() as reader:
+            application = reader.db.execute("PRAGMA application_id").fetchone()[0]
+            layout = reader.db.execute("PRAGMA user_version").fetchone()[0]
         if application != APPLICATION:
             catalog.close()
             raise NotAnIndexError(
@@ -187,76 +186,42 @@ class Catalog:
             )
         return catalog
 
-    def connection(self) -> sqlite3.Connection:
-        """This thread's read-only connection."""
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if db is None:
-            db = self._connect()
-            self._local.db = db
-            with self._guard:
-                self._all.append(db)
-        return db
-
-    def _connect(self) -> sqlite3.Connection:
-        uri = self.path.absolute().as_uri()
-        db = sqlite3.connect(
-            f"{uri}?mode=ro", uri=True, isolation_level=None, timeout=30, check_same_thread=False
-        )
-        try:
-            db.execute("SELECT value FROM meta LIMIT 1").fetchone()
-        except sqlite3.OperationalError:
-            # A WAL database in a folder that cannot be written has no shared memory file. It also has no writer, so it
-            # may be read as it is, but only when no log is left to replay.
-            log = self.path.with_name(f"{FILE}-wal")
-            if os.access(self.folder, os.W_OK) or (log.exists() and log.stat().st_size):
-                raise
-            db.close()
-            db = sqlite3.connect(
-                f"{uri}?immutable=1", uri=True, isolation_level=None, check_same_thread=False
-            )
-        db.execute("PRAGMA query_only = 1")
-        db.execute("PRAGMA mmap_size = 268435456")
-        return db
-
     def close(self) -> None:
         """Close every connection."""
-        with self._guard:
-            for db in self._all:
-                db.close()
-            self._all.clear()
-        self._local = threading.local()
+        self.connections.close()
 
     # -- transactions ---------------------------------------------------------------------------------------------
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """One consistent view of the catalog; nested calls in a thread share it."""
-        with _translate(self.path):
-            db = self.connection()
-            if db.in_transaction:
-                yield Reader(db)
-                return
-            db.execute("BEGIN")
-            try:
-                yield Reader(db)
-            finally:
-                with suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
+        with translated(self.path), self.connections.reading() as db:
+            yield Reader(db, self.folder)
 
     def writer(self) -> Writer:
         """The writing connection. The caller holds the writer lock and closes it."""
-        with _translate(self.path):
-            db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA foreign_keys = ON")
+        with translated(self.path):
+            db = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                timeout=30,
+                check_same_thread=False,
+            )
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA foreign_keys = ON")
+            except BaseException:
+                db.close()
+                raise
             return Writer(db, self.path)
 
 
 class Reader:
     """Questions to the catalog within one transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.db = db
+    def __init__(self, db: sqlite3.Connection, folder: Path) -> None:
+        self.db, self.folder = db, folder
 
     def meta(self, key: str, default: Any = None) -> Any:
         """A value of the `meta` table."""
@@ -304,7 +269,7 @@ class Reader:
         return {r[0] for r in self.db.execute("SELECT file FROM segments UNION SELECT file FROM generations")}
 
     # -- pins -----------------------------------------------------------------------------------------------------
-    _PIN = "SELECT pin, id, uri, source, hash, stamp, row, named, attributes FROM pins p"
+    PINS = "SELECT pin, id, uri, source, hash, stamp, row, named, attributes FROM pins p"
 
     def pins(self, numbers: Iterable[int]) -> dict[int, Pin]:
         """Pins by number; numbers that are gone are left out."""
@@ -316,23 +281,29 @@ class Reader:
 
     def by_uri(self, uri: str) -> Pin | None:
         """The pin of that place."""
-        return next(self._chosen("uri", [uri]), None)
+        return next(self._chosen("uri", [kept(self.folder, uri), uri]), None)
 
     def by_hash(self, digest: bytes) -> list[Pin]:
         """At most a few pins whose file had these bytes."""
-        return [_pin(r) for r in self.db.execute(f"{self._PIN} WHERE hash = ? LIMIT 16", (digest,))]
+        return [self.pin(r) for r in self.db.execute(f"{self.PINS} WHERE hash = ? LIMIT 16", (digest,))]
 
     def each_pin(self) -> Iterator[Pin]:
         """All pins, by number."""
-        for found in self.db.execute(f"{self._PIN} ORDER BY pin"):
-            yield _pin(found)
+        for found in self.db.execute(f"{self.PINS} ORDER BY pin"):
+            yield self.pin(found)
 
     def _chosen(self, column: str, keys: Sequence[Any]) -> Iterator[Pin]:
         for at in range(0, len(keys), _CHUNK):
             part = keys[at : at + _CHUNK]
             marks = ",".join("?" * len(part))
-            for found in self.db.execute(f"{self._PIN} WHERE {column} IN ({marks})", part):
-                yield _pin(found)
+            for found in self.db.execute(f"{self.PINS} WHERE {column} IN ({marks})", part):
+                yield self.pin(found)
+
+    def pin(self, found: Sequence[Any]) -> Pin:
+        """A row of PINS as a Pin."""
+        pin, name, uri, source, digest, stamp, row, named, attributes = found
+        place = shown(self.folder, uri)
+        return Pin(pin, name, place, source, digest, stamp, row, bool(named), loaded(attributes))
 
     def rows_of(self, pin: Pin) -> tuple[tuple[int, Box | None], ...]:
         """A pin's rows: the whole picture's first with None, then its regions' with their boxes."""
@@ -364,6 +335,12 @@ class Reader:
         """Names of all attributes that some pin had."""
         return [r[0] for r in self.db.execute("SELECT name FROM names ORDER BY name")]
 
+    def wrong_pins(self) -> Iterator[tuple[int, str, str]]:
+        """(number, id, why) of the pins whose stored attributes or id cannot be used as they are."""
+        for number, name, text in self.db.execute("SELECT pin, id, attributes FROM pins ORDER BY pin"):
+            if why := wrong(text):
+                yield number, name, why
+
     def failures(self, limit: int | None = None) -> list[Failure]:
         """Pictures that the last run over their source could not index."""
         found = self.db.execute(
@@ -380,13 +357,13 @@ class Writer(Reader):
     """The one writing connection; every change happens inside `commit()`."""
 
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
-        super().__init__(db)
+        super().__init__(db, path.parent)
         self.path = path
 
     @contextmanager
     def commit(self) -> Iterator[None]:
         """One transaction: all of it is kept, or none. The state number grows by one."""
-        with _translate(self.path):
+        with translated(self.path):
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -480,14 +457,14 @@ class Writer(Reader):
             cursor = self.db.execute(
                 "INSERT INTO pins (id, uri, source, hash, stamp, row, named, attributes, added)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, uri, source, digest, stamp, row, named, text, time.time()),
+                (name, kept(self.folder, uri), source, digest, stamp, row, named, text, time.time()),
             )
             return int(cursor.lastrowid or 0)
         self._bury(pin)
         self.db.execute(
             "UPDATE pins SET id = ?, uri = ?, source = ?, hash = ?, stamp = ?, row = ?, named = ?, attributes = ?"
             " WHERE pin = ?",
-            (name, uri, source, digest, stamp, row, named, text, pin),
+            (name, kept(self.folder, uri), source, digest, stamp, row, named, text, pin),
         )
         return pin
 
@@ -504,7 +481,7 @@ class Writer(Reader):
         """Change what is known of a pin whose content stays."""
         self.db.execute(
             "UPDATE pins SET id = ?, uri = ?, source = ?, stamp = ?, named = ?, attributes = ? WHERE pin = ?",
-            (name, uri, source, stamp, named, self._attributes(attributes), pin),
+            (name, kept(self.folder, uri), source, stamp, named, self._attributes(attributes), pin),
         )
 
     def add_region(self, row: int, pin: int, box: Box) -> None:
@@ -526,11 +503,18 @@ class Writer(Reader):
 
     def _attributes(self, attributes: Attributes) -> str:
         self.db.executemany("INSERT OR IGNORE INTO names VALUES (?)", [(n,) for n in attributes])
-        # JSON has no NaN: a number that is none is a missing value.
-        clean = {
-            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in attributes.items()
-        }
-        return json.dumps(clean, ensure_ascii=False, default=str)
+        return dumped(attributes)
+
+    def mend(self) -> int:
+        """Make the attributes that `wrong_pins` finds usable, and keep of them what can be; returns how many pins these are."""
+        found = [number for number, _, _ in self.wrong_pins()]
+        for number in found:
+            (text,) = self.db.execute("SELECT attributes FROM pins WHERE pin = ?", (number,)).fetchone()
+            clean = self._attributes(mended(text))
+            self.db.execute("UPDATE pins SET attributes = ? WHERE pin = ?", (clean, number))
+        held = [(name,) for name in self.names() if wrong_name(name)]
+        self.db.executemany("DELETE FROM names WHERE name = ?", held)
+        return len(found)
 
     def fail(self, failure: Failure, source: int | None) -> None:
         """Record why a picture was not indexed."""
@@ -544,43 +528,5 @@ class Writer(Reader):
         self.db.execute("DELETE FROM failures WHERE source = ?", (source,))
 
 
-def _pin(found: Sequence[Any]) -> Pin:
-    pin, name, uri, source, digest, stamp, row, named, attributes = found
-    return Pin(pin, name, uri, source, digest, stamp, row, bool(named), json.loads(attributes))
-
-
 def _ints(blob: bytes) -> Int64:
     return np.frombuffer(blob, dtype="<i8").astype(np.int64, copy=False)
-
-
-_NOT_A_DATABASE = (
-    "file is not a database",
-    "malformed",
-    "no such table",
-    "no such column",
-    "unsupported file format",
-)
-_CANNOT_WRITE = ("readonly", "unable to open", "disk is full", "disk I/O error")
-
-
-@contextmanager
-def _translate(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        text = str(error)
-        if any(mark in text for mark in _NOT_A_DATABASE):
-            raise NotAnIndexError(
-                f"cannot read {path}",
-                f"it is damaged or not a catalog ({text})",
-                "Restore it from a copy, or build the index again from its pictures",
-            ) from error
-        if any(mark in text for mark in _CANNOT_WRITE):
-            remedy = (
-                "Free some space and run the same command again; all that was committed is kept"
-                if "full" in text
-                else "Check that you may read and write the folder and that the disk is healthy"
-            )
-            raise StorageError(f"cannot use {path}", text, remedy) from error
-        raise IndexStateError(f"cannot use {path}", text, "Run `visualsearch verify DIR`") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import numpy as np
 
 from .catalog import Generation, Reader
 from .errors import IndexStateError
+from .storage import stored_file
 from .types import Bool
 from .vectors import Vectors, alive_rows
+
+NAMED = 20
+"""Pins with unusable attributes that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,13 @@ def check(reader: Reader, folder: Path, dim: int, load: Callable[[Path], Any]) -
     """
     again = "Build the index again from its pictures"
     found = [Problem(f"the catalog is damaged: {r[0]}", again) for r in _integrity(reader) if r[0] != "ok"]
+    found += _check_values(reader, folder)
     try:
         vectors = Vectors(folder, reader.segments(), dim)
     except FileNotFoundError as error:
         return [*found, Problem(f"{error.filename} is missing", again)]
     except IndexStateError as error:
-        return [*found, Problem(str(error), again)]
+        return [*found, Problem(f"{error.what}: {error.why}", error.remedy or again)]
     alive = alive_rows(vectors, reader.dead())
     found += _check_vectors(vectors, alive)
     found += _check_pins(reader, vectors, alive)
@@ -49,15 +55,26 @@ def _check_generation(
 ) -> list[Problem]:
     remedy = f"Run: visualsearch compact {folder}"
     try:
-        loaded = load(folder / generation.file)
+        loaded = load(stored_file(folder, generation.file))
     except FileNotFoundError:
         return [Problem(f"{generation.file} is missing", remedy)]
     except IndexStateError as error:
-        return [Problem(str(error), remedy)]
+        return [Problem(f"{error.what}: {error.why}", remedy)]
     if loaded.ntotal != generation.covers or generation.covers > len(vectors):
         what = f"{generation.file} holds {loaded.ntotal} rows, the catalog says {generation.covers}"
         return [Problem(what, remedy)]
     return []
+
+
+def _check_values(reader: Reader, folder: Path) -> list[Problem]:
+    """Pins whose attributes an older release stored though they cannot be used, by name."""
+    wrong = [f"pin {name!r}: {why}" for _, name, why in islice(reader.wrong_pins(), NAMED + 1)]
+    more = ["there are more such pins"] if len(wrong) > NAMED else []
+    remedy = (
+        f"Run: visualsearch compact {folder}, which makes null what is not JSON; or index the pin's source again,"
+        " or set its attributes anew"
+    )
+    return [Problem(what, remedy) for what in [*wrong[:NAMED], *more]]
 
 
 def _integrity(reader: Reader) -> list[tuple[str]]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from . import fast
 from .catalog import Reader
-from .filters import COLUMNS, Both, Check, Filter, Node, Not, Test, Value, json_path, tests
+from .filters import ATTRIBUTES, COLUMNS, Both, Check, Filter, Node, Not, Test, Value, json_path, tests
 from .types import Bool, Int64, UInt8
 
 Int32 = NDArray[np.int32]
@@ -307,7 +307,7 @@ class Columns:
 
 def _column(reader: Reader, name: str) -> Column:
     path = json_path(name)
-    found = reader.db.execute("SELECT json_extract(attributes, ?) FROM pins ORDER BY pin", (path,))
+    found = reader.db.execute(f"SELECT json_extract({ATTRIBUTES}, ?) FROM pins p ORDER BY pin", (path,))
     # Python, like SQLite, holds 1 and 1.0 for equal and compares integers with floats exactly.
     seen: dict[Any, int] = {None: 0}
     codes = np.fromiter((seen.setdefault(r[0], len(seen)) for r in found), np.int32)
@@ -335,11 +335,11 @@ def _groups(reader: Reader, name: str, pins: Int64, owners: Int64, alive: Bool) 
 
 def _lists(reader: Reader, name: str, pins: Int64) -> Lists:
     path = json_path(name)
-    types = reader.db.execute("SELECT json_type(attributes, ?) FROM pins ORDER BY pin", (path,))
+    types = reader.db.execute(f"SELECT json_type({ATTRIBUTES}, ?) FROM pins p ORDER BY pin", (path,))
     kinds = np.fromiter((_KINDS.get(r[0], NEITHER) for r in types), np.uint8)
     found = reader.db.execute(
-        "SELECT p.pin, e.value FROM pins p, json_each(p.attributes, ?) e"
-        " WHERE json_type(p.attributes, ?) = 'array' AND e.value IS NOT NULL",
+        f"SELECT p.pin, e.value FROM pins p, json_each({ATTRIBUTES}, ?) e"
+        f" WHERE json_type({ATTRIBUTES}, ?) = 'array' AND e.value IS NOT NULL",
         (path, path),
     )
     members: dict[Any, list[int]] = {}
@@ -370,9 +370,12 @@ _RANGES: Mapping[Check, Callable[[int, int, int, int], list[tuple[int, int]]]] =
 
 
 def _among(column: Column, test: Test) -> UInt8:
-    first, values = column.span(test.values[0])
-    table = _typed(column, first, len(values))
+    table = np.full(1 + len(column.numbers) + len(column.texts), UNKNOWN, np.uint8)
+    for one in {isinstance(v, str): v for v in test.values}.values():  # of each type that the list has
+        first, values = column.span(one)
+        table[first : first + len(values)] = FALSE
     for value in test.values:
+        first, values = column.span(value)
         table[first + bisect_left(values, value) : first + bisect_right(values, value)] = TRUE
     return table
 

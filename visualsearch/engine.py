@@ -35,7 +35,9 @@ from .lock import writing
 from .mixing import encoded, mixed, query_of, unread
 from .proposals import FINDER, region_boxes
 from .query import NO_GROUPS, Snapshot, find
+from .query_checks import check_query, unit_rows
 from .rows import Rows
+from .storage import check_links, gone, is_leftover, storage_error, stored_file
 from .types import (
     Attributes,
     Box,
@@ -51,7 +53,8 @@ from .types import (
     Query,
     Stored,
 )
-from .vectors import Segment, Vectors, alive_rows, storage_error, write_segment
+from .values import checked
+from .vectors import Segment, Vectors, alive_rows, write_segment
 
 if TYPE_CHECKING:
     from .identity import PinSet
@@ -338,15 +341,21 @@ class Index:
         return missing
 
     def update(self, name: str, attributes: Attributes) -> None:
-        """Replace the attributes of a pin; its picture and vectors stay. Raises UnknownNameError, LockedError."""
+        """Replace the attributes of a pin; its picture and vectors stay.
+
+        Attributes are JSON values (see `visualsearch.values`). Raises UsageError for others, such as NaN, UnknownNameError,
+        LockedError.
+        """
+        plain = checked(attributes)
         with self._writing() as writer:
             pin = _pin(writer, name)
             with writer.commit():
-                writer.touch_pin(pin.pin, pin.id, pin.uri, pin.source, pin.stamp, attributes, True)
+                writer.touch_pin(pin.pin, pin.id, pin.uri, pin.source, pin.stamp, plain, True)
 
     def compact(self) -> None:
         """Drop dead rows, merge segments and build the approximate index anew, all in one commit.
 
+        Attributes that cannot be used, as an older release let them in, are mended: what is not JSON becomes null.
         Readers go on with the state they have. Needs free space for a second copy of the vectors.
         """
         with self._writing() as writer:
@@ -372,6 +381,7 @@ class Index:
                     writer.add_segment(segment)
                 writer.db.execute("DELETE FROM dead")
                 writer.set_generation(generation)
+                writer.mend()
             self._sweep(writer)
             with suppress(Exception):
                 writer.db.execute("VACUUM")
@@ -387,10 +397,11 @@ class Index:
 
     def _sweep(self, writer: Writer) -> None:
         """Delete files that no state names: leftovers of a killed writer, and what a commit replaced."""
+        check_links(self.folder)
         used = writer.files()
         for folder in ("vectors", ann.FOLDER):
             for path in (self.folder / folder).glob("*"):
-                if f"{folder}/{path.name}" not in used:
+                if f"{folder}/{path.name}" not in used and is_leftover(path):
                     with suppress(OSError):
                         path.unlink()
 
@@ -433,7 +444,7 @@ class Index:
     ) -> tuple[Generation, Any]:
         """A new generation over all of `vectors`, not yet named in the catalog, and its index."""
         if grown is not None:
-            index, factory = ann.load(self.folder / grown.file), grown.factory
+            index, factory = ann.load(stored_file(self.folder, grown.file)), grown.factory
             for _, block in vectors.blocks(start=grown.covers, size=65_536):
                 index.add(block)
         else:
@@ -565,11 +576,17 @@ class Index:
         min_score: float | None = None,
         group_by: str | None = None,
     ) -> list[Hits]:
-        """The hits of several finished query vectors, (n, d) float32 of unit length, all from one state of the index."""
+        """The hits of several finished query vectors, (n, d), all from one state of the index.
+
+        They are scaled to unit length. Raises UsageError for vectors of another dimension, and for one that is zero or not
+        finite.
+        """
         wanted = Query((), k, 0, where, min_score, group_by=group_by)
+        check_query(wanted)
+        units = unit_rows(vectors, self.spec.dim)
         found = []
         with self._open() as (reader, snapshot):
-            for vector in vectors:
+            for vector in units:
                 started = time.perf_counter()
                 hits = find(reader, snapshot, vector, wanted, set())
                 found.append(replace(hits, seconds=time.perf_counter() - started))
@@ -703,12 +720,14 @@ class Index:
                 try:
                     snapshot = self._current(reader)
                 except FileNotFoundError as error:
+                    if not self.catalog.path.exists():
+                        raise gone(self.folder) from error
                     # A compaction ended between the transaction and the opening of its files: look again.
                     if attempt == 4:
                         raise NotAnIndexError(
                             f"cannot read {self.folder}",
                             f"{error.filename or error} is missing",
-                            "Run: visualsearch verify DIR",
+                            f"Run: visualsearch verify {self.folder}",
                         ) from error
                     continue
                 yield reader, snapshot
@@ -729,7 +748,9 @@ class Index:
                 same = (
                     now is not None and now.generation is not None and now.generation.file == generation.file
                 )
-                loaded = now.ann if same and now is not None else ann.load(self.folder / generation.file)
+                reuse = now.ann if same and now is not None else None
+                path = stored_file(self.folder, generation.file)
+                loaded = ann.load(path) if reuse is None else reuse
             group = reader.meta("group_by")
             live = int(alive.sum())
             snapshot = Snapshot(vectors, alive, generation, loaded, live, state, group_by=group)

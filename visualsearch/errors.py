@@ -13,7 +13,7 @@ VisualSearchError
     ├── VersionError      written by a newer release
     ├── EncoderMismatchError   the query's encoder is not the one the index was built with
     ├── LockedError       another process is writing
-    └── StorageError      the disk is full or the folder cannot be written
+    └── StorageError      the disk is full, or the folder cannot be written or read
 """
 
 from __future__ import annotations
@@ -108,4 +108,4 @@ class LockedError(IndexStateError):
 
 
 class StorageError(IndexStateError):
-    """The disk is full, or the folder cannot be written."""
+    """The disk is full, or the folder cannot be written or read."""

@@ -19,7 +19,8 @@ Grammar (keywords in any case)::
 
 `id` and `uri` are the pin's own columns; every other name is an attribute. As in SQL, a comparison with a missing value
 is neither true nor false: `not price < 5` leaves out pins without a price, and `price is null` finds them. Numbers are
-compared with numbers and texts with texts only.
+compared with numbers and texts with texts only; true and false count as 1 and 0. A list of both compares a number with its
+numbers and a text with its texts, so `size not in (10, 'L')` finds every other number and every other text.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from __future__ import annotations
 import difflib
 import re
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .errors import FilterError
 
+_HALVES = re.compile("[\ud800-\udfff]")
 MAX_LENGTH = 20_000
 MAX_DEPTH = 60
 SHALLOW, SHORT = 8, 100
@@ -51,6 +53,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+ATTRIBUTES = "CASE WHEN json_valid(p.attributes) THEN p.attributes END"
+"""The attributes of `pins p` for SQLite's JSON functions, which fail for all pins where one pin's JSON is damaged."""
 _EXAMPLE = "Example: \"price < 50 and category in ('shoe', 'bag') and not sold\""
 
 Value = str | int | float | bool
@@ -74,7 +78,7 @@ class Check(StrEnum):
 
 @dataclass(frozen=True)
 class Test:
-    """One test of one attribute. `values` are all texts or all numbers; there is one, but for AMONG, NULL and TRUE."""
+    """One test of one attribute. There is one value, but none for NULL and TRUE, and any number of either type for AMONG."""
 
     __test__ = False  # not one of pytest's
 
@@ -163,6 +167,10 @@ def parse(text: str, known: Collection[str] | None = None) -> Filter:
     `known` are the index's attribute names; with it, a name outside is an error that lists the near ones.
     Raises FilterError with the position of the first thing that does not fit.
     """
+    if _HALVES.search(text):
+        raise FilterError(
+            "cannot read the filter", "it has half of a surrogate pair, which is no text", _EXAMPLE
+        )
     if len(text) > MAX_LENGTH:
         raise FilterError(
             "filter too long",
@@ -327,10 +335,7 @@ class _Parser:
         while self._take(","):
             values.append(self._value())
         self._need(")")
-        texts = tuple(v for v in values if isinstance(v, str))
-        numbers = tuple(v for v in values if not isinstance(v, str))
-        parts = [Test(name, Check.AMONG, some) for some in (numbers, texts) if some]
-        return Either(*parts) if len(parts) > 1 else parts[0]
+        return Test(name, Check.AMONG, tuple(values))
 
     # -- leaves ---------------------------------------------------------------------------------------------------
     def _name(self) -> str:
@@ -396,19 +401,31 @@ def _sql(node: Node, values: list[Value]) -> str:
 def _test_sql(test: Test, values: list[Value]) -> str:
     if test.check is Check.CONTAINS:
         return _contains_sql(test, values)
+    if test.check is Check.AMONG:
+        return _among_sql(test, values)
     if test.check in _UNTYPED:
         pattern = _UNTYPED[test.check]
     else:
-        marks = (
-            f"IN ({', '.join('?' * len(test.values))})" if test.check is Check.AMONG else f"{test.check} ?"
-        )
-        pattern = (_TEXT if isinstance(test.values[0], str) else _NUMBER) % marks
-    if test.name in COLUMNS:
-        values += test.values
-        return f"({pattern.format(COLUMNS[test.name])})"
-    values += [json_path(test.name)] * pattern.count("{0}")
-    values += test.values
-    return f"({pattern.format('json_extract(p.attributes, ?)')})"
+        pattern = (_TEXT if isinstance(test.values[0], str) else _NUMBER) % f"{test.check} ?"
+    return _filled(test.name, pattern, test.values, values)
+
+
+def _filled(name: str, pattern: str, given: Iterable[Value], values: list[Value]) -> str:
+    """A pattern with the attribute in its places; its path and the given values are appended to `values`."""
+    if name not in COLUMNS:
+        values += [json_path(name)] * pattern.count("{0}")
+    values += given
+    return f"({pattern.format(COLUMNS.get(name) or f'json_extract({ATTRIBUTES}, ?)')})"
+
+
+def _among_sql(test: Test, values: list[Value]) -> str:
+    """The value compared with the list's members of its own type; where there are none, the test is neither true nor false."""
+    parts = []
+    for typed, kind in ((_NUMBER, False), (_TEXT, True)):
+        some = [v for v in test.values if isinstance(v, str) is kind]
+        if some:
+            parts.append(_filled(test.name, typed % f"IN ({', '.join('?' * len(some))})", some, values))
+    return f"coalesce({', '.join(parts)})" if len(parts) > 1 else parts[0]
 
 
 def _contains_sql(test: Test, values: list[Value]) -> str:
@@ -419,16 +436,20 @@ def _contains_sql(test: Test, values: list[Value]) -> str:
     path = json_path(test.name)
     values += [path, path, value, path, str(value)]
     return (
-        "(CASE json_type(p.attributes, ?) WHEN 'array' THEN"
-        " EXISTS (SELECT 1 FROM json_each(p.attributes, ?) AS e WHERE e.value = ?)"
-        " WHEN 'text' THEN instr(json_extract(p.attributes, ?), ?) > 0 END)"
+        f"(CASE json_type({ATTRIBUTES}, ?) WHEN 'array' THEN"
+        f" EXISTS (SELECT 1 FROM json_each({ATTRIBUTES}, ?) AS e WHERE e.value = ?)"
+        f" WHEN 'text' THEN instr(json_extract({ATTRIBUTES}, ?), ?) > 0 END)"
     )
 
 
 def json_path(name: str) -> str:
     """SQLite's path of an attribute. Raises FilterError for a name that has none."""
-    if '"' in name or "\\" in name:
-        raise FilterError(f"cannot filter by the attribute {name!r}", "its name holds a quote or backslash")
+    if '"' in name or "\\" in name or min(name, default=" ") < " ":
+        raise FilterError(
+            f"cannot filter or sort by the attribute {name!r}",
+            "its name holds a quote, a backslash or a control character",
+            "Rename the attribute in the source, and index it again",
+        )
     return f'$."{name}"'
 
 

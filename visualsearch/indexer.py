@@ -20,12 +20,14 @@ import numpy as np
 from . import images
 from .catalog import Catalog, Pin, Writer
 from .crops import view
-from .errors import ODD, VisualSearchError
+from .errors import ODD, UsageError, VisualSearchError
 from .exclusions import Exclusions
 from .identity import Identity, PinSet
 from .pipeline import Clock, Embedded, Prepared, embed, failed, look_ahead, stopped
+from .query_checks import unit_rows
 from .resources import cores
 from .types import Box, Encoder, Failure, Float32, IndexReport, PassedOver, Record
+from .values import check_id, tidied
 from .vectors import Segment, Vectors, write_segment
 
 if TYPE_CHECKING:
@@ -102,6 +104,32 @@ class _Known:
 
     record: Record
     pin: Pin | None
+
+
+def usable(record: Record, dim: int) -> Record | Failure:
+    """A record as it can be stored: attributes tidied, a finished vector of unit length. A Failure says why it cannot be."""
+    try:
+        check_id(record.id)
+        attributes = tidied(record.attributes)
+        vector = record.vector
+        if vector is not None:
+            vector = unit_rows(np.asarray(vector)[None], dim, "its vector")[0]
+    except UsageError as error:
+        uri, name = (text.encode("utf-8", "replace").decode() for text in (record.uri, record.id))
+        return Failure(uri, name, f"{error.what}: {error.why}", error.remedy)
+    return replace(record, attributes=attributes, vector=vector)
+
+
+def not_finite(record: Record, vectors: Float32 | None) -> Failure | None:
+    """The failure of a picture for which the model gave no usable vector."""
+    if vectors is None or np.isfinite(vectors).all():
+        return None
+    return Failure(
+        record.uri,
+        record.id,
+        "the model gave numbers that are not finite",
+        "Use another precision: --precision fp32",
+    )
 
 
 class Indexer:
@@ -186,10 +214,12 @@ class Indexer:
     # -- workers --------------------------------------------------------------------------------------------------
     def _changed(self, items: Iterable[Record | Failure | PassedOver]) -> Iterator[_Known | Failure]:
         """All but what is known to be as it was; that is counted here and costs one look-up."""
-        for item in items:
-            if isinstance(item, PassedOver):
-                self._pass_over(item)
+        dim = self.encoder.spec.dim
+        for given in items:
+            if isinstance(given, PassedOver):
+                self._pass_over(given)
                 continue
+            item = usable(given, dim) if isinstance(given, Record) else given
             if isinstance(item, Failure):
                 yield item
                 continue
@@ -335,7 +365,7 @@ class _Batch:
         self.tally.seen += 1
         prepared, record = entry.item, entry.item.record
         pin = self.identity.pin_of(record)
-        failure = prepared.failure
+        failure = prepared.failure or not_finite(record, entry.vectors)
         if failure is None and pin is not None:
             failure = self.identity.collision(record, pin, prepared.digest)
         if failure is not None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import LockedError
-from .vectors import storage_error
+from .storage import check_links, probe, storage_error
 
 LOCK = "writer.lock"
 HOLDER = "writer.json"
@@ -23,8 +23,9 @@ def writing(folder: Path) -> Iterator[None]:
     """Hold the writer lock of an index folder. Raises LockedError with the holder's name, StorageError when read-only."""
     from filelock import FileLock, Timeout
 
+    check_links(folder)
     if not os.access(folder, os.W_OK):
-        raise storage_error(folder, PermissionError(13, "the folder is read-only"))
+        raise storage_error(folder, probe(folder) or PermissionError(13, "the folder is read-only"))
     lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
     try:
         lock.acquire()

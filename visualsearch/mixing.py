@@ -9,7 +9,8 @@ import numpy as np
 
 from . import images
 from .crops import view
-from .errors import UnknownNameError, UsageError
+from .errors import EncoderError, UnknownNameError, UsageError
+from .query_checks import check_query, check_weight
 from .scales import Sample, blended
 from .types import Box, Encoder, EncoderSpec, Float32, Part, Query
 
@@ -27,9 +28,11 @@ LONG = 40
 
 
 def all_weights(changed: Mapping[str, float]) -> dict[str, float]:
-    """The default weights and what is changed of them. Raises UnknownNameError."""
+    """The default weights and what is changed of them. Raises UnknownNameError, UsageError."""
     if unknown := changed.keys() - DEFAULT_WEIGHTS.keys():
         raise UnknownNameError("weight", min(unknown), DEFAULT_WEIGHTS)
+    for name, weight in changed.items():
+        check_weight(f"the weight of {name}", weight)
     return {**DEFAULT_WEIGHTS, **changed}
 
 
@@ -54,7 +57,7 @@ def query_of(
     weight = all_weights(weights or {})
     found = list(parts)
     if image is not None:
-        found.append(Part(weight["image"], image=image, crop=None if crop is None else Box(*crop)))
+        found.append(Part(weight["image"], image=image, crop=None if crop is None else _box(crop)))
     elif crop is not None:
         raise UsageError(
             "a crop without a picture", "there is nothing to cut from", "Give the query picture too"
@@ -74,12 +77,7 @@ def encoded(
 
     Raises UsageError for a query that no index can answer, PictureError, EncoderError.
     """
-    if query.k < 1 or query.offset < 0:
-        raise UsageError(
-            "cannot search",
-            f"k is {query.k} and offset {query.offset}",
-            "k is at least 1, offset at least 0",
-        )
+    check_query(query)
     _check_texts(query)
     vectors: dict[int, Float32] = {}
     pictures = {
@@ -91,6 +89,13 @@ def encoded(
     texts = {i: p.text for i, p in enumerate(query.parts) if p.text is not None}
     if texts:
         vectors.update(zip(texts, encoder().encode_texts(list(texts.values())), strict=True))
+    for number, vector in vectors.items():
+        if not np.isfinite(vector).all():
+            raise EncoderError(
+                "the query cannot be encoded",
+                f"the model gave numbers that are not finite for part {number + 1}",
+                "Use another precision: --precision fp32",
+            )
     return vectors
 
 
@@ -165,6 +170,13 @@ def _picture(part: Part, spec: EncoderSpec) -> Any:
     if part.crop is None:
         return picture
     return view(picture, images.check_box(part.crop, picture.size))
+
+
+def _box(crop: Sequence[float]) -> Box:
+    """Four numbers; whether they fit is known when the picture is."""
+    if len(crop) != 4:
+        images.check_box(crop, None)  # says what is wrong
+    return Box(*crop)
 
 
 def _listed(value: str | Sequence[str] | None) -> list[str]:

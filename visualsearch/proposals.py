@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from . import onnx
 from .errors import EncoderError, MissingExtraError, UnknownNameError, UsageError
 from .resources import models_dir
 from .types import Box, Float32, Int64
@@ -202,15 +203,7 @@ def _session(path: Path) -> Any:
 
 @lru_cache(maxsize=1)
 def _loaded(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no public base
-        raise EncoderError(f"{path} cannot be loaded", str(error), "Reinstall visualsearch") from error
+    return onnx.session(path, onnx.options())
 
 
 def _peaks(heat: Float32) -> tuple[Int64, Int64]:

@@ -27,8 +27,8 @@ from PIL import Image
 from visualsearch import images
 from visualsearch.errors import VisualSearchError
 from visualsearch.sources import read
+from visualsearch.storage import storage_error
 from visualsearch.types import WHOLE, Box, Hit, Hits, Part
-from visualsearch.vectors import storage_error
 
 Loader = Callable[[str], images.Picture]
 """A pin's uri -> anything `visualsearch.images.load` takes, the picture's bytes say. Raises PictureError (or

@@ -6,18 +6,20 @@ Rows grow with positions, and both are the same until a compaction drops dead ro
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from . import fast
-from .errors import NotAnIndexError, StorageError
+from .errors import NotAnIndexError
+from .storage import reading_error, storage_error, stored_file
 from .types import Bool, Float16, Float32, Int64
 
 FOLDER = "vectors"
@@ -56,7 +58,7 @@ def write_whole(folder: Path, name: str, array: NDArray[np.generic]) -> str:
     try:
         final.parent.mkdir(exist_ok=True)
         with aside.open("wb") as file:
-            np.save(file, array)
+            _write(file, array)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(final)
@@ -68,6 +70,13 @@ def write_whole(folder: Path, name: str, array: NDArray[np.generic]) -> str:
     return name
 
 
+def _write(file: IO[bytes], array: NDArray[np.generic]) -> None:
+    """As np.save writes it. That one tells of a full disk only how many bytes it wrote; a file's own `write` says why."""
+    array = np.ascontiguousarray(array)
+    npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(array))
+    file.write(array.reshape(-1).view(np.uint8).data)
+
+
 def flush_folder(folder: Path) -> None:
     """Make a rename in `folder` last through a power cut, where the system can."""
     with suppress(PermissionError):  # Windows cannot open folders
@@ -76,21 +85,6 @@ def flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def storage_error(path: Path, error: OSError) -> StorageError:
-    """An OSError from writing, as a message with its remedy."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(
-            f"cannot write {path}",
-            "the disk is full",
-            "Free some space and run the same command again; all that was committed is kept",
-        )
-    return StorageError(
-        f"cannot write {path}",
-        error.strerror or str(error),
-        "Make the folder writable, or choose another one",
-    )
 
 
 class Vectors:
@@ -218,22 +212,27 @@ def _rows(segment: Segment) -> Int64:
 
 
 def _map(folder: Path, segment: Segment, dim: int) -> Float16:
-    path = folder / segment.file
+    path = stored_file(folder, segment.file)
+    remedy = (
+        f"Restore {path.name} from a copy of the index, or build the index again from its pictures:"
+        " visualsearch index PICTURES --to NEW.index"
+    )
     try:
         data: Float16 = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise  # a compaction may have replaced it: the reader looks again
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
+        raise reading_error(path, error) from error
+    except Exception as error:  # a damaged header is parsed as Python, and raises anything
         raise NotAnIndexError(
-            f"cannot read {path}",
-            f"the vector file is damaged ({error})",
-            "Run `visualsearch verify DIR`, and build the index again from its pictures if it cannot be repaired",
+            f"cannot read {path}", f"the vector file is damaged ({short(error)})", remedy
         ) from error
-    if data.shape != (segment.count, dim) or data.dtype != np.float16:
+    if data.shape != (segment.count, dim) or data.dtype != np.float16 or not data.flags.c_contiguous:
         raise NotAnIndexError(
             f"cannot read {path}",
-            f"it holds {data.dtype} {data.shape}, the catalog says float16 {(segment.count, dim)}",
-            "Run `visualsearch verify DIR`, and build the index again from its pictures if it cannot be repaired",
+            f"the vector file is damaged: it holds {data.dtype} {data.shape}, the catalog says float16"
+            f" {(segment.count, dim)}",
+            remedy,
         )
     return data
 
@@ -243,3 +242,9 @@ def alive_rows(vectors: Vectors, dead: Int64) -> Bool:
     alive = np.ones(len(vectors), dtype=bool)
     alive[vectors.positions(dead)] = False
     return alive
+
+
+def short(error: Exception) -> str:
+    """An error's first line."""
+    said = str(error).strip() or type(error).__name__
+    return said.splitlines()[0][:120]

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ..storage import storage_error
 from ..types import Bool, Float32, Int64, Record
-from ..vectors import flush_folder, storage_error, write_whole
+from ..vectors import flush_folder, write_whole
 from ._embeddings import (
     IMAGES,
     METADATA,

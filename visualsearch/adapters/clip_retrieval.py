@@ -25,8 +25,9 @@ from ..lock import writing
 from ..pipeline import Clock, Embedded, embed, failed, look_ahead, stopped
 from ..resources import cores
 from ..sources import SeenIds, gone
+from ..storage import storage_error
 from ..types import Encoder, Failure, Float32, IndexReport, PassedOver, Record, UInt8
-from ..vectors import flush_folder, storage_error
+from ..vectors import flush_folder
 from ._embeddings import (
     SPEC,
     Embeddings,

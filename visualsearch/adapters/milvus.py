@@ -354,9 +354,7 @@ def _test(test: Test, turned: bool) -> str:
     if test.check is Check.CONTAINS:
         return _contains(field, test, turned)
     if test.check is Check.AMONG:
-        return (" and " if turned else " or ").join(
-            f"({_test(Test(test.name, Check.EQUAL, (value,)), turned)})" for value in test.values
-        )
+        return _among(test, turned)
     value = test.values[0]
     check = _TURNED[test.check] if turned else test.check
     if isinstance(value, bool):
@@ -370,6 +368,17 @@ def _test(test: Test, turned: bool) -> str:
     if check is Check.UNEQUAL:
         return f"{field} < {written} or {field} > {written}"
     return f"{field} {'==' if check is Check.EQUAL else check.value} {written}"
+
+
+def _among(test: Test, turned: bool) -> str:
+    """A value is compared with the members of its own type only: Milvus holds a test across types for false."""
+    parts = []
+    for texts in (False, True):
+        some = [v for v in test.values if isinstance(v, str) is texts]
+        each = (f"({_test(Test(test.name, Check.EQUAL, (value,)), turned)})" for value in some)
+        if some:
+            parts.append((" and " if turned else " or ").join(each))
+    return " or ".join(f"({part})" for part in parts) if len(parts) > 1 else parts[0]
 
 
 def _contains(field: str, test: Test, turned: bool) -> str:

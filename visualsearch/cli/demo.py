@@ -151,7 +151,7 @@ def make(to: Path, model: Encoder | str | None = None) -> Made:
 def _copied(to: Path) -> Mapping[str, Path]:
     """The query pictures, copied beside the page so that the commands shown are short and go on working."""
     from ..samples import samples_dir
-    from ..vectors import storage_error
+    from ..storage import storage_error
 
     copies = {e.picture: to / Path(e.picture).name for e in EXAMPLES if e.picture is not None}
     try:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visualsearch import onnx
 from visualsearch.encoders.base import BaseEncoder
 from visualsearch.errors import EncoderError, UsageError
 from visualsearch.resources import cores
@@ -206,19 +207,11 @@ def _digest(files: list[Path]) -> str:
 
 
 def _session(path: Path, threads: int | None) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3  # errors only; warnings would reach the user's terminal
-    # Spinning threads hold a core while they wait, which the threads that decode pictures need.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no public base
-        raise EncoderError(f"{path} cannot be loaded", str(error), "Reinstall visualsearch") from error
+    chosen = onnx.options()
+    chosen.intra_op_num_threads = threads or 0
+    chosen.inter_op_num_threads = 1
+    chosen.graph_optimization_level = onnx.runtime().GraphOptimizationLevel.ORT_ENABLE_ALL
+    return onnx.session(path, chosen)
 
 
 def _run(session: Any, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:

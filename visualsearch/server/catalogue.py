@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from math import isfinite
 from typing import Any
 
 from visualsearch.catalog import Pin, Reader
 from visualsearch.engine import Index
 from visualsearch.errors import UsageError
-from visualsearch.filters import parse
+from visualsearch.filters import ATTRIBUTES, json_path, parse
 
 from .deadline import check_filter, limited
 from .schemas import AttributeOut, ValueOut
@@ -23,7 +22,6 @@ _NUMBERS = ("integer", "real")
 _TRUTHS = {"true", "false"}
 _SCALARS = {*_NUMBERS, *_TRUTHS, "text"}
 _MIX = 2_654_435_761  # Knuth, TAOCP 6.4: multiplication by it scatters consecutive numbers
-_COLUMNS = "pin, id, uri, source, hash, stamp, row, named, attributes"
 
 
 def pins(
@@ -42,10 +40,10 @@ def pins(
         total = int(reader.db.execute(f"SELECT count(*) FROM pins p WHERE {condition}", values).fetchone()[0])
         order, keys = _order(reader, sort)
         found = reader.db.execute(
-            f"SELECT {_COLUMNS} FROM pins p WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",
+            f"{reader.PINS} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",
             (*values, *keys, k, offset),
         )
-        return [_pin(row) for row in found], total
+        return [reader.pin(row) for row in found], total
 
 
 def sort_key(sort: str, names: list[str]) -> tuple[str, bool]:
@@ -65,8 +63,7 @@ def summaries(index: Index) -> list[AttributeOut]:
     """What every attribute holds, by name."""
     with index.catalog.read() as reader:
         # one pin with damaged attributes costs its own only
-        whole = "CASE WHEN json_valid(attributes) THEN attributes ELSE '{}' END"
-        table = f"(SELECT {whole} AS attributes FROM pins LIMIT {SURVEYED})"
+        table = f"(SELECT {ATTRIBUTES} AS attributes FROM pins p LIMIT {SURVEYED})"
         found = reader.db.execute(
             f"SELECT key, type, count(*), count(DISTINCT value), min(value), max(value), max(length(value))"
             f" FROM {table}, json_each(attributes) WHERE type <> 'null' GROUP BY key, type ORDER BY key, 3 DESC"
@@ -126,13 +123,6 @@ def _order(reader: Reader, sort: str | None) -> tuple[str, tuple[Any, ...]]:
     if sort is None:
         return f"(p.pin * {_MIX}) % 4294967296, p.pin", ()
     name, down = sort_key(sort, reader.names())
-    if '"' in name or "\\" in name:
-        raise UsageError(f"cannot sort by {name!r}", "its name holds a quote or backslash")
-    path = f'$."{name}"'
-    value = "json_extract(p.attributes, ?)"
+    path = json_path(name)
+    value = f"json_extract({ATTRIBUTES}, ?)"
     return f"{value} IS NULL, {value} {'DESC' if down else 'ASC'}, p.pin", (path, path)
-
-
-def _pin(row: Any) -> Pin:
-    pin, name, uri, source, digest, stamp, number, named, attributes = row
-    return Pin(pin, name, uri, source, digest, stamp, number, bool(named), json.loads(attributes))

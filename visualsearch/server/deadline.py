@@ -25,7 +25,6 @@ def limited(index: Index, seconds: float) -> Iterator[None]:
 
     Waiting for the model does not count.
     """
-    db = index.catalog.connection()
     ends = time.thread_time() + seconds
 
     def late() -> bool:
@@ -35,16 +34,13 @@ def limited(index: Index, seconds: float) -> Iterator[None]:
         if late():
             raise _late(seconds)
 
-    db.set_progress_handler(late, STEPS)
     try:
-        with ahead_of_tests(check):
+        with index.catalog.connections.watched(late, STEPS), ahead_of_tests(check):
             yield
     except IndexStateError as error:
         if not late():
             raise
         raise _late(seconds) from error
-    finally:
-        db.set_progress_handler(None, 0)
 
 
 def _late(seconds: float) -> RefusedError:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from visualsearch import __version__
 from visualsearch.errors import UsageError
-from visualsearch.vectors import storage_error
+from visualsearch.storage import storage_error
 
 ICON_SIZES = (16, 48, 128)
 MARK = "manifest.json"

@@ -14,10 +14,8 @@ from pathlib import Path
 from visualsearch.engine import Index
 from visualsearch.errors import LockedError, VisualSearchError
 from visualsearch.lock import writing
-from visualsearch.vectors import storage_error
+from visualsearch.storage import PICTURES, storage_error
 
-PICTURES = "pictures"
-"""The folder in the index that holds them."""
 _OURS = re.compile(r"\.?([0-9a-f]{64})\.[a-z0-9]{1,10}(\.\d+\.tmp)?")
 
 

@@ -21,7 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from visualsearch.errors import UsageError
-from visualsearch.vectors import storage_error
+from visualsearch.storage import storage_error
 
 FILE = "keys.json"
 VARIABLE = "VISUALSEARCH_KEYS"

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from visualsearch import __version__
+from visualsearch.values import MAX_ID_BYTES
 
 from . import catalogue
 from .access import CAN_READ, CAN_WATCH, CAN_WRITE, COOKIE, caller, check, needed
@@ -52,7 +53,7 @@ def service(request: Request) -> Service:
 
 Serving = Annotated[Service, Depends(service)]
 PinId = Annotated[
-    str, Path(alias="id", description="A pin's id; write a slash in it as %2F.", max_length=2000)
+    str, Path(alias="id", description="A pin's id; write a slash in it as %2F.", max_length=3 * MAX_ID_BYTES)
 ]
 Size = Annotated[
     int | None, Query(ge=1, le=4096, description="Longer side in pixels, rounded up to one that is kept.")
@@ -210,7 +211,7 @@ async def pin_picture(
 async def add_pin(
     request: Request,
     serving: Serving,
-    name: Annotated[str | None, Query(alias="id", max_length=500)] = None,
+    name: Annotated[str | None, Query(alias="id", max_length=MAX_ID_BYTES)] = None,
     attributes: Annotated[
         str | None, Query(description="A JSON object, with a picture as body.", max_length=20_000)
     ] = None,

@@ -21,11 +21,11 @@ from visualsearch.images._sniff import sniff
 from visualsearch.mixing import all_weights, query_of
 from visualsearch.sources import read
 from visualsearch.types import Failure, Hit, Hits, Part, Query, Record
+from visualsearch.values import check_id, checked
 
 from . import catalogue, guard
 from .batching import BatchingEncoder
 from .deadline import check_filter, limited
-from .kept import PICTURES as PICTURES  # noqa: PLC0414 (a name of this module too)
 from .kept import Attempt, Kept
 from .metrics import Metrics
 from .problems import Kind, RefusedError
@@ -50,7 +50,8 @@ SIZES = (160, 240, 320, 480, 640, 960, 1280, 1920)
 """Longer sides, in pixels, that pictures are served in; what is asked for is rounded up to one of them."""
 SORTED = 200
 """Sorting by an attribute orders so many of the best matches."""
-MAX_ID = 500
+MAX_SHOWN = 500
+"""Characters of an unknown id that are repeated."""
 LOOK_SECONDS = 20.0
 """Computing that finding objects may take, besides filtering."""
 SILENT_SECONDS = 30.0
@@ -259,7 +260,7 @@ class Service:
             if reader.by_id(name) is None:
                 raise RefusedError(
                     Kind.BAD_REQUEST,
-                    f"there is no pin {name[:MAX_ID]!r}",
+                    f"there is no pin {name[:MAX_SHOWN]!r}",
                     "",
                     "Search first to learn the ids",
                 )
@@ -384,7 +385,7 @@ class Service:
     def _no_picture(self, pin: Pin, why: str) -> RefusedError:
         return RefusedError(
             Kind.NO_PICTURE,
-            f"the picture of pin {pin.id[:MAX_ID]!r} cannot be read",
+            f"the picture of pin {pin.id[:MAX_SHOWN]!r} cannot be read",
             why,
             "Index its source again",
         )
@@ -413,7 +414,7 @@ class Service:
             pin = reader.by_id(name)
         if pin is None:
             raise RefusedError(
-                Kind.NOT_FOUND, f"there is no pin {name[:MAX_ID]!r}", "", "Search first to learn the ids"
+                Kind.NOT_FOUND, f"there is no pin {name[:MAX_SHOWN]!r}", "", "Search first to learn the ids"
             )
         return pin
 
@@ -426,10 +427,10 @@ class Service:
         """
         digest = sha256(data).hexdigest()
         name = f"upload-{digest[:16]}" if name is None else name
-        if not name.strip() or len(name) > MAX_ID or not name.isprintable():
-            raise UsageError(
-                "this id cannot be used", f"an id has 1 to {MAX_ID} printable characters", "Choose another"
-            )
+        check_id(name)
+        if not name.isprintable():
+            raise UsageError("this id cannot be used", "it has characters that do not show", "Choose another")
+        attributes = checked(attributes)
         form = sniff(data)
         picture = images.decode(data, max_pixels=self.settings.max_pixels)  # before anything is written
         del picture
@@ -442,7 +443,7 @@ class Service:
         path = self.kept.path(f"{digest}.{form.name.lower() if form else 'picture'}")
         self.kept.sweep()
         with self.metrics.stage("write"), Attempt(self.kept, path, data) as attempt:
-            record = Record(name, str(path), attempt.read, dict(attributes), named=True, stamp=digest)
+            record = Record(name, str(path), attempt.read, attributes, named=True, stamp=digest)
             self.index.include([name])
             report = self.index.add(
                 _Uploaded(record), max_pixels=self.settings.max_pixels, workers=1, replace=True
@@ -458,6 +459,7 @@ class Service:
 
     def change(self, name: str, attributes: Mapping[str, Any]) -> Pin:
         """Set attributes of a pin; None removes one."""
+        checked(attributes)
         pin = self.pin(name)
         merged = {**pin.attributes, **attributes}
         kept = {key: value for key, value in merged.items() if key not in attributes or value is not None}
