@@ -21,7 +21,7 @@ COLORS = {
 
 
 class FakeEncoder:
-    """Encodes a picture as its 4 x 4 thumbnail; a colour's name as a picture all of that colour."""
+    """Encodes a picture as its 4 x 4 thumbnail; a colour's name as a picture all of that colour, other words as a grey one."""
 
     def __init__(self, name: str = "fake", fail_after: int | None = None, dim: int = 49) -> None:
         self.spec = EncoderSpec(name, dim, Preprocessing(32), "0" * 64)
@@ -40,8 +40,13 @@ class FakeEncoder:
         return out / np.linalg.norm(out, axis=1, keepdims=True)
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
-        flat = [np.broadcast_to(np.array(COLORS[t], np.uint8)[:, None, None], (3, 32, 32)) for t in texts]
-        return self.encode_images(np.stack(flat))
+        return self.encode_images(np.stack([_shown(text) for text in texts]))
+
+
+def _shown(text: str) -> UInt8:
+    if text in COLORS:
+        return np.broadcast_to(np.array(COLORS[text], np.uint8)[:, None, None], (3, 32, 32))
+    return np.full((3, 32, 32), 128, np.uint8)
 
 
 def paint(path: Path, seed: int | str, size: tuple[int, int] = (64, 48)) -> Path:

@@ -142,6 +142,25 @@ def test_filters_like_unlike_and_pages(run: Any, pins: Path) -> None:
     assert whole[0]["id"] not in [h["id"] for h in away]
 
 
+def test_nothing_alike_is_said_on_top(run: Any, pins: Path) -> None:
+    shown = run("search", pins, "--text", "xqzv blorf")
+    assert shown.code == 0
+    assert shown.err.startswith("nothing alike: the best score 0.")
+    assert len(shown.out.splitlines()) == 10
+    strict = run("search", pins, "--text", "xqzv blorf", "--min-score", "auto", "--json")
+    assert strict.code == 0
+    assert (strict.json["hits"], strict.json["alike"]) == ([], False)
+    assert strict.json["best"] < strict.json["noise"]
+    assert run("search", pins, "--text", "strawberry", "--json").json["alike"] is True
+    for given, said in (("  ", "nothing to search for"), ("", "nothing to search for")):
+        blank = run("search", pins, "--text", given)
+        assert blank.code == 2
+        assert said in blank.err
+    wrong = run("search", pins, "--text", "dog", "--min-score", "much")
+    assert wrong.code == 2
+    assert "neither a number nor auto" in wrong.err
+
+
 def test_people_get_a_table_and_a_page(run: Any, pins: Path, apple: Path, tmp_path: Path) -> None:
     shown = run("search", pins, apple, "-k", "4")
     assert shown.code == 0

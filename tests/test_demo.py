@@ -109,7 +109,7 @@ def test_words_are_searched_or_said_to_be_impossible(made: Made) -> None:
 def test_an_encoder_that_reads_words_gets_the_words_run(tmp_path: Path) -> None:
     class Reader(FakeEncoder):
         def encode_texts(self, texts: Sequence[str]) -> Float32:
-            return super().encode_texts(["red" for text in texts if "bird" in text])
+            return super().encode_texts(["red" if "bird" in text else "white" for text in texts])
 
     made = make(tmp_path, Reader())
     assert made.absent == ()

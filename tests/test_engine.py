@@ -133,11 +133,23 @@ def test_words_stored_pins_and_mixes(index: vs.Index, photos: Path) -> None:
     assert flipped.ids[-1] in ("red.png", "green.png")
 
 
-def test_a_query_vector_is_the_renormalised_weighted_sum(index: vs.Index, encoder: FakeEncoder) -> None:
-    red, green = encoder.encode_texts(["red", "green"])
-    wanted = 0.7 * red - 0.2 * green
-    got = index.vector(vs.Query((Part(0.7, text="red"), Part(-0.2, text="green"))))
-    np.testing.assert_allclose(got, wanted / np.linalg.norm(wanted), atol=1e-6)
+def test_a_query_of_one_part_is_that_part(index: vs.Index, encoder: FakeEncoder) -> None:
+    red, _ = encoder.encode_texts(["red", "green"])
+    for weight in (1.0, 0.7):
+        scaled = np.float32(weight) * red
+        want = scaled / np.float32(np.linalg.norm(scaled))
+        np.testing.assert_array_equal(index.vector(vs.Query((Part(weight, text="red"),))), want)
+    two = vs.Query((Part(text="red"), Part(0.0, text="green")))
+    np.testing.assert_array_equal(index.vector(two), index.vector(vs.Query((Part(text="red"),))))
+
+
+def test_a_mixed_query_is_the_sum_of_parts_of_equal_spread(index: vs.Index, encoder: FakeEncoder) -> None:
+    parts = encoder.encode_texts(["red", "green"])
+    rows = index.vectors([row.id for page in index.rows() for row in page])
+    scaled = parts / (rows @ parts.T).std(0)[:, None]
+    wanted = 0.7 * scaled[0] + 0.2 * scaled[1]
+    got = index.vector(vs.Query((Part(0.7, text="red"), Part(0.2, text="green"))))
+    np.testing.assert_allclose(got, wanted / np.linalg.norm(wanted), atol=1e-5)
 
 
 def test_impossible_queries_say_why(index: vs.Index, photos: Path) -> None:

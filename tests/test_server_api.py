@@ -22,7 +22,7 @@ from visualsearch.server.problems import SHAPES, Kind
 from visualsearch.server.service import PICTURES, Service
 
 from .fakes import FakeEncoder, paint
-from .serving import PINS, catalogue, halves, png, service
+from .serving import PINS, Speaker, catalogue, halves, png, service
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,14 @@ def problem(answer: Any, kind: Kind) -> str:
 
 # -- searching ----------------------------------------------------------------------------------------------------
 def test_a_stored_pin_a_text_and_a_mix_find_what_python_finds(client: TestClient, folder: Path) -> None:
-    index = vs.open(folder, FakeEncoder())
+    index = vs.open(folder, Speaker())
     wanted: list[dict[str, Any]] = [
         {"like": ["m/07"], "k": 5},
         {"text": ["red"], "k": 5},
         {"text": ["red"], "not_text": ["white"], "unlike": ["m/09"], "weights": {"not_text": 0.25}, "k": 7},
         {"like": ["colours/red", "m/11"], "where": "price < 20 and category = 'odd'", "k": 3, "offset": 2},
         {"text": ["blue"], "min_score": 0.2, "k": 50},
+        {"text": ["blue"], "min_score": "auto", "k": 50},
         {"like": ["m/07"], "include_seeds": True, "k": 3},
     ]
     for query in wanted:
@@ -83,6 +84,8 @@ def test_a_stored_pin_a_text_and_a_mix_find_what_python_finds(client: TestClient
             expected.scores.tolist(), abs=1e-5
         )
         assert answer.json()["total"] == expected.total
+        assert answer.json()["alike"] is expected.alike
+        assert answer.json()["notes"] == list(expected.notes)
 
 
 def test_a_query_means_the_same_in_an_address_in_json_and_in_a_form(client: TestClient) -> None:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from . import ann
+from .alike import Judge, Noise
 from .catalog import Catalog, Generation, Reader, Writer
 from .checks import Problem, check
 from .crops import STYLE, CropStyle
@@ -31,7 +32,7 @@ from .errors import (
 from .exclusions import Excluded, Exclusions
 from .heldout import measured_recall
 from .lock import writing
-from .mixing import encoded, mixed, query_of
+from .mixing import encoded, mixed, query_of, unread
 from .proposals import FINDER, region_boxes
 from .query import NO_GROUPS, Snapshot, find
 from .rows import Rows
@@ -81,6 +82,7 @@ class Index:
         self._snapshot: Snapshot | None = None
         self._guard = threading.RLock()
         self._words: dict[tuple[str, ...], Words] = {}
+        self._noise = Noise()
         with catalog.read() as reader:
             self.spec = reader.spec()
         if encoder is not None and not isinstance(encoder, str):
@@ -481,7 +483,7 @@ class Index:
         where: str | None = None,
         k: int = 10,
         offset: int = 0,
-        min_score: float | None = None,
+        min_score: float | Literal["auto"] | None = None,
         include_seeds: bool = False,
         group_by: str | None = None,
     ) -> Hits:
@@ -489,8 +491,10 @@ class Index:
 
         `image`: path, URL, bytes, PIL picture or (h, w, 3) uint8 array; `crop`: x0, y0, x1, y1 as fractions, or pixels when any
         is above 1. `text`, `not_text`: words wanted and not wanted; `like`, `unlike`: ids of stored pins. `weights` changes
-        DEFAULT_WEIGHTS; `parts` adds finished parts. `where`: see visualsearch.filters. With a filter that leaves at least
-        offset + k pins, k come back. Stored pins of the query are left out of the results unless `include_seeds`.
+        DEFAULT_WEIGHTS; `parts` adds finished parts. Of a mix, each part counts on its own scale (`visualsearch.scales`).
+        `where`: see visualsearch.filters. With a filter that leaves at least offset + k pins, k come back. `min_score` leaves
+        out hits below that cosine; "auto": below `noise` of the hits, what queries that mean nothing reach here, so that
+        nothing is left where `alike` is False. Stored pins of the query are left out of the results unless `include_seeds`.
         `group_by`: of the pins that share this attribute's value, such as the pictures of a product, only the best comes back,
         and `total` counts products; None takes what the index remembers, "none" gives every pin for itself.
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
@@ -520,8 +524,11 @@ class Index:
         made = encoded(query, lambda: self.encoder, self.spec)
         with self._open() as (reader, snapshot):
             vector, seeds = _vector(query, made, reader, snapshot)
-            hits = find(reader, snapshot, vector, query, set() if query.include_seeds else seeds)
-        return replace(hits, seconds=time.perf_counter() - started)
+            judge = Judge(query, made, snapshot, self._noise, lambda: self.encoder)
+            own = set() if query.include_seeds else seeds
+            hits = judge.said(find(reader, snapshot, vector, judge.settled(query), own))
+        notes = (*hits.notes, *unread(query, lambda: self.encoder))
+        return replace(hits, notes=notes, seconds=time.perf_counter() - started)
 
     def vector(self, query: Query) -> Float32:
         """The (d,) float32 unit vector that a query stands for."""
@@ -911,7 +918,7 @@ def _vector(
         vector: Float32 = snapshot.vectors.gather(position)[0]
         return vector
 
-    return mixed(query, made, stored), seeds
+    return mixed(query, made, stored, lambda: snapshot.sample), seeds
 
 
 def _pin(reader: Reader, name: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from . import images
 from .crops import view
 from .errors import UnknownNameError, UsageError
+from .scales import Sample, blended
 from .types import Box, Encoder, EncoderSpec, Float32, Part, Query
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {
@@ -19,7 +20,10 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "unlike": 0.5,
     "not_text": 0.5,
 }
-"""Weights of a query's parts. Those of `unlike` and `not_text` are subtracted: half keeps the wish in the lead (Rocchio)."""
+"""Weights of a query's parts, on the scales of `scales`. Those of `unlike` and `not_text` are subtracted: half keeps the wish
+in the lead (Rocchio)."""
+LONG = 40
+"""A text of fewer characters is read whole by every model."""
 
 
 def all_weights(changed: Mapping[str, float]) -> dict[str, float]:
@@ -42,7 +46,7 @@ def query_of(
     where: str | None = None,
     k: int = 10,
     offset: int = 0,
-    min_score: float | None = None,
+    min_score: float | Literal["auto"] | None = None,
     include_seeds: bool = False,
     group_by: str | None = None,
 ) -> Query:
@@ -76,6 +80,7 @@ def encoded(
             f"k is {query.k} and offset {query.offset}",
             "k is at least 1, offset at least 0",
         )
+    _check_texts(query)
     vectors: dict[int, Float32] = {}
     pictures = {
         i: _picture(p, spec or encoder().spec) for i, p in enumerate(query.parts) if p.image is not None
@@ -89,9 +94,16 @@ def encoded(
     return vectors
 
 
-def mixed(query: Query, vectors: Mapping[int, Float32], stored: Callable[[str], Float32]) -> Float32:
-    """The query's (d,) unit vector: the weighted sum of its parts. `stored` gives the vector of a pin by its id.
+def mixed(
+    query: Query,
+    vectors: Mapping[int, Float32],
+    stored: Callable[[str], Float32],
+    sample: Callable[[], Sample],
+) -> Float32:
+    """The query's (d,) unit vector. `stored` gives the vector of a pin by its id, `sample` those to measure on.
 
+    One part alone is its own vector. Several are put on one scale each, measured on the sample, and what is not wanted
+    pushes away only what tells it apart: see `scales.blended`. Parts of weight zero are left out.
     Raises UsageError for a query of no parts, and where they cancel out.
     """
     if not query.parts:
@@ -100,10 +112,18 @@ def mixed(query: Query, vectors: Mapping[int, Float32], stored: Callable[[str], 
             "the query is empty",
             "Give a picture, words, or the id of a stored pin",
         )
-    total = sum(
-        part.weight * (vectors[number] if part.like is None else stored(part.like))
+    made = [
+        (part.weight, vectors[number] if part.like is None else stored(part.like))
         for number, part in enumerate(query.parts)
-    )
+        if part.weight
+    ]
+    total: Any = 0
+    if len(made) == 1:
+        total = made[0][0] * made[0][1]
+    elif made:
+        wanted = [(weight, vector) for weight, vector in made if weight > 0]
+        unwanted = [(-weight, vector) for weight, vector in made if weight < 0]
+        total = blended(wanted, unwanted, sample())
     length = float(np.linalg.norm(total))
     if length < 1e-4:
         raise UsageError(
@@ -112,6 +132,30 @@ def mixed(query: Query, vectors: Mapping[int, Float32], stored: Callable[[str], 
             "Change a weight, or leave a part out",
         )
     return np.asarray(total / np.float32(length), np.float32)
+
+
+def unread(query: Query, encoder: Callable[[], Encoder]) -> tuple[str, ...]:
+    """A note for each text whose end the encoder does not read. Short texts are not looked at."""
+    notes = []
+    for text in [p.text for p in query.parts if p.text is not None and len(p.text) > LONG]:
+        count = getattr(encoder(), "unread", None)
+        if count is not None and (over := count(text)):
+            notes.append(
+                f'of the text "{text[:30].strip()}..." the last {over:,} tokens are not read: the model takes no more'
+            )
+    return tuple(notes)
+
+
+def _check_texts(query: Query) -> None:
+    for part in query.parts:
+        if part.text is not None and not any(s.isprintable() and not s.isspace() for s in part.text):
+            raise UsageError(
+                "nothing to search for",
+                f"the text {part.text!r} is empty"
+                if not part.text
+                else f"the text {part.text[:20]!r} is blank",
+                "Write what to look for, or leave the text out",
+            )
 
 
 def _picture(part: Part, spec: EncoderSpec) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from .exact import scan
 from .filters import parse
 from .planner import Plan, Way, choose
 from .rows import Rows, with_fresh
+from .scales import SAMPLE, Sample
 from .types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
 from .vectors import Vectors
 
@@ -39,6 +41,14 @@ class Snapshot(Rows):
     """The plans of searches without a filter, by the number of candidates wanted."""
     group_by: str | None = None
     """The attribute by which results are grouped where a query does not say."""
+
+    @cached_property
+    def sample(self) -> Sample:
+        """Live vectors to measure scales on, evenly spread over the index."""
+        live = np.flatnonzero(self.alive)
+        if len(live) > SAMPLE:
+            live = live[np.linspace(0, len(live) - 1, SAMPLE).astype(np.int64)]
+        return Sample(self.vectors.gather(live))
 
 
 def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:
@@ -73,11 +83,12 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
             break
         fetch = min(left, 4 * fetch)  # several rows of one pin, or pins of one group, took the places
     plan = f"filtered-{way}" if wanted.where else way
-    if wanted.min_score is not None:
+    best = float(scores[0]) if len(scores) else None
+    if wanted.min_score is not None and not isinstance(wanted.min_score, str):
         kept = int(np.searchsorted(-scores, -wanted.min_score, side="right"))
         scores, positions, pins = scores[:kept], positions[:kept], pins[:kept]
     page = slice(wanted.offset, wanted.offset + wanted.k)
-    return Hits(described(reader, vectors, scores[page], positions[page], pins[page]), total, plan)
+    return Hits(described(reader, vectors, scores[page], positions[page], pins[page]), total, plan, best=best)
 
 
 def _grouped(reader: Reader, snapshot: Snapshot, wanted: Query) -> Groups | None:

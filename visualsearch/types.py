@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,8 +206,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Query:
-    """What to look for: weighted parts summed into one unit vector, a filter, and how many results.
+    """What to look for: weighted parts mixed into one unit vector, a filter, and how many results.
 
+    `min_score` leaves out hits below that cosine; "auto": below what queries that mean nothing reach in this index.
     Of the pins that share a value of the attribute `group_by`, the best one is a result. None: the attribute that the index
     remembers, if any; "none": every pin for itself.
     """
@@ -216,14 +217,18 @@ class Query:
     k: int = 10
     offset: int = 0
     where: str | None = None
-    min_score: float | None = None
+    min_score: float | Literal["auto"] | None = None
     include_seeds: bool = False
     group_by: str | None = None
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result: a pin, the cosine of its best matching row (higher is better) and the box that matched."""
+    """One result: a pin, the score of its best matching row (higher is better) and the box that matched.
+
+    The score is the cosine with the query's vector. It orders the hits of one query and compares with no other query: a
+    word that fits well may score 0.3, a picture 0.8, and a mix of both lies between. `Hits.alike` says what a low one means.
+    """
 
     id: str
     uri: str
@@ -263,12 +268,19 @@ class Hits(Sequence[Hit]):
 
     `plan` says how they were found: "exact", "ann", or "filtered-" and one of "exact", "ann", "codes"; `total` how many pins
     were candidates (those the filter leaves), or how many products where pins are grouped.
+    `best` is the score of the first hit of all pages, before `min_score`. `alike` is
+    False where the index holds nothing like what was asked for: `best` is below `noise`, which queries that mean nothing
+    reach in this index (see `visualsearch.alike`); None where that was not judged. `notes` say what else to know.
     """
 
     items: tuple[Hit, ...]
     total: int
     plan: str
     seconds: float = 0.0
+    best: float | None = None
+    alike: bool | None = None
+    noise: float | None = None
+    notes: tuple[str, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -282,6 +294,15 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.items)
+
+    @property
+    def verdict(self) -> str:
+        """A sentence for people where `alike` is False; else the empty string."""
+        if self.alike is not False:
+            return ""
+        if self.noise is None or self.best is None:
+            return "nothing alike: no part of this mix finds more here than unrelated queries do"
+        return f"nothing alike: the best score {self.best:.2f} is what unrelated queries reach here (up to {self.noise:.2f})"
 
     @property
     def ids(self) -> list[str]:

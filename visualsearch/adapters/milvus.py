@@ -34,6 +34,7 @@ from ..errors import (
 )
 from ..filters import COLUMNS, Both, Check, Node, Not, Test, parse
 from ..mixing import encoded, mixed, query_of
+from ..scales import SAMPLE, Sample
 from ..types import WHOLE, Box, Encoder, EncoderSpec, Float32, Hit, Hits, Query, Stored
 
 COLLECTION = "pins"
@@ -153,6 +154,7 @@ class MilvusIndex:
         """
         self.uri, self.collection, self._options = uri, collection, options
         self._encoder: Encoder | None = None
+        self._measured: Sample | None = None
         self._client = _connected(uri, token)
         with _asking(uri):
             there = self._client.has_collection(collection)
@@ -221,10 +223,16 @@ class MilvusIndex:
                 "a Milvus collection gives every pin for itself",
                 "Leave group_by out, or search the index folder",
             )
+        if query.min_score == "auto":
+            raise UsageError(
+                "Milvus cannot say what is alike",
+                "its noise is measured on an index of visualsearch",
+                "Give min_score as a number, or search the index that was exported",
+            )
         vectors = encoded(query, lambda: self.encoder)
         seeds = {part.like for part in query.parts if part.like is not None}
         with _asking(self.uri):
-            vector = mixed(query, vectors, self._stored)
+            vector = mixed(query, vectors, self._stored, self._sample)
             found = self._client.search(
                 self.collection,
                 [vector],
@@ -237,6 +245,16 @@ class MilvusIndex:
         if query.min_score is not None:
             hits = [hit for hit in hits if hit.score >= query.min_score]
         return Hits(tuple(hits[query.offset :]), len(hits), "milvus")
+
+    def _sample(self) -> Sample:
+        """Vectors to measure scales on: those that Milvus gives first, asked for once."""
+        if self._measured is None:
+            found = self._client.query(
+                self.collection, filter="row >= 0", output_fields=["vector"], limit=SAMPLE
+            )
+            rows = [np.asarray(one["vector"], np.float32) for one in found]
+            self._measured = Sample(np.stack(rows) if rows else np.empty((0, 1), np.float32))
+        return self._measured
 
     def _stored(self, name: str) -> Float32:
         own = f"whole == true and id == {json.dumps(name, ensure_ascii=False)}"

@@ -51,7 +51,7 @@ def quality(
     precision: PrecisionOption = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Measure an encoder on public picture sets: retrieval, zero-shot naming, parts, drawings, speed.
+    """Measure an encoder on public picture sets: retrieval, zero-shot naming, parts, drawings, mixes, no answer, speed.
 
     The sets do not come with the package; what is not there is listed with the commands that fetch it.
 

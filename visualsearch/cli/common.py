@@ -132,6 +132,8 @@ def open_index(folder: Path, model: str | None = None, **options: Any) -> Index:
 
 def show_hits(hits: Hits) -> None:
     """Results for people, one line each: score, id, title and place."""
+    if not hits and hits.alike is False:
+        return  # the verdict was told
     if not hits:
         note("nothing found: no pin fits the filter and the minimum score")
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from .common import (
     ids_of,
     note,
     open_index,
+    plain,
     show_hits,
     stdin_bytes,
 )
@@ -67,7 +68,11 @@ def search(
     k: Annotated[int, typer.Option("-k", "--k", help="How many results.", min=1)] = 10,
     offset: Annotated[int, typer.Option(help="Skip this many results (for pages).", min=0)] = 0,
     min_score: Annotated[
-        float | None, typer.Option(help="Leave out results below this cosine (-1 to 1).")
+        str | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Leave out results below this cosine (-1 to 1); auto: below what unrelated queries reach in this index.",
+        ),
     ] = None,
     group_by: Annotated[
         str | None,
@@ -105,7 +110,7 @@ def search(
         where=where,
         k=k,
         offset=offset,
-        min_score=min_score,
+        min_score=_score(min_score),
         group_by=group_by,
     )
     if not query.parts:
@@ -117,6 +122,9 @@ def search(
     with open_index(folder, model, device=device, precision=precision) as opened:
         hits = opened.run(query)
         places = {} if html is None else opened.uris([p.like for p in query.parts if p.like is not None])
+    for line in (hits.verdict, *hits.notes):
+        if line:
+            note(plain(line))
     if html is not None:
         _page(html, query, hits, places)
         note(f"results: {html.resolve()}")
@@ -127,6 +135,10 @@ def search(
                 "total": hits.total,
                 "plan": hits.plan,
                 "seconds": round(hits.seconds, 4),
+                "best": hits.best,
+                "alike": hits.alike,
+                "noise": hits.noise,
+                "notes": list(hits.notes),
             }
         )
     elif html is None:
@@ -149,6 +161,21 @@ def _picture(image: str | None, crop: str | None) -> tuple[str | bytes | None, B
     return given, images.parse_crop(crop, images.load(given).size) if crop else None
 
 
+def _score(given: str | None) -> float | Literal["auto"] | None:
+    from ..errors import UsageError
+
+    if given is None or given == "auto":
+        return None if given is None else "auto"
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(
+            f"cannot read the minimum score {given!r}",
+            "it is neither a number nor auto",
+            "Example: --min-score 0.25",
+        ) from None
+
+
 def _weights(given: list[str] | None) -> dict[str, float]:
     from ..errors import UsageError
 
@@ -168,7 +195,7 @@ def _page(path: Path, query: Query, hits: Hits, places: dict[str, str]) -> None:
     from ..report import Section, command_line, write_page
 
     command = command_line(["visualsearch", *sys.argv[1:]])
-    section = Section("Results", "", command, query.parts, query.where, hits, places)
+    section = Section("Results", hits.verdict, command, query.parts, query.where, hits, places)
     write_page(path, [section], title="visualsearch")
 
 

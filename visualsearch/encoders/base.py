@@ -102,6 +102,10 @@ class BaseEncoder(ABC):
             return np.empty((0, self.spec.dim), np.float32)
         return self._unit(self._text_vectors(list(texts)), "text")
 
+    def unread(self, text: str) -> int:
+        """How many tokens at the end of a text are beyond what the model reads; 0 where the encoder cannot tell."""
+        return 0
+
     def embed_images(
         self, pictures: Iterable[Any], batch_size: int = 64, *, on_error: str = "raise"
     ) -> Float32:

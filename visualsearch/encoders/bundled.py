@@ -148,6 +148,11 @@ class BundledEncoder(BaseEncoder):
         runs = self._cores.map(lambda part: _run(session, {"pixels": np.ascontiguousarray(part)}), parts)
         return np.concatenate(list(runs))
 
+    def unread(self, text: str) -> int:
+        """How many tokens at the end of a text are beyond what the model reads."""
+        clean = spelled(text).encode("utf-8", "replace").decode()
+        return sum(len(rest.ids) for rest in self._tokenizer.encode(clean).overflowing)
+
     def _text_vectors(self, texts: list[str]) -> NDArray[Any]:
         tokenizer, done = self._tokenizer, []
         for at in range(0, len(texts), _TEXTS_A_RUN):

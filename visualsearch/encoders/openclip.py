@@ -116,6 +116,19 @@ class OpenClipEncoder(BaseEncoder):
             self._plan.settle(nothing, self._shipped, None)
         return self._plan.tower(pixels)
 
+    def unread(self, text: str) -> int:
+        """How many tokens at the end of a text are beyond what the model reads."""
+        tokenizer = self._tokenizer
+        inner = getattr(tokenizer, "tokenizer", None)  # of a model from the hub
+        clean = text.encode("utf-8", "replace").decode()
+        if inner is not None:
+            count = len(inner(clean)["input_ids"])
+        elif hasattr(tokenizer, "encode"):
+            count = len(tokenizer.encode(clean)) + 2  # with the marks of start and end
+        else:
+            return 0
+        return max(0, count - int(getattr(tokenizer, "context_length", None) or count))
+
     def _text_vectors(self, texts: list[str]) -> NDArray[Any]:
         import torch
 

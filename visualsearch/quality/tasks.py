@@ -18,7 +18,7 @@ from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UsageError
 from visualsearch.evaluate import Flags, hit_rate, pair_recall, precision_at_k, zero_shot
 from visualsearch.images import load
-from visualsearch.quality import compose, speed
+from visualsearch.quality import compose, mix, speed
 from visualsearch.quality.data import DATASETS, UNSEEN_VENDOR, VENDORS, Data, Labelled, left_out
 from visualsearch.types import Float32
 
@@ -403,6 +403,14 @@ _ALL = (
     Task(
         "cutout-source", "object on a new ground -> its picture", cutout,
         _both(_need("tuxpaint"), _PHOTOGRAPHS),
+    ),
+    Task(
+        "mix", "clothes: picture + colour word, word - picture", mix.mix,
+        _both(_need("clothing"), _need("grocery")), text=True,
+    ),
+    Task(
+        "nothing-alike", "nonsense, and queries that are answered", mix.nothing_alike,
+        _both(_need("clothing"), _need("grocery")), text=True,
     ),
     Task("speed", "image tower alone", image_speed, lambda _: ()),
 )  # fmt: skip

@@ -81,6 +81,11 @@ class BatchingEncoder:
         """b sentences -> (b, d) float32 of unit length."""
         return self._remembered(list(texts), lambda chosen: _Job(None, tuple(texts[i] for i in chosen)))
 
+    def unread(self, text: str) -> int:
+        """How many tokens at the end of a text are not read; 0 where the encoder inside cannot tell."""
+        count = getattr(self.inner, "unread", None)
+        return 0 if count is None else int(count(text))
+
     def spent(self) -> float:
         """Seconds this thread has spent here since it last asked."""
         seconds: float = getattr(self._local, "seconds", 0.0)

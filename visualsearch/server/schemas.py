@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
@@ -26,6 +26,7 @@ Words = Annotated[
     Field(max_length=MOST_PARTS, json_schema_extra={"items": {"type": "string"}}),
     BeforeValidator(_listed),
 ]
+Cosine = Annotated[float, Field(ge=-1, le=1)]
 Crop = Annotated[list[float], Field(min_length=4, max_length=4)]
 
 
@@ -64,8 +65,9 @@ class SearchRequest(_Strict):
     )
     k: int = Field(default=10, ge=1, le=MOST_NUMBER, description="How many results.")
     offset: int = Field(default=0, ge=0, le=MOST_NUMBER, description="Skip this many results (for pages).")
-    min_score: float | None = Field(
-        default=None, ge=-1, le=1, description="Leave out results below this cosine."
+    min_score: Cosine | Literal["auto"] | None = Field(
+        default=None,
+        description="Leave out results below this cosine; `auto`: below what unrelated queries reach in this index.",
     )
     sort: str | None = Field(
         default=None,
@@ -85,7 +87,9 @@ class HitOut(BaseModel):
     """One result. `uri` is given where it is a public address; the picture is served at `picture`."""
 
     id: str
-    score: float = Field(description="Cosine, higher is better.")
+    score: float = Field(
+        description="Cosine with the query's vector: it orders these hits and compares with no other query."
+    )
     box: list[float] = Field(description="The part that matched: left, top, right, bottom as fractions.")
     attributes: dict[str, Any]
     uri: str | None = None
@@ -107,6 +111,15 @@ class SearchResponse(BaseModel):
         default=None, description="Name of the query's picture, for `upload:NAME` in the next query."
     )
     more: bool = Field(description="Whether another page may follow.")
+    best: float | None = Field(default=None, description="The score of the best match, before `min_score`.")
+    alike: bool | None = Field(
+        default=None,
+        description="False where nothing here is like what was asked for; null where that was not judged.",
+    )
+    noise: float | None = Field(default=None, description="The score that unrelated queries reach here.")
+    notes: list[str] = Field(
+        default=[], description="What else to know, such as a text that was not read to its end."
+    )
 
 
 class LookRequest(_Strict):

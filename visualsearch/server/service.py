@@ -121,6 +121,8 @@ class Service:
         images.thumbnail(out.getvalue(), SIZES[0], "WEBP")
         fast.accelerate()
         self.index.run(Query((Part(image=images.decode(out.getvalue())),), k=1))
+        if self.index.spec.text:
+            self.index.run(Query((Part(text="a picture"),), k=1))
         self.ready.set()
 
     def close(self) -> None:
@@ -216,6 +218,10 @@ class Service:
             plan=hits.plan,
             seconds=round(hits.seconds, 5),
             upload=upload,
+            best=hits.best,
+            alike=hits.alike,
+            noise=hits.noise,
+            notes=list(hits.notes),
             more=len(hits) == wanted.k and wanted.offset + wanted.k < min(reach, self.settings.max_offset),
         )
 

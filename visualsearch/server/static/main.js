@@ -290,7 +290,8 @@ async function answer(wanted, k, offset, signal) {
 function settled(wanted, page) {
   const count = page.total.toLocaleString();
   const time = page.seconds === undefined ? "" : ` in ${Math.max(1, Math.round(1000 * page.seconds))} ms`;
-  $("status").textContent = asks(wanted) ? `Best of ${count} pins${time}` : `${count} pins`;
+  const best = page.alike === false ? "Nothing alike here; the nearest of" : "Best of";
+  $("status").textContent = [asks(wanted) ? `${best} ${count} pins${time}` : `${count} pins`, ...(page.notes ?? [])].join(". ");
   if (isAddress(state.image ?? "")) shown.address = state.image;
   if (asks(state)) {
     $("query").hidden = false;
