@@ -15,7 +15,10 @@ from PIL.Image import Image
 
 from visualsearch.errors import PictureError, UsageError
 from visualsearch.fetch import fetch, local_path, read_file
-from visualsearch.images._decode import MAX_PIXELS, check_pixels, decode
+from visualsearch.images._budget import hold
+from visualsearch.images._cost import cost
+from visualsearch.images._decode import MAX_PIXELS, decode
+from visualsearch.images._limits import check_pixels, check_size
 from visualsearch.images._pixels import to_rgb
 
 Picture: TypeAlias = str | Path | bytes | Image | NDArray[np.uint8]
@@ -83,10 +86,13 @@ def _read(place: str | Path) -> bytes:
 
 def _from_pillow(picture: Image, max_pixels: int) -> Image:
     name = str(getattr(picture, "filename", "") or "picture")
-    check_pixels(picture.size, max_pixels, name)
+    check_size(picture.size, max_pixels, name)
     try:
-        picture.load()
-        return to_rgb(picture)
+        with hold(cost(picture, picture.format or "", 0), name):
+            picture.load()
+            return to_rgb(picture)
+    except PictureError:
+        raise
     except Exception as error:  # a lazy picture decodes here, and raises what its plugin stumbles over
         raise PictureError(name, f"it cannot be decoded ({error})", "Restore it from a good copy") from error
 
