@@ -1,4 +1,5 @@
-"""What there is to work with: data that comes with the package (bundled models, index presets), the user's cache, cores, memory."""
+"""What there is to work with: data that comes with the package (bundled models, index presets), the user's cache, cores,
+memory."""
 
 from __future__ import annotations
 

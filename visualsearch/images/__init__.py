@@ -14,11 +14,12 @@ import warnings
 
 from visualsearch.images._boxes import check_box, crop, parse_crop
 from visualsearch.images._budget import in_hand, limit_memory, memory_limit
-from visualsearch.images._decode import MAX_PIXELS, decode
+from visualsearch.images._decode import decode
 from visualsearch.images._fast import accelerate
 from visualsearch.images._load import Picture, load, thumbnail
 from visualsearch.images._resize import resized
 from visualsearch.images._sniff import PICTURE_SUFFIXES, sniff
+from visualsearch.types import MAX_PIXELS
 
 __all__ = [
     "MAX_PIXELS",

@@ -52,7 +52,7 @@ def cost(image: Image, form: str, stored: int, scale: int = 1, several_scans: bo
         each = max(each, _TRANSPARENT)
     if form == "TIFF":
         each += _STRIPS
-    total = each * pixels / scale**2
+    total: float = each * pixels / scale**2
     if several_scans:
         total += _COEFFICIENTS * len(image.getbands()) * pixels
     return _FIXED + (_READ if form == "JPEG" else 1) * stored + round(total)

@@ -18,14 +18,11 @@ from visualsearch.images._jpeg_end import with_end
 from visualsearch.images._limits import check_claims, check_size
 from visualsearch.images._pixels import to_rgb
 from visualsearch.images._sniff import Format, explain_foreign, sniff
-from visualsearch.types import UInt8
+from visualsearch.types import MAX_PIXELS, UInt8
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.JpegImagePlugin import JpegImageFile
-
-MAX_PIXELS = 100_000_000
-"""Pictures of more pixels than this are refused before they are decoded, unless the caller says otherwise."""
 
 DRAFT_MARGIN = 1.6
 """How many times `target` the shorter side stays after a JPEG was decoded scaled; `benchmarks/decode.py` measures how near

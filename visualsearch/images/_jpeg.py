@@ -232,8 +232,8 @@ def covered(data: bytes) -> bool | None:
 
     None where one scan holds all there is.
     """
-    frame, kind, number, low = b"", 0, 0, {}
-    at = 2
+    frame, kind, number, at = b"", 0, 0, 2
+    low: dict[tuple[int, int], int] = {}  # colour and band -> the lowest bit that was brought
     while (found := _SEGMENT.search(data, at)) is not None and data[found.start() + 1] != EOI:
         marker, begin = data[found.start() + 1], found.end() + 2
         at = found.end() + int.from_bytes(data[found.end() : begin], "big")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visualsearch.images._jpeg import EOI, covered
 from visualsearch.types import UInt8
@@ -39,7 +40,7 @@ def with_end(data: bytes, pixels: Callable[[bytes], UInt8 | None]) -> bytes | No
     return data + _MARKER if missing <= (0.0 if progressive else NEARLY) else None
 
 
-def _share(differs: np.ndarray) -> float:
+def _share(differs: NDArray[np.bool_]) -> float:
     """The share of a picture from its first differing MCU on."""
     rows = np.flatnonzero(differs.any(axis=1))
     if not len(rows):
@@ -48,4 +49,5 @@ def _share(differs: np.ndarray) -> float:
     top = int(rows[0]) // _ROWS * _ROWS
     below = min(top + _ROWS, height)
     left = int(np.flatnonzero(differs[top:below].any(axis=0))[0])
-    return ((below - top) * (width - left) + (height - below) * width) / (height * width)
+    missing: int = (below - top) * (width - left) + (height - below) * width
+    return missing / (height * width)
