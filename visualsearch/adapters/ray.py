@@ -33,8 +33,8 @@ class Cluster:
 
     `address` is that of a cluster (`auto`, `ray://host:10001`), or `local` for one on this machine. `actors` embed at
     the same time, each with `cpus` processors and `gpus` cards (fractions share one); `model` and `options` are what they
-    load by `load_encoder`.
-    `memory`: bytes that the pictures decoded in one actor may take together. `source` and `count` let them measure or calibrate where the options ask for it.
+    load by `load_encoder`. `memory`: bytes that the pictures decoded in one actor may take together. `source` and `count`
+    let them measure or calibrate where the options ask for it.
     """
 
     model: str

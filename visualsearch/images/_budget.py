@@ -39,7 +39,7 @@ class Budget:
             raise PictureError(
                 name,
                 f"decoding it takes about {_mb(size)}, over the {_mb(self.most)} that one picture may take",
-                f"Shrink it, or allow more memory (--memory {_mb(2 * size)}, in Python images.limit_memory)",
+                f"Shrink it, or allow more memory (--memory {_mb(round(1.1 * size))}, in Python images.limit_memory)",
             )
         with self._changed:
             if waits:

@@ -45,9 +45,9 @@ def _share(differs: NDArray[np.bool_]) -> float:
     rows = np.flatnonzero(differs.any(axis=1))
     if not len(rows):
         return 0.0
-    height, width = differs.shape
-    top = int(rows[0]) // _ROWS * _ROWS
+    height, width = map(int, differs.shape)
+    top = (int(rows[0]) + 1) // _ROWS * _ROWS  # enlarging colours blends a row into the blocks above
     below = min(top + _ROWS, height)
     left = int(np.flatnonzero(differs[top:below].any(axis=0))[0])
-    missing: int = (below - top) * (width - left) + (height - below) * width
-    return missing / (height * width)
+    missing = int((below - top) * (width - left) + (height - below) * width)
+    return missing / int(height * width)
