@@ -81,7 +81,7 @@ def small_budget():
 
 def test_a_picture_over_the_budget_is_refused_with_the_option_that_helps(small_budget: int) -> None:
     text = why(claiming_webp(7000, 7000))
-    assert "980MB" in text.replace("981MB", "980MB")
+    assert "takes about 1226MB, over the 42MB" in text
     assert "--memory" in text
     assert decode(encode(photo(), "WEBP")).size == (320, 320)
 
@@ -201,7 +201,7 @@ def test_six_claims_at_once_take_the_memory_of_one(tmp_path: Path) -> None:
     place.write_bytes(claiming_webp(4000, 4000))
     code = (
         "import sys, threading\nfrom pathlib import Path\nfrom visualsearch import images\n"
-        "images.limit_memory(350_000_000)\ndata = Path(sys.argv[1]).read_bytes()\n"
+        "images.limit_memory(450_000_000)\ndata = Path(sys.argv[1]).read_bytes()\n"
         "threads = [threading.Thread(target=images.decode, args=(data,)) for _ in range(6)]\n"
         "[t.start() for t in threads]\n[t.join() for t in threads]\n"
         "import resource\npeak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -212,7 +212,7 @@ def test_six_claims_at_once_take_the_memory_of_one(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=True
     )
-    assert int(done.stdout) < 500  # six at once: 1,500
+    assert int(done.stdout) < 900  # one takes 256, freed blocks linger; six at once take over 1,500
 
 
 # -- sides, scans, chunks, tags --------------------------------------------------------------------------------------

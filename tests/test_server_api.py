@@ -134,7 +134,7 @@ def test_a_crop_searches_that_part_in_fractions_and_in_pixels(client: TestClient
 def test_a_crop_of_a_few_pixels_is_refused(client: TestClient) -> None:
     data = halves("red", "blue")
     answer = client.post("/search", data={"crop": "0,0,2,5"}, files={"image": ("x", data)})
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert "its numbers are pixels" in answer.text
 
 

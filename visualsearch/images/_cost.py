@@ -1,7 +1,7 @@
 """How much memory a picture takes at most while it is decoded and worked on, told from its header.
 
 Bytes per pixel were measured as the peak of a process that decoded pictures of 36 megapixels of every format and mode
-(`benchmarks/decode_memory.py`): Pillow's own pixels take 4, scaling with the compiled loops 6 more, alpha laid on white 14.
+(`benchmarks/decode_memory.py`): Pillow's own pixels take 4, scaling with the compiled loops 6 more, alpha laid on white 16.
 """
 
 from __future__ import annotations
@@ -17,14 +17,25 @@ _WORK = 10.5
 """An RGB picture that is scaled."""
 
 _MODES: Mapping[str, float] = MappingProxyType(
-    {"LA": 15, "La": 15, "PA": 15, "RGBA": 15, "RGBa": 15, "F": 24, "I": 24, "CMYK": 12}
+    {
+        "LA": 17,
+        "La": 17,
+        "PA": 17,
+        "RGBA": 17,
+        "RGBa": 17,
+        "I;16": 14,
+        "I;16B": 14,
+        "F": 24,
+        "I": 24,
+        "CMYK": 12,
+    }
 )
 _TRANSPARENT = 17
 """Where a colour of the file means transparent: masks and an alpha channel come on top."""
 
 _DECODERS: Mapping[str, float] = MappingProxyType(
     # WebP holds two canvases and a copy; TIFF may be one strip; AVIF and HEIC decode into planes of up to 16 bits.
-    {"WebP": 20, "WEBP": 20, "AVIF": 20, "HEIC": 20, "HEIF": 20}
+    {"WebP": 25, "WEBP": 25, "AVIF": 20, "HEIC": 20, "HEIF": 20}
 )
 _STRIPS = 8
 _COEFFICIENTS = 2
