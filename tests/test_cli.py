@@ -124,6 +124,27 @@ def test_crops_in_pixels_and_fractions_agree(run: Any, pins: Path, tmp_path: Pat
     assert by_pixels[0]["attributes"]["title"]
 
 
+def test_a_crop_of_a_few_pixels_is_refused_with_what_was_meant(run: Any, pins: Path, apple: Path) -> None:
+    for words in (("search", pins, apple, "--crop", "0,0,2,5"), ("look", pins, apple, "--box", "0,0,2,5")):
+        refused = run(*words)
+        assert refused.code == 2
+        assert '"0,0,0.2,0.5"' in refused.err
+
+
+def test_the_limits_of_pictures_hold_for_queries_too(run: Any, pins: Path, apple: Path) -> None:
+    for words in (
+        ("search", pins, apple),
+        ("search", pins, apple, "--crop", "0,0,1,1"),
+        ("look", pins, apple),
+    ):
+        refused = run(*words, "--max-pixels", "1000")
+        assert refused.code == 2
+        assert "over the limit of 1,000" in refused.err
+        assert "--max-pixels" in refused.err
+        assert run(*words, "--memory", "1KB").code == 2
+        assert run(*words, "--max-pixels", "2000000", "-k", "1", "--json").code == 0
+
+
 def test_filters_like_unlike_and_pages(run: Any, pins: Path) -> None:
     some = run("search", pins, "--where", "price < 20", "--like", "food/apple", "-k", "5", "--json")
     if some.code:  # the sample pins may name it otherwise: take any

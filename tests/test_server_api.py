@@ -132,6 +132,18 @@ def test_a_crop_searches_that_part_in_fractions_and_in_pixels(client: TestClient
         ]
 
 
+def test_a_crop_of_a_few_pixels_is_refused(client: TestClient) -> None:
+    data = halves("red", "blue")
+    answer = client.post("/search", data={"crop": "0,0,2,5"}, files={"image": ("x", data)})
+    assert answer.status_code == 422
+    assert "its numbers are pixels" in answer.text
+
+
+def test_bytes_made_to_freeze_a_pattern_are_refused_at_once(client: TestClient) -> None:
+    body = b"<!---->" * 60 + b"<"
+    assert client.post("/search", files={"image": ("x", body)}).status_code in (400, 415, 422)
+
+
 def test_pages_follow_one_another_without_gap_or_repeat(client: TestClient) -> None:
     whole = ids(client.get("/search", params={"text": "red", "k": PINS}))
     pages = [ids(client.get("/search", params={"text": "red", "k": 20, "offset": at})) for at in (0, 20, 40)]

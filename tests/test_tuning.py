@@ -10,7 +10,7 @@ import pytest
 
 import visualsearch as vs
 from visualsearch import ann, engine, planner, tuning
-from visualsearch.cli.tune import _bytes
+from visualsearch.cli.common import size_in_bytes
 from visualsearch.errors import UsageError
 from visualsearch.tuning import Trial, Wish, front, fulfils, pick
 
@@ -51,13 +51,13 @@ def test_the_front_holds_what_no_other_setting_beats() -> None:
     ("text", "size"), [("500MB", 500_000_000), ("1gb", 10**9), ("2GiB", 2**31), ("1.5G", 1_500_000_000)]
 )
 def test_sizes_are_read_with_their_units(text: str, size: int) -> None:
-    assert _bytes(text) == size
+    assert size_in_bytes(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "much", "1TBB", "-3GB", "IB"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a size"):
-        _bytes(text)
+        size_in_bytes(text)
 
 
 @pytest.mark.parametrize(("preset", "knob"), [("hnsw", "efSearch"), ("ivf-rabitq", "nprobe")])

@@ -39,6 +39,7 @@ from .query_checks import check_query, unit_rows
 from .rows import Rows
 from .storage import check_links, gone, is_leftover, storage_error, stored_file
 from .types import (
+    MAX_PIXELS,
     Attributes,
     Box,
     Encoder,
@@ -497,6 +498,7 @@ class Index:
         min_score: float | Literal["auto"] | None = None,
         include_seeds: bool = False,
         group_by: str | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> Hits:
         """Find pins by a picture, a part of it, words, stored pins, or a weighted mix.
 
@@ -508,6 +510,7 @@ class Index:
         nothing is left where `alike` is False. Stored pins of the query are left out of the results unless `include_seeds`.
         `group_by`: of the pins that share this attribute's value, such as the pictures of a product, only the best comes back,
         and `total` counts products; None takes what the index remembers, "none" gives every pin for itself.
+        A picture of more than `max_pixels` pixels is refused.
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
         """
         return self.run(
@@ -526,6 +529,7 @@ class Index:
                 min_score=min_score,
                 include_seeds=include_seeds,
                 group_by=group_by,
+                max_pixels=max_pixels,
             )
         )
 
@@ -638,6 +642,7 @@ class Index:
         diversity: float = 0.0,
         style: CropStyle = STYLE,
         goes_with: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> Look:
         """Shop the look: find the objects of a scene and search each; reads as [(box, label, hits), ...], surest first.
 
@@ -649,6 +654,7 @@ class Index:
         of that value when ranking (None: what was measured to be best). A pin comes back for one object only unless
         `repeat`; `diversity` (0..1) trades likeness for variety. `goes_with` asks for that many pins of other categories
         that go with the scene. When nothing is found the whole picture is searched and `found` is False.
+        A scene of more than `max_pixels` pixels is refused.
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
         """
         from .look import PREFER, shop
@@ -670,6 +676,7 @@ class Index:
             diversity=diversity,
             style=style,
             goes_with=goes_with,
+            max_pixels=max_pixels,
         )
 
     def complete(self, pin: str, k: int = 5, *, label_by: str = "category", where: str | None = None) -> Hits:

@@ -43,9 +43,10 @@ SHALLOW, SHORT = 8, 100
 COLUMNS = {"id": "p.id", "uri": "p.uri"}
 KEYWORDS = frozenset(["and", "or", "not", "in", "between", "like", "contains", "is", "null", "true", "false"])
 
+# Possessive (++): giving digits back finds no other number, and would be tried for every pair of them.
 _TOKEN = re.compile(
     r"""\s*(?:
-      (?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])
+      (?P<number>[-+]?(?:\d++\.?+\d*+|\.\d++)(?:[eE][-+]?\d++)?+)(?![\w.])
     | (?P<text>'(?:[^']|'')*'|"(?:[^"]|"")*")
     | (?P<quoted>`[^`]+`)
     | (?P<name>[^\W\d][\w.\-]*)

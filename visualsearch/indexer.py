@@ -23,7 +23,7 @@ from .crops import view
 from .errors import ODD, UsageError, VisualSearchError
 from .exclusions import Exclusions
 from .identity import Identity, PinSet
-from .pipeline import Clock, Embedded, Prepared, embed, failed, look_ahead, stopped
+from .pipeline import Clock, Embedded, Prepared, embed, failed, look_ahead, released, stopped
 from .query_checks import unit_rows
 from .resources import cores
 from .types import Box, Encoder, Failure, Float32, IndexReport, PassedOver, Record
@@ -264,6 +264,10 @@ class Indexer:
     def _prepare(self, known: _Known | Failure) -> Prepared:
         if isinstance(known, Failure):
             return Prepared(Record(known.id, known.uri, bytes), failure=known)
+        prepared = self._worked_on(known)
+        return replace(prepared, record=released(prepared.record))
+
+    def _worked_on(self, known: _Known) -> Prepared:
         record, pin = known.record, known.pin
         if record.vector is not None:
             if pin is not None and record.digest is not None and pin.hash == record.digest:
@@ -292,10 +296,11 @@ class Indexer:
         images.accelerate()
         # Regions are cut from the full picture; without them a JPEG may be decoded at the model's scale.
         target = None if self.propose else self.encoder.spec.preprocessing.size
-        picture = images.decode(data, name=record.uri, max_pixels=self.settings.max_pixels, target=target)
-        boxes = tuple(self.propose(picture)) if self.propose else ()
-        parts = [self.encoder.preprocess(picture)]
-        parts += [self.encoder.preprocess(view(picture, box)) for box in boxes]
+        with images.in_hand():
+            picture = images.decode(data, name=record.uri, max_pixels=self.settings.max_pixels, target=target)
+            boxes = tuple(self.propose(picture)) if self.propose else ()
+            parts = [self.encoder.preprocess(picture)]
+            parts += [self.encoder.preprocess(view(picture, box)) for box in boxes]
         return Prepared(record, digest, np.stack(parts), boxes)
 
     # -- the committing thread ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from .crops import STYLE, CropStyle, view
 from .errors import UsageError
 from .naming import VOICES, Name, votes
 from .proposals import FINDER
-from .types import WHOLE, Box, Encoder, Float32, Hit, Hits
+from .types import MAX_PIXELS, WHOLE, Box, Encoder, Float32, Hit, Hits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -128,11 +128,12 @@ def shop(
     diversity: float = 0.0,
     style: CropStyle = STYLE,
     goes_with: int = 0,
+    max_pixels: int = MAX_PIXELS,
 ) -> Look:
     """See `Index.look`."""
     _check(k, most, diversity, goes_with)
     clock = _Clock()
-    picture = images.load(scene)
+    picture = images.load(scene, max_pixels=max_pixels)
     clock.end("load")
     wanted = [LookObject(images.check_box(box, picture.size), None, NOTHING) for box in boxes or ()]
     if boxes is None:

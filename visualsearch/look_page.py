@@ -11,7 +11,7 @@ from typing import Any
 from . import images
 from .look import Look, LookObject
 from .report import Loader, Section, write_page
-from .types import Part
+from .types import MAX_PIXELS, Part
 
 SCENE = 1400  # pixels, the longer side of the scene on the page
 PIN = 13.0  # radius of a number's disc, in thousandths of the scene's longer side
@@ -26,13 +26,14 @@ def write_look(
     title: str = "Shop the look",
     where: str | None = None,
     picture: Loader | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Path:
     """Write what `Index.look` found in `scene` as one self-contained HTML page; every box leads to its results.
 
-    `scene` is what was looked at, `command` the command line that gives the same. `picture` as for
-    `visualsearch.report.write_page`, whose errors it raises.
+    `scene` is what was looked at, `command` the command line that gives the same. `picture` and
+    `max_pixels` as for `visualsearch.report.write_page`, whose errors it raises.
     """
-    whole = images.load(scene)
+    whole = images.load(scene, max_pixels=max_pixels)
     sections = [
         Section(
             f"{number}. {_name(one)}",
@@ -66,6 +67,7 @@ def write_look(
         footnote=" ".join(look.notes),
         picture=picture,
         hero=_hero(whole, look),
+        max_pixels=max_pixels,
     )
 
 

@@ -12,7 +12,7 @@ from .crops import view
 from .errors import EncoderError, UnknownNameError, UsageError
 from .query_checks import check_query, check_weight
 from .scales import Sample, blended
-from .types import Box, Encoder, EncoderSpec, Float32, Part, Query
+from .types import MAX_PIXELS, Box, Encoder, EncoderSpec, Float32, Part, Query
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {
     "image": 1.0,
@@ -52,6 +52,7 @@ def query_of(
     min_score: float | Literal["auto"] | None = None,
     include_seeds: bool = False,
     group_by: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Query:
     """The Query of `Index.search`'s arguments. Raises UsageError, UnknownNameError."""
     weight = all_weights(weights or {})
@@ -66,7 +67,7 @@ def query_of(
     found += [Part(-weight["not_text"], text=t) for t in _listed(not_text)]
     found += [Part(weight["like"], like=i) for i in _listed(like)]
     found += [Part(-weight["unlike"], like=i) for i in _listed(unlike)]
-    return Query(tuple(found), k, offset, where, min_score, include_seeds, group_by)
+    return Query(tuple(found), k, offset, where, min_score, include_seeds, group_by, max_pixels)
 
 
 def encoded(
@@ -81,7 +82,9 @@ def encoded(
     _check_texts(query)
     vectors: dict[int, Float32] = {}
     pictures = {
-        i: _picture(p, spec or encoder().spec) for i, p in enumerate(query.parts) if p.image is not None
+        i: _picture(p, spec or encoder().spec, query.max_pixels)
+        for i, p in enumerate(query.parts)
+        if p.image is not None
     }
     if pictures:
         pixels = np.stack([encoder().preprocess(p) for p in pictures.values()])
@@ -163,10 +166,11 @@ def _check_texts(query: Query) -> None:
             )
 
 
-def _picture(part: Part, spec: EncoderSpec) -> Any:
+def _picture(part: Part, spec: EncoderSpec, max_pixels: int) -> Any:
     """The upright RGB picture of a part, cut to its crop."""
     # A crop is cut from the full picture: scaled decoding would leave it too few pixels.
-    picture = images.load(part.image, target=None if part.crop else spec.preprocessing.size)
+    target = None if part.crop else spec.preprocessing.size
+    picture = images.load(part.image, max_pixels=max_pixels, target=target)
     if part.crop is None:
         return picture
     return view(picture, images.check_box(part.crop, picture.size))

@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -63,6 +63,15 @@ def failed(record: Record, error: BaseException) -> Failure:
     if isinstance(error, PictureError):
         return Failure(record.uri, record.id, error.why or error.what, error.remedy)
     return Failure(record.uri, record.id, f"{type(error).__name__}: {error}", "Save it again as JPEG or PNG")
+
+
+def released(record: Record) -> Record:
+    """The record without its file: that of a compressed tar holds the bytes, and a commit waits for thousands of records."""
+    return replace(record, read=_gone)
+
+
+def _gone() -> bytes:
+    raise PictureError("the picture", "its file was let go of when it had been read")
 
 
 class Clock:

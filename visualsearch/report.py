@@ -28,7 +28,7 @@ from visualsearch import images
 from visualsearch.errors import VisualSearchError
 from visualsearch.sources import read
 from visualsearch.storage import storage_error
-from visualsearch.types import WHOLE, Box, Hit, Hits, Part
+from visualsearch.types import MAX_PIXELS, WHOLE, Box, Hit, Hits, Part
 
 Loader = Callable[[str], images.Picture]
 """A pin's uri -> anything `visualsearch.images.load` takes, the picture's bytes say. Raises PictureError (or
@@ -88,17 +88,19 @@ def write_page(
     facts: Sequence[str] | None = None,
     picture: Loader | None = None,
     hero: str = "",
+    max_pixels: int = MAX_PIXELS,
 ) -> Path:
     """Write `sections` to `path` as one HTML file, replacing it whole, and return its path.
 
     `lead` stands under the title, `footnote` at the end. `facts` names the attributes to show with a result
     (default: the price and the first others, four in all). A result whose attribute `url`, `link` or `product_url` is an
     http(s) address links to it. `picture` fetches the picture of a pin's uri (default:
-    `visualsearch.sources.read`). `hero` is finished HTML for the place between the title and the sections. A
+    `visualsearch.sources.read`). Pictures of more than `max_pixels` pixels are not
+    shown. `hero` is finished HTML for the place between the title and the sections. A
     picture that cannot be read is shown as an empty tile with the reason. Raises StorageError when the file cannot be written.
     """
     path = Path(path)
-    page = _Page(sections, facts, picture or read)
+    page = _Page(sections, facts, picture or read, max_pixels)
     template = files("visualsearch").joinpath("report_template.html").read_text(encoding="utf-8")
     head, tail = template.split("<!-- content -->\n")
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -127,8 +129,11 @@ def command_line(words: Iterable[str]) -> str:
 class _Page:
     """The page while it is being written: remembers which pictures are already in it."""
 
-    def __init__(self, sections: Sequence[Section], facts: Sequence[str] | None, picture: Loader) -> None:
+    def __init__(
+        self, sections: Sequence[Section], facts: Sequence[str] | None, picture: Loader, max_pixels: int
+    ) -> None:
         self.sections, self.facts, self.picture = sections, facts, picture
+        self.max_pixels = max_pixels
         self.written: dict[str, str] = {}  # digest of a thumbnail -> its element's id
         self.known = {hit.id: hit.uri for section in sections for hit in section.hits or ()}
 
@@ -240,7 +245,7 @@ class _Page:
     def load(self, picture: images.Picture, size: int) -> _Thumb:
         """The thumbnail of a picture, its longer side at most `size` pixels."""
         try:
-            small = images.load(picture, target=size)
+            small = images.load(picture, max_pixels=self.max_pixels, target=size)
         except VisualSearchError as error:
             return _Thumb(reason=_reason(error))
         small.thumbnail((size, size), Image.Resampling.LANCZOS)

@@ -1,11 +1,14 @@
-"""What there is to work with: data that comes with the package (bundled models, index presets), the user's cache, cores."""
+"""What there is to work with: data that comes with the package (bundled models, index presets), the user's cache, cores,
+memory."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 from visualsearch.errors import VisualSearchError
 
@@ -64,6 +67,72 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+_CGROUPS = Path("/sys/fs/cgroup")
+_UNKNOWN_MEMORY = 4 << 30
+
+
+def memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or less where a container (cgroup) or a ulimit says so."""
+    return min([_machine_memory(), *_container_memory(), *_address_space()])
+
+
+def _machine_memory() -> int:
+    if sys.platform == "win32":
+        return _windows_memory()
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return _UNKNOWN_MEMORY
+
+
+def _windows_memory() -> int:
+    kilobytes = ctypes.c_ulonglong()
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - absent from the stubs of other systems
+    found = kernel.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
+    return kilobytes.value * 1024 if found else _UNKNOWN_MEMORY
+
+
+def _container_memory(root: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """The limits of this process's cgroup and of all above it, in versions 1 and 2; nothing where there are none."""
+    places = {
+        root / "memory.max",
+        root / "memory" / "memory.limit_in_bytes",
+    }  # a container sees itself as the root
+    try:
+        lines = own.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        base, name = root, "memory.max"
+        if controllers:
+            if "memory" not in controllers.split(","):
+                continue
+            base, name = root / "memory", "memory.limit_in_bytes"
+        place = base / path.strip("/")
+        places |= {folder / name for folder in (place, *place.parents) if folder.is_relative_to(base)}
+    return [limit for place in places if (limit := _number_in(place)) is not None]
+
+
+def _number_in(place: Path) -> int | None:
+    """The positive number in a file; None where there is no such file, or another word ("max": no limit)."""
+    try:
+        text = place.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return int(text) if text.isdecimal() and int(text) > 0 else None
+
+
+def _address_space() -> list[int]:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return []
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return [] if limit == resource.RLIM_INFINITY else [limit]
+
+
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # what glibc's mallopt(3) can set
 _MOST = 2**31 - 1
 
@@ -76,5 +145,22 @@ def keep_freed_memory() -> bool:
     from 1,985 to 2,250 MiB. For a process that embeds until it ends, as memory is given back at its end only. Without glibc
     nothing changes.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    return mallopt is not None and bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, _MOST))
+    mallopt = _c_library("mallopt")
+    kept = mallopt is not None and bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, _MOST))
+    if kept:
+        _KEEPS.set()
+    return kept
+
+
+_KEEPS = threading.Event()
+
+
+def give_back_memory() -> bool:
+    """Have the C library give what is free back to the system; whether it could. Not after `keep_freed_memory`."""
+    trim = None if _KEEPS.is_set() else _c_library("malloc_trim")
+    return trim is not None and bool(trim(0))
+
+
+def _c_library(name: str) -> Any:
+    """A function of glibc; None elsewhere."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

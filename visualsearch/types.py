@@ -204,6 +204,10 @@ class Part:
     like: str | None = None
 
 
+MAX_PIXELS = 100_000_000
+"""Pictures of more pixels than this are refused before they are decoded, unless the caller says otherwise."""
+
+
 @dataclass(frozen=True)
 class Query:
     """What to look for: weighted parts mixed into one unit vector, a filter, and how many results.
@@ -211,6 +215,7 @@ class Query:
     `min_score` leaves out hits below that cosine; "auto": below what queries that mean nothing reach in this index.
     Of the pins that share a value of the attribute `group_by`, the best one is a result. None: the attribute that the index
     remembers, if any; "none": every pin for itself.
+    Pictures of more than `max_pixels` pixels are refused.
     """
 
     parts: tuple[Part, ...]
@@ -220,6 +225,7 @@ class Query:
     min_score: float | Literal["auto"] | None = None
     include_seeds: bool = False
     group_by: str | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from .. import images
 from ..errors import ODD, UsageError, VisualSearchError
 from ..lock import writing
-from ..pipeline import Clock, Embedded, embed, failed, look_ahead, stopped
+from ..pipeline import Clock, Embedded, embed, failed, look_ahead, released, stopped
 from ..resources import cores
 from ..sources import SeenIds, gone
 from ..storage import storage_error
@@ -125,10 +125,11 @@ def embed_records(
             with clock.stage("decode", threads):
                 target = encoder.spec.preprocessing.size
                 images.accelerate()
-                picture = images.decode(data, name=item.uri, max_pixels=max_pixels, target=target)
-                return _Ready(item, encoder.preprocess(picture)[None], digest=digest)
+                with images.in_hand():
+                    picture = images.decode(data, name=item.uri, max_pixels=max_pixels, target=target)
+                    return _Ready(released(item), encoder.preprocess(picture)[None], digest=digest)
         except ODD as error:
-            return _Ready(item, failure=failed(item, error))
+            return _Ready(released(item), failure=failed(item, error))
 
     window = 2 * batch + 2 * threads
     with closing(look_ahead(items, prepare, threads, window)) as ready:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..encoders import BaseEncoder, load_encoder
 from ..encoders.base import batches
 from ..errors import MissingExtraError, UsageError
-from ..images import MAX_PIXELS
+from ..images import MAX_PIXELS, limit_memory
 from ..resources import keep_freed_memory
 from .clip_retrieval import Item, Outcome, embed_records, no_bytes
 
@@ -33,7 +33,8 @@ class Cluster:
 
     `address` is that of a cluster (`auto`, `ray://host:10001`), or `local` for one on this machine. `actors` embed at
     the same time, each with `cpus` processors and `gpus` cards (fractions share one); `model` and `options` are what they
-    load by `load_encoder`. `source` and `count` let them measure or calibrate where the options ask for it.
+    load by `load_encoder`. `memory`: bytes that the pictures decoded in one actor may take together. `source` and `count`
+    let them measure or calibrate where the options ask for it.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Cluster:
     gpus: float = 0
     batch: int = 64
     max_pixels: int = MAX_PIXELS
+    memory: int | None = None
     source: Source | None = None
     count: int | None = None
 
@@ -93,6 +95,8 @@ class Embedder:
 
     def __init__(self, cluster: Cluster) -> None:
         keep_freed_memory()
+        if cluster.memory is not None:
+            limit_memory(cluster.memory)
         self.cluster = cluster
         self.encoder = load_encoder(cluster.model, **cluster.options)
         if cluster.source is not None and isinstance(self.encoder, BaseEncoder):

@@ -52,6 +52,17 @@ MaxPixels = Annotated[
     int, typer.Option("--max-pixels", help="Pictures with more pixels fail (guards against bombs).", min=1)
 ]
 
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Most memory that pictures take while they are decoded, as 500MB or 2GB: more wait, and one that needs more fails"
+        " (default: a quarter of the machine's or container's, at most 2 GiB).",
+    ),
+]
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+
 SHOWN_FAILURES = 20
 
 
@@ -74,6 +85,34 @@ def settle_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def size_in_bytes(text: str) -> int:
+    """A size such as 500MB, 1.5G or 2GiB in bytes. Raises UsageError."""
+    from ..errors import UsageError
+
+    word = text.strip().upper().removesuffix("B")
+    number = word.rstrip("KMGI")
+    unit = word[len(number) :]
+    try:
+        value = float(number) if len(text) <= 30 and unit in UNITS else -1.0
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e15:
+        raise UsageError(
+            f"{text[:40]!r} is not a size",
+            "a number and a unit are expected",
+            "Write it as 500MB, 1GB or 2GiB",
+        )
+    return int(value * UNITS[unit])
+
+
+def limit_pictures(memory: str | None) -> None:
+    """Obey --memory."""
+    if memory is not None:
+        from ..images import limit_memory
+
+        limit_memory(size_in_bytes(memory))
 
 
 def note(text: str) -> None:

@@ -8,21 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from ..resources import keep_freed_memory
+from ..types import MAX_PIXELS
 from .common import (
     AsJson,
     Batch,
     Compiled,
     Device,
     MaxPixels,
+    Memory,
     Model,
     PrecisionOption,
     Workers,
     emit,
+    limit_pictures,
     note,
     progress,
     report_values,
     show_failures,
     show_left_out,
+    size_in_bytes,
     tell_choices,
 )
 from .inputs import (
@@ -70,7 +74,8 @@ def embed(
     check_content: Annotated[
         bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
     ] = False,
-    max_pixels: MaxPixels = 100_000_000,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    memory: Memory = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -110,6 +115,7 @@ def embed(
     from ..encoders import load_encoder
     from ..sources import open_source
 
+    limit_pictures(memory)
     tell_choices()
     keep_freed_memory()
     tolerance = Tolerance(tolerate, strict)
@@ -134,6 +140,7 @@ def embed(
             gpus=actor_gpus,
             batch=batch,
             max_pixels=max_pixels,
+            memory=None if memory is None else size_in_bytes(memory),
             source=opened,
             count=total,
         )

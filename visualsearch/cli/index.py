@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..resources import keep_freed_memory
+from ..types import MAX_PIXELS
 from .common import (
     AsJson,
     Batch,
     Compiled,
     Device,
     MaxPixels,
+    Memory,
     Model,
     PrecisionOption,
     Workers,
     emit,
+    limit_pictures,
     note,
     progress,
     report_values,
@@ -100,7 +103,6 @@ def index(
     check_content: Annotated[
         bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
     ] = False,
-    max_pixels: MaxPixels = 100_000_000,
     id_column: IdColumn = None,
     image_column: ImageColumn = None,
     title_column: TitleColumn = None,
@@ -109,6 +111,8 @@ def index(
     group_by: GroupBy = None,
     strict: Strict = False,
     tolerate: Tolerate = "0",
+    max_pixels: MaxPixels = MAX_PIXELS,
+    memory: Memory = None,
     as_json: AsJson = False,
 ) -> None:
     """Build or update an index from pictures. What is indexed already and unchanged is not read again.
@@ -137,6 +141,7 @@ def index(
     )
     tolerance = Tolerance(tolerate, strict)
     columns = columns_of(id_column, image_column, title_column, price_column, url_column, group_by)
+    limit_pictures(memory)
     tell_choices()
     keep_freed_memory()
     reports, failed = [], 0

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..types import MAX_PIXELS
 from .common import (
     AsJson,
     Device,
     Folder,
+    MaxPixels,
+    Memory,
     Model,
     PrecisionOption,
     emit,
     ids_of,
+    limit_pictures,
     note,
     open_index,
     plain,
@@ -89,6 +93,8 @@ def look(
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
+    memory: Memory = None,
     as_json: AsJson = False,
     html: Annotated[
         Path | None,
@@ -112,7 +118,8 @@ def look(
     if scene is None or pin is not None:
         _goes_with(folder, ids_of([str(pin)])[0], k, label_by, where, as_json)
         return
-    picture = images.load(stdin_bytes() if scene == "-" else scene)
+    limit_pictures(memory)
+    picture = images.load(stdin_bytes() if scene == "-" else scene, max_pixels=max_pixels)
     boxes = [images.parse_crop(text, picture.size) for text in box] if box else None
     with open_index(folder, model, device=device, precision=precision) as opened:
         found = opened.look(
@@ -130,6 +137,7 @@ def look(
             repeat=repeat,
             diversity=diversity,
             goes_with=goes_with,
+            max_pixels=max_pixels,
         )
     if html is not None:
         from ..look_page import write_look
@@ -143,6 +151,7 @@ def look(
             command=command_line(["visualsearch", *sys.argv[1:]]),
             title=_title(name),
             where=where,
+            max_pixels=max_pixels,
         )
         note(f"results: {html.resolve()}")
     for sentence in found.notes:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..types import MAX_PIXELS
 from .common import (
     AsJson,
     Device,
     Folder,
+    MaxPixels,
+    Memory,
     Model,
     PrecisionOption,
     emit,
     ids_of,
+    limit_pictures,
     note,
     open_index,
     plain,
@@ -86,6 +90,8 @@ def search(
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
+    memory: Memory = None,
     as_json: AsJson = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the results as a web page.")
@@ -98,7 +104,8 @@ def search(
     from ..errors import UsageError
     from ..mixing import query_of
 
-    picture, box = _picture(image, crop)
+    limit_pictures(memory)
+    picture, box = _picture(image, crop, max_pixels)
     query = query_of(
         image=picture,
         crop=box,
@@ -112,6 +119,7 @@ def search(
         offset=offset,
         min_score=_score(min_score),
         group_by=group_by,
+        max_pixels=max_pixels,
     )
     if not query.parts:
         raise UsageError(
@@ -145,7 +153,7 @@ def search(
         show_hits(hits)
 
 
-def _picture(image: str | None, crop: str | None) -> tuple[str | bytes | None, Box | None]:
+def _picture(image: str | None, crop: str | None, max_pixels: int) -> tuple[str | bytes | None, Box | None]:
     """The query picture, read where it comes from stdin, and what to cut from it."""
     from .. import images
     from ..errors import UsageError
@@ -158,7 +166,7 @@ def _picture(image: str | None, crop: str | None) -> tuple[str | bytes | None, B
         return None, None
     given = stdin_bytes() if image == "-" else image
     # Only pixels of a crop need the picture's size here: the engine reads it, scaled where it may.
-    return given, images.parse_crop(crop, images.load(given).size) if crop else None
+    return given, images.parse_crop(crop, images.load(given, max_pixels=max_pixels).size) if crop else None
 
 
 def _score(given: str | None) -> float | Literal["auto"] | None:
@@ -196,7 +204,7 @@ def _page(path: Path, query: Query, hits: Hits, places: dict[str, str]) -> None:
 
     command = command_line(["visualsearch", *sys.argv[1:]])
     section = Section("Results", hits.verdict, command, query.parts, query.where, hits, places)
-    write_page(path, [section], title="visualsearch")
+    write_page(path, [section], title="visualsearch", max_pixels=query.max_pixels)
 
 
 def register(app: typer.Typer) -> None:

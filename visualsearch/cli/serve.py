@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Device, Folder, Model, PrecisionOption, note
+from .common import Device, Folder, MaxPixels, Memory, Model, PrecisionOption, limit_pictures, note
 
 
 class KeyScope(StrEnum):
@@ -60,6 +60,8 @@ def serve(
         float, typer.Option(help="Requests a second that one client may make; 0: no limit.", min=0)
     ] = 100.0,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
+    max_pixels: MaxPixels = 50_000_000,
+    memory: Memory = None,
     queue: Annotated[
         int, typer.Option(help="Picture queries that may wait; more are answered 429.", min=1)
     ] = 32,
@@ -77,6 +79,7 @@ def serve(
         return
     from ..errors import MissingExtraError
 
+    limit_pictures(memory)
     try:
         from ..server.run import run
         from ..server.settings import EXTENSION, Settings
@@ -91,6 +94,7 @@ def serve(
     settings = Settings(
         rate=rate,
         max_body=max_body,
+        max_pixels=max_pixels,
         queue=queue,
         public=public,
         hosts=tuple(name.lower() for name in allow_host or ()),

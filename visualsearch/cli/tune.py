@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import UsageError
 from ..tuning import Trial, Wish, fulfils
-from .common import AsJson, Folder, emit, note, open_index
-
-UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+from .common import AsJson, Folder, emit, note, open_index, size_in_bytes
 
 
 def tune(
@@ -41,7 +37,7 @@ def tune(
 
     Example: `visualsearch tune pins.index --recall 0.98 --memory 1GB`
     """
-    room = None if memory is None else _bytes(memory)
+    room = None if memory is None else size_in_bytes(memory)
     with open_index(folder) as opened:
         chosen, trials = opened.tune(
             recall,
@@ -88,16 +84,6 @@ def _values(trial: Trial) -> dict[str, Any]:
         "bytes_per_row": round(trial.bytes_per_row, 1),
         "rows": trial.rows,
     }
-
-
-def _bytes(text: str) -> int:
-    """A size such as 500MB, 1.5G or 2GiB in bytes."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMG]?I?)B?", text.strip().upper())
-    if found is None or found[2] not in UNITS:
-        raise UsageError(
-            f"{text!r} is not a size", "a number and a unit are expected", "Write it as 500MB, 1GB or 2GiB"
-        )
-    return int(float(found[1]) * UNITS[found[2]])
 
 
 def register(app: typer.Typer) -> None:

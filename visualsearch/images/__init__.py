@@ -2,7 +2,8 @@
 
 `decode` turns bytes into pixels, `load` takes whatever a caller holds (path, URL, bytes, Pillow picture,
 array), `crop`, `resized` and `thumbnail` cut and shrink; `accelerate`
-makes large JPEGs and resizing faster for a batch. Every unreadable picture gives one `PictureError` with its
+makes large JPEGs and resizing faster for a batch. What is decoded at the same time shares one budget of memory
+(`limit_memory`, `in_hand`). Every unreadable picture gives one `PictureError` with its
 reason; nothing is written to stderr.
 """
 
@@ -12,11 +13,13 @@ import logging
 import warnings
 
 from visualsearch.images._boxes import check_box, crop, parse_crop
-from visualsearch.images._decode import MAX_PIXELS, decode
+from visualsearch.images._budget import in_hand, limit_memory, memory_limit
+from visualsearch.images._decode import decode
 from visualsearch.images._fast import accelerate
 from visualsearch.images._load import Picture, load, thumbnail
 from visualsearch.images._resize import resized
 from visualsearch.images._sniff import PICTURE_SUFFIXES, sniff
+from visualsearch.types import MAX_PIXELS
 
 __all__ = [
     "MAX_PIXELS",
@@ -26,7 +29,10 @@ __all__ = [
     "check_box",
     "crop",
     "decode",
+    "in_hand",
+    "limit_memory",
     "load",
+    "memory_limit",
     "parse_crop",
     "resized",
     "sniff",

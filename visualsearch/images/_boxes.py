@@ -12,6 +12,9 @@ from visualsearch.types import Box
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+LEAST_PIXELS = 8
+"""A crop in pixels has at least so many on a side, or all there are."""
+
 _EXAMPLE = 'Give left, top, right, bottom as fractions, such as "0.1,0.2,0.6,0.9"'
 
 
@@ -55,6 +58,7 @@ def check_box(box: Sequence[float], size: tuple[int, int] | None) -> Box:
             raise _error(shown, "numbers above 1 are pixels, and the picture's size is not known here", size)
         if x1 > size[0] or y1 > size[1]:
             raise _error(shown, "it reaches outside the picture", size)
+        _check_pixels((x0, y0, x1, y1), shown, size)
         x0, y0, x1, y1 = x0 / size[0], y0 / size[1], x1 / size[0], y1 / size[1]
     checked = Box(x0, y0, x1, y1)
     if size is not None:
@@ -62,6 +66,26 @@ def check_box(box: Sequence[float], size: tuple[int, int] | None) -> Box:
         if right <= left or bottom <= top:
             raise _error(shown, "it is so thin that it leaves no pixel", size)
     return checked
+
+
+def _check_pixels(numbers: tuple[float, float, float, float], shown: str, size: tuple[int, int]) -> None:
+    """Refuse a crop that pixels make absurdly small: fractions were meant, most often."""
+    across, down = numbers[2] - numbers[0], numbers[3] - numbers[1]
+    if across >= min(LEAST_PIXELS, size[0]) and down >= min(LEAST_PIXELS, size[1]):
+        return
+    largest = max(numbers)
+    meant = ""
+    if largest <= 10:  # 0,0,2,5 for 0,0,0.2,0.5
+        tenths = ",".join(
+            f"{number / 10:g}" if number > 1 or number == 0 else f"{number:g}" for number in numbers
+        )
+        meant = f', perhaps "{tenths}"'
+    raise UsageError(
+        f"the crop {shown!r} cannot be used",
+        f"{largest:g} is above 1, so its numbers are pixels, and {across:g}x{down:g} of {size[0]}x{size[1]} pixels are too"
+        f" few: {LEAST_PIXELS} a side are the least",
+        f"Write fractions, none above 1{meant}, or more pixels",
+    )
 
 
 def crop(picture: Image, box: Box) -> Image:

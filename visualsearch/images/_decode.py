@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image as Pillow
 
 from visualsearch.errors import PictureError
+from visualsearch.images._budget import hold, in_hand
+from visualsearch.images._cost import canvas_cost, cost
 from visualsearch.images._fast import eighth
 from visualsearch.images._jpeg import without_details
+from visualsearch.images._jpeg_end import with_end
+from visualsearch.images._limits import check_claims, check_size
 from visualsearch.images._pixels import to_rgb
 from visualsearch.images._sniff import Format, explain_foreign, sniff
+from visualsearch.types import MAX_PIXELS, UInt8
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.JpegImagePlugin import JpegImageFile
-
-MAX_PIXELS = 100_000_000
-"""Pictures of more pixels than this are refused before they are decoded, unless the caller says otherwise."""
 
 DRAFT_MARGIN = 1.6
 """How many times `target` the shorter side stays after a JPEG was decoded scaled; `benchmarks/decode.py` measures how near
@@ -43,23 +47,61 @@ def decode(
     `name` is what an error calls the picture. `target`, in pixels, says that the caller is going to shrink
     the picture to that shorter side: a JPEG may then be decoded at 1/2, 1/4 or 1/8 scale, its shorter side
     staying at least DRAFT_MARGIN times `target`. Safe to call from many threads at once. Raises PictureError, and nothing
-    else, for anything that is not a whole picture of at most `max_pixels` pixels.
+    else, for anything that is not a whole picture of at most `max_pixels` pixels, its sides
+    at most 65,535. Waits until the memory that it takes is free, see `limit_memory`.
     """
     form = sniff(data)
     if form is None:
         raise PictureError(name, *explain_foreign(data))
     try:
-        check_pixels(form.canvas(data), max_pixels, name)
-        with form.open(BytesIO(data)) as image:
-            check_pixels(image.size, max_pixels, name)
-            if target and form.name == "JPEG":
-                return _shrunk(image, data, form, target)
-            image.load()
-            return to_rgb(image, own=True)
+        return _decoded(data, form, name, max_pixels, target)
     except PictureError:
         raise
     except Exception as error:  # Pillow's plugins raise what their parsers stumble over: any type
+        if form.name == "JPEG" and (whole := _ended(data, form, name, max_pixels)) is not None:
+            return _decoded(whole, form, name, max_pixels, target)
         raise PictureError(name, *_explain(form, data, error)) from error
+
+
+def _decoded(data: bytes, form: Format, name: str, max_pixels: int, target: int | None) -> Image:
+    """The picture, its memory taken from the budget before a decoder may claim it."""
+    with ExitStack() as held:
+        canvas = form.canvas(data)
+        check_size(canvas, max_pixels, name)
+        scans = check_claims(form.name, data, max_pixels, name)
+        if canvas is not None:  # Pillow allocates while it opens such a file
+            held.enter_context(hold(canvas_cost(form.name, canvas, len(data)), name))
+        image = held.enter_context(form.open(BytesIO(data)))
+        check_size(image.size, max_pixels, name)
+        if canvas is None:
+            scale = _scale(image.size, target) if form.name == "JPEG" else 1
+            held.enter_context(hold(cost(image, form.name, len(data), scale, scans > 1), name))
+        if target and form.name == "JPEG":
+            return _shrunk(image, data, form, target)
+        image.load()
+        return to_rgb(image, own=True)
+
+
+def _scale(size: tuple[int, int], target: int | None) -> int:
+    """By how much Pillow scales a JPEG down while it decodes it, so that DRAFT_MARGIN times `target` pixels stay."""
+    least = round((target or 0) * DRAFT_MARGIN)
+    times = min(size) // least if least else 1
+    return next((scale for scale in (8, 4, 2) if times >= scale), 1)
+
+
+def _ended(data: bytes, form: Format, name: str, max_pixels: int) -> bytes | None:
+    """A JPEG of which nothing but the end marker is missing, with it; None where pixels are missing."""
+    if form.whole(data):
+        return None
+
+    def pixels(variant: bytes) -> UInt8 | None:
+        try:
+            return np.asarray(_decoded(variant, form, name, max_pixels, None))
+        except Exception:  # as in `decode`; what is wrong is told from the file as it is
+            return None
+
+    with in_hand():
+        return with_end(data, pixels)
 
 
 def _shrunk(image: JpegImageFile, data: bytes, form: Format, target: int) -> Image:
@@ -80,23 +122,6 @@ def _shrunk(image: JpegImageFile, data: bytes, form: Format, target: int) -> Ima
     image.draft(None, (least, least))
     image.load()
     return to_rgb(image, own=True)
-
-
-def check_pixels(size: tuple[int, int] | None, max_pixels: int, name: str) -> None:
-    """Raise PictureError when `size`, (width, height), is empty or holds more than `max_pixels` pixels."""
-    if size is None:
-        return
-    width, height = size
-    if width < 1 or height < 1:
-        raise PictureError(
-            name, f"its header says {width}x{height} pixels, which is no picture", "Export it again"
-        )
-    if width * height > max_pixels:
-        raise PictureError(
-            name,
-            f"{width}x{height} is {width * height:,} pixels, over the limit of {max_pixels:,}",
-            "Shrink it, or raise the limit (max_pixels) if you trust where it comes from",
-        )
 
 
 def _explain(form: Format, data: bytes, error: Exception) -> tuple[str, str]:

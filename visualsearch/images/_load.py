@@ -15,8 +15,12 @@ from PIL.Image import Image
 
 from visualsearch.errors import PictureError, UsageError
 from visualsearch.fetch import fetch, local_path, read_file
-from visualsearch.images._decode import MAX_PIXELS, check_pixels, decode
+from visualsearch.images._budget import hold, in_hand
+from visualsearch.images._cost import cost
+from visualsearch.images._decode import decode
+from visualsearch.images._limits import check_pixels, check_size
 from visualsearch.images._pixels import to_rgb
+from visualsearch.types import MAX_PIXELS
 
 Picture: TypeAlias = str | Path | bytes | Image | NDArray[np.uint8]
 """A path or http(s) address, a path, a file's bytes, a Pillow picture, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8.
@@ -50,11 +54,14 @@ def load(picture: Picture, *, max_pixels: int = MAX_PIXELS, target: int | None =
     )
 
 
-def thumbnail(picture: Picture, size: int, format: str = "JPEG", quality: int = 85) -> bytes:
+def thumbnail(
+    picture: Picture, size: int, format: str = "JPEG", quality: int = 85, *, max_pixels: int = MAX_PIXELS
+) -> bytes:
     """`picture` scaled down so that its longer side is at most `size` pixels, as the bytes of a JPEG or
     WEBP file.
 
-    `quality` is 1..100. Metadata is left out. Raises UsageError for another format or an impossible size.
+    `quality` is 1..100, `max_pixels` as for
+    `decode`. Metadata is left out. Raises UsageError for another format or an impossible size.
     """
     if format.upper() not in ("JPEG", "WEBP"):
         raise UsageError(
@@ -64,10 +71,11 @@ def thumbnail(picture: Picture, size: int, format: str = "JPEG", quality: int = 
         raise UsageError(
             f"a thumbnail of {size} pixels cannot be made", "it needs at least 1", "Use 256, for example"
         )
-    small = load(picture, target=size)
-    small.thumbnail((size, size), Pillow.Resampling.LANCZOS)
     out = BytesIO()
-    small.save(out, format.upper(), quality=quality)
+    with in_hand():
+        small = load(picture, max_pixels=max_pixels, target=size)
+        small.thumbnail((size, size), Pillow.Resampling.LANCZOS)
+        small.save(out, format.upper(), quality=quality)
     return out.getvalue()
 
 
@@ -83,10 +91,15 @@ def _read(place: str | Path) -> bytes:
 
 def _from_pillow(picture: Image, max_pixels: int) -> Image:
     name = str(getattr(picture, "filename", "") or "picture")
-    check_pixels(picture.size, max_pixels, name)
-    try:
-        picture.load()
+    check_size(picture.size, max_pixels, name)
+    if not getattr(picture, "tile", ()):  # in memory already, and the caller's to count
         return to_rgb(picture)
+    try:
+        with hold(cost(picture, picture.format or "", 0), name):
+            picture.load()
+            return to_rgb(picture)
+    except PictureError:
+        raise
     except Exception as error:  # a lazy picture decodes here, and raises what its plugin stumbles over
         raise PictureError(name, f"it cannot be decoded ({error})", "Restore it from a good copy") from error
 

@@ -6,7 +6,6 @@ BigTIFF, BMP (BITMAPFILEHEADER), ISO base media brands (ISO 14496-12; HEIF: ISO 
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import PIL
+
+from visualsearch.images._foreign import LOOKED_AT, document, other_format
 
 PICTURE_SUFFIXES = frozenset(
     [
@@ -66,14 +67,11 @@ def explain_foreign(data: bytes) -> tuple[str, str]:
         return "the file is empty (0 bytes)", "Copy or download it again"
     if not data.strip(b"\0"):
         return f"the file holds only zeros ({len(data)} bytes)", "Copy or download it again"
-    for name, pattern in OTHER_FORMATS.items():
-        if pattern.match(data, 0, 1024):
-            return f"{name} is not a supported picture format", f"Convert it to one of {SUPPORTED}"
-    head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
-    for why, remedy, pattern in DOCUMENTS:
-        if pattern.match(head):
-            return why, remedy
-    if _is_text(data[:1024]):
+    if (other := other_format(data[:64])) is not None:
+        return f"{other} is not a supported picture format", f"Convert it to one of {SUPPORTED}"
+    if (known := document(data[:LOOKED_AT].lstrip(b"\xef\xbb\xbf \t\r\n"))) is not None:
+        return known
+    if _is_text(data[:LOOKED_AT]):
         return "it is a text file, not a picture", "Check what wrote it, or leave it out"
     return (
         f"its first bytes ({data[:8].hex(' ')}) belong to no supported format",
@@ -83,7 +81,7 @@ def explain_foreign(data: bytes) -> tuple[str, str]:
 
 def _is_text(head: bytes) -> bool:
     try:
-        text = head[: len(head) - 4 if len(head) == 1024 else None].decode("utf-8")
+        text = head[: len(head) - 4 if len(head) == LOOKED_AT else None].decode("utf-8")
     except UnicodeDecodeError:
         return False
     return all(char.isprintable() or char in "\t\r\n\f" for char in text)
@@ -292,44 +290,3 @@ FORMATS = (
 )
 
 SUPPORTED = ", ".join(form.name for form in FORMATS)
-
-OTHER_FORMATS = {
-    name: re.compile(pattern, re.DOTALL)
-    for name, pattern in {
-        "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
-        "JPEG XL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
-        "Photoshop (PSD)": rb"8BPS",
-        "PDF": rb"%PDF-",
-        "PostScript": rb"%!PS",
-        "an icon file (ICO)": rb"\x00\x00[\x01\x02]\x00[^\x00]\x00",
-        "a zip archive": rb"PK\x03\x04",
-        "a gzip archive": rb"\x1f\x8b",
-        "a film (MP4, MOV)": rb"....ftyp",
-        "a film (Matroska, WebM)": rb"\x1a\x45\xdf\xa3",
-        "OpenEXR": rb"\x76\x2f\x31\x01",
-        "DirectDraw (DDS)": rb"DDS ",
-        "Netpbm": rb"P[1-7]\s",
-        "QOI": rb"qoif",
-    }.items()
-}
-
-_SVG = re.compile(
-    rb"(?:<\?xml[^>]*>\s*|<!--.*?-->\s*|<!DOCTYPE\s+svg[^>]*>\s*)*<(?:\w+:)?svg[\s>]",
-    re.DOTALL | re.IGNORECASE,
-)
-DOCUMENTS = (
-    ("SVG drawings are not supported", "Render it to PNG first", _SVG),
-    (
-        "it is a web page (HTML), not a picture; often the error page of a failed download",
-        "Download the picture again",
-        re.compile(
-            rb"(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
-            re.DOTALL | re.IGNORECASE,
-        ),
-    ),
-    (
-        "it is a Git LFS pointer, not the picture",
-        "Run: git lfs pull",
-        re.compile(rb"version https://git-lfs"),
-    ),
-)

@@ -141,7 +141,7 @@ class Service:
             data = await self.brought(image)
             image = image if data is None else None
         scene = SearchRequest(image=None if data else image, crop=[0, 0, 1, 1])  # a crop: decoded in full
-        return await self.pictures.run(self._looked, wanted, scene, data)
+        return await self.pictures.run(images.in_hand()(self._looked), wanted, scene, data)
 
     def _looked(self, wanted: LookRequest, scene: SearchRequest, data: bytes | None) -> LookOut:
         check_filter(wanted.where, self.settings.max_tests)
@@ -185,7 +185,7 @@ class Service:
             if data is not None:
                 wanted = wanted.model_copy(update={"image": None})
         pool = self.light if data is None and wanted.image is None else self.pictures
-        return await pool.run(self.search, wanted, data)
+        return await pool.run(images.in_hand()(self.search), wanted, data)
 
     def search(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
         """Answer a query that `check` let pass; `data` is the file of its picture where that came with it."""
@@ -399,7 +399,9 @@ class Service:
                 try:
                     source = load()
                     with self._shrinking:
-                        data = images.thumbnail(source, rounded, form, 82)
+                        data = images.thumbnail(
+                            source, rounded, form, 82, max_pixels=self.settings.max_pixels
+                        )
                 except PictureError as error:
                     raise RefusedError(
                         Kind.NO_PICTURE, "the picture cannot be read", error.why, error.remedy

@@ -246,6 +246,7 @@ def _known() -> str:
     return "Known kinds: " + "; ".join(KINDS.values())
 
 
+_BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 _MOST_BRACES = 100_000
 
@@ -254,7 +255,7 @@ def expand_braces(text: str) -> list[str]:
     """The texts that braces stand for: "{000..012}" counts, with leading zeros kept, "{a,b}" lists; the
     text itself without.
     """
-    found = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", text)
+    found = next((one for one in _BRACES.finditer(text) if "," in one[1] or ".." in one[1]), None)
     if found is None:
         return [text]
     counted = _RANGE.fullmatch(found[1])

@@ -241,27 +241,52 @@ def split_pattern(path: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=64)
 def pattern_regex(pattern: str) -> re.Pattern[str]:
-    """The shell pattern as a regular expression over relative paths; "**" is any number of folders."""
+    """The shell pattern as a regular expression over relative paths; "**" is any number of folders.
+
+    What follows a wildcard is looked for from the left, and where it was found it stays (atomic groups), but for the last one:
+    shell patterns need no second try, and many wildcards would otherwise be tried in every combination.
+    """
+    runs: list[str] = [""]  # between the "**", each of them
     parts = pattern.split("/")
-    out = ""
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         if part == "**":
-            out += r".*" if last else r"(?:[^/]+/)*"
+            runs.append(r".*" if last else "")
         else:
-            out += _part_regex(part) + ("" if last else "/")
-    return re.compile(out, re.DOTALL)
+            runs[-1] += _part_regex(part) + ("" if last else "/")
+    first, *rest = runs
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    if rest[-1] == ".*":
+        *rest, _ = rest
+        tail = ".*"
+    else:
+        tail = rf"(?:[^/]+/)*{rest.pop()}"
+    return re.compile(first + "".join(rf"(?>(?:[^/]+/)*?{run})" for run in rest) + tail, re.DOTALL)
 
 
 def _part_regex(part: str) -> str:
-    def token(found: re.Match[str]) -> str:
-        text = found[0]
-        if text.startswith("["):
-            inside = text[1:-1].replace("\\", r"\\")
-            return f"[^/{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"
-        return {"*": "[^/]*", "?": "[^/]"}.get(text) or re.escape(text)
-
-    return re.sub(r"\[[!^]?\]?[^\]]*\]|.", token, part, flags=re.DOTALL)
+    """One name of a shell pattern."""
+    runs = [""]
+    at = 0
+    while at < len(part):
+        end = part.find("]", at + 2 + (part[at + 1 : at + 2] in ("!", "^"))) if part[at] == "[" else -1
+        if part[at] == "*":
+            runs.append("")
+        elif part[at] == "?":
+            runs[-1] += "[^/]"
+        elif end > 0:
+            inside = part[at + 1 : end].replace("\\", r"\\")
+            runs[-1] += f"[^/{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"
+            at = end
+        else:
+            runs[-1] += re.escape(part[at])
+        at += 1
+    first, *rest = runs
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>[^/]*?{run})" for run in middle if run) + f"[^/]*{last}"
 
 
 def open_glob(place: Place, pattern: str, text: str) -> WalkSource:
