@@ -143,6 +143,8 @@ SEED = 0.05
 """Cells with a lower centre score propose no box of their own."""
 VOICED = 768
 """Most cells that have a voice, the best first: bounds the time on a picture full of things."""
+PRESENT = 0.15
+"""A picture none of whose cells has this centre score shows no object."""
 TWINS = 0.7
 """Seeds whose boxes overlap more than this (intersection over union) are one seed."""
 AGREE = 0.6
@@ -174,9 +176,9 @@ def _bundled(picture: Image) -> list[Proposal]:
     heard = np.flatnonzero((heat >= HEARD) & (boxes[:, 2:] - boxes[:, :2] >= THINNEST).all(1))
     heard = heard[np.argsort(-heat[heard], kind="stable")][:VOICED]
     boxes, heat = boxes[heard], heat[heard].astype(np.float64)
-    seeds = _apart(boxes[: int((heat >= SEED).sum())])
-    if not len(seeds):
+    if not len(heat) or heat[0] < PRESENT:
         return []
+    seeds = _apart(boxes[: int((heat >= SEED).sum())])
     shared = overlaps(boxes[seeds], boxes)
     votes = np.where(shared >= AGREE, shared * heat, 0.0)
     voted = votes @ boxes / votes.sum(1, keepdims=True)
