@@ -259,6 +259,20 @@ def test_the_results_of_an_object_that_is_like_nothing_are_left_to_the_others(co
     assert [len(one.hits) for one in found] == [0, 8]
 
 
+def test_a_found_place_without_name_and_results_is_shown_only_where_the_finder_is_sure_of_it(
+    colourful: vs.Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    scene = Image.new("RGB", (200, 100), COLORS["red"])
+    scene.paste(Image.fromarray(noise).resize((100, 100), Image.Resampling.NEAREST), (100, 0))
+    known, strange = Box(0.0, 0.0, 0.5, 1.0), Box(0.5, 0.0, 1.0, 1.0)
+    propose(monkeypatch, (known, 0.1), (strange, 0.1))
+    assert [one.box for one in colourful.look(scene)] == [known]
+    assert [one.box for one in colourful.look(scene, unsure=True)] == [known, strange]
+    propose(monkeypatch, (known, 0.1), (strange, 0.5))
+    assert [one.box for one in colourful.look(scene)] == [strange, known]
+
+
 def test_a_word_is_told_only_where_it_fits_better_than_it_fits_parts_that_hold_nothing(
     encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

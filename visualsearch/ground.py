@@ -1,6 +1,7 @@
 """What parts of pictures that hold nothing reach: below it, neither a name nor a row of results means anything.
 
-The parts are cut from the sample scenes beside their objects: walls, skies, floors, leaves. They are encoded once for each open index.
+The parts are cut from the sample scenes beside their objects: walls, skies, floors, leaves.
+They are encoded once for each open index.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 SHARE = 0.9
 """A row of results is shown where its best score is above that of this share of the empty parts.
 
-Measured with `visualsearch bench look --tasks look` in an index of 2,083 pins: it keeps 99 % of the rows that hold the object, and
-drops 81 % of the rows of boxes that lie on no object.
+Measured with `visualsearch bench look --tasks look` in an index of 2,083 pins: it keeps 99 % of the rows that hold the
+object, and drops 81 % of the rows of boxes that lie on no object.
 """
 NAMED = 6.0
 """A word of the general vocabulary is told where its cosine is this many standard deviations above its mean over the empty parts.
