@@ -17,7 +17,7 @@ from .crops import STYLE, CropStyle, view
 from .errors import UsageError
 from .ground import Ground, ground_of
 from .naming import VOICES, Name, votes
-from .proposals import FINDER, Proposal
+from .proposals import FINDER, Proposal, overlaps
 from .types import WHOLE, Box, Encoder, Float32, Hit, Hits
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ PREFER = 0.0
 0, because it was measured not to help: `visualsearch bench look --tasks look`, 559 objects, R@10 0.864 without, 0.864 with 0.03
 and 0.859 with 0.1 (R@1 0.816, 0.814, 0.809).
 """
+TWIN = 0.2
+"""Found boxes that overlap by this (intersection over union) and have one best hit show one object."""
 DOUBTFUL = 0.2
 """A found box with neither name nor results is left out where the finder is less sure of it than this. On the photographs of
 `visualsearch bench look --tasks photos`, 56 % of the boxes above it lie on an object, and 37 % of those below it.
@@ -147,6 +149,7 @@ def shop(
     if boxes is None:
         proposed = proposals.find(picture, finder, most=most, sure=sure)
         wanted = [LookObject(p.box, None, NOTHING, p.score) for p in sorted(proposed, key=_worth)]
+    given = boxes is not None
     found = bool(wanted)
     notes = [] if found else ["No object was found in this picture: the whole picture is searched."]
     wanted = wanted or [LookObject(WHOLE, None, NOTHING, 0.0)]
@@ -156,6 +159,10 @@ def shop(
     # of k * n candidates for each, k are left when the others have taken theirs
     fetch = max(k if repeat else k * len(wanted), VOICES, 4 * k if diversity or prefer else 0)
     candidates = index.nearest(vectors, k=fetch, where=where, min_score=min_score)
+    if not given:
+        kept = _one_each(wanted, candidates)
+        wanted, candidates = [wanted[at] for at in kept], [candidates[at] for at in kept]
+        vectors = vectors[kept]
     ground = ground_of(index)
     alike = _alike(candidates, ground.level(index))
     silent = [state is False and not unsure for state in alike]
@@ -178,7 +185,7 @@ def shop(
         )
         for one, hits, items, label, state in zip(wanted, candidates, chosen, labels, alike, strict=True)
     )
-    if boxes is None and not unsure:
+    if not given and not unsure:
         objects = tuple(one for one in objects if _worth_showing(one)) or objects
     if any(silent):
         without = sum(one.alike is False for one in objects)
@@ -207,6 +214,21 @@ def embed_parts(encoder: Encoder, picture: Image, boxes: Sequence[Box], style: C
     mixed = vectors[:-1] + np.float32(style.whole) * vectors[-1]
     unit: Float32 = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
     return unit
+
+
+def _one_each(wanted: Sequence[LookObject], candidates: Sequence[Hits]) -> list[int]:
+    """Numbers of the objects without those that are another's once more: they overlap it and have the same best hit.
+
+    The finder is surer of the one that stays.
+    """
+    places = np.array([one.box for one in wanted])
+    twins = overlaps(places, places) >= TWIN
+    best = [hits[0].id if len(hits) else None for hits in candidates]
+    kept: list[int] = []
+    for at in sorted(range(len(wanted)), key=lambda at: -wanted[at].score):
+        if best[at] is None or not any(twins[at, other] and best[other] == best[at] for other in kept):
+            kept.append(at)
+    return sorted(kept)
 
 
 def _worth(proposal: Proposal) -> float:

@@ -1,8 +1,8 @@
 """Real photographs of rooms, desks, shops, streets and dressed people, with boxes drawn by hand around what can be bought.
 
-The boxes ship with the package (`real_scenes.json`: source, licence, credit, SHA-256, boxes and names of each
-picture); the pictures do not. Every third is for tuning; figures are of the others. An object may have several right names. Not every object
-has a box, so a found box without a drawn one may still hold a thing.
+The boxes ship with the package: `real_scenes.json` has each picture's source, licence, credit, SHA-256, boxes and names. The
+pictures do not. Every third is for tuning; figures are of the others. An object may have several right names. Not every
+object has a box, so a found box without a drawn one may still hold a thing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGE = 0.2
 """An object whose longer side is above this share of the picture's counts as large."""
 FOUND = 0.5
 WITHIN = 2.0
-"""A box lies on an object that it overlaps by FOUND, or that its centre lies in and whose area is within this factor of its own."""
+"""A box lies on an object that it overlaps by FOUND, or that its centre lies in and whose area is within this factor of it."""
 SHAPE = 0.03
 """A picture of that name whose sides are in another proportion, by more than this, is another picture."""
 EVERY = 3
