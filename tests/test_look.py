@@ -266,10 +266,10 @@ def test_a_found_place_without_name_and_results_is_shown_only_where_the_finder_i
     scene = Image.new("RGB", (200, 100), COLORS["red"])
     scene.paste(Image.fromarray(noise).resize((100, 100), Image.Resampling.NEAREST), (100, 0))
     known, strange = Box(0.0, 0.0, 0.5, 1.0), Box(0.5, 0.0, 1.0, 1.0)
-    propose(monkeypatch, (known, 0.1), (strange, 0.1))
+    propose(monkeypatch, (known, 0.05), (strange, 0.05))
     assert [one.box for one in colourful.look(scene)] == [known]
     assert [one.box for one in colourful.look(scene, unsure=True)] == [known, strange]
-    propose(monkeypatch, (known, 0.1), (strange, 0.5))
+    propose(monkeypatch, (known, 0.05), (strange, 0.5))
     assert [one.box for one in colourful.look(scene)] == [strange, known]
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from .crops import STYLE, CropStyle, view
 from .errors import UsageError
 from .ground import Ground, ground_of
 from .naming import VOICES, Name, votes
-from .proposals import FINDER, Proposal, overlaps
+from .proposals import FINDER, Proposal, covered
 from .types import WHOLE, Box, Encoder, Float32, Hit, Hits
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ PREFER = 0.0
 0, because it was measured not to help: `visualsearch bench look --tasks look`, 559 objects, R@10 0.864 without, 0.864 with 0.03
 and 0.859 with 0.1 (R@1 0.816, 0.814, 0.809).
 """
-TWIN = 0.2
-"""Found boxes that overlap by this (intersection over union) and have one best hit show one object."""
-DOUBTFUL = 0.2
+TWIN = 0.5
+"""Found boxes that share this much of the smaller one and have one best hit show one object."""
+DOUBTFUL = 0.1
 """A found box with neither name nor results is left out where the finder is less sure of it than this. On the photographs of
 `visualsearch bench look --tasks photos`, 56 % of the boxes above it lie on an object, and 37 % of those below it.
 """
@@ -222,7 +223,7 @@ def _one_each(wanted: Sequence[LookObject], candidates: Sequence[Hits]) -> list[
     The finder is surer of the one that stays.
     """
     places = np.array([one.box for one in wanted])
-    twins = overlaps(places, places) >= TWIN
+    twins = covered(places, places) >= TWIN
     best = [hits[0].id if len(hits) else None for hits in candidates]
     kept: list[int] = []
     for at in sorted(range(len(wanted)), key=lambda at: -wanted[at].score):
@@ -234,7 +235,7 @@ def _one_each(wanted: Sequence[LookObject], candidates: Sequence[Hits]) -> list[
 def _worth(proposal: Proposal) -> float:
     """What comes first: a sofa before a cup on it, where the finder is about as sure of both."""
     box = proposal.box
-    return -proposal.score * ((box.x1 - box.x0) * (box.y1 - box.y0)) ** 0.5
+    return -proposal.score * math.sqrt((box.x1 - box.x0) * (box.y1 - box.y0))
 
 
 def _worth_showing(one: LookObject) -> bool:

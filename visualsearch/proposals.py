@@ -113,6 +113,13 @@ def overlaps(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return found
 
 
+def covered(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """How much of the smaller of two boxes both share, for each of n with each of m: (n, 4), (m, 4) -> (n, m) in 0..1."""
+    shared, areas_a, areas_b = _shared(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    found: NDArray[np.float64] = shared / np.maximum(np.minimum(areas_a[:, None], areas_b[None]), 1e-12)
+    return found
+
+
 def _shared(
     a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -137,6 +144,10 @@ def region_boxes(picture: Image) -> list[Box]:
 # -- the bundled detector -----------------------------------------------------------------------------------------
 SURE = 0.08
 """Chance below which the bundled detector's boxes are dropped."""
+CLEAR = 0.3
+"""A peak of the centre map above this is an object by itself; its score is above one half, that of other boxes below it."""
+NEAR, LIKE = 0.25, 0.4
+"""Cells within this share of the box's sides from a peak take part in the vote on its box, if theirs overlaps it by LIKE."""
 HEARD = 0.02
 """Cells with a lower centre score have no voice."""
 SEED = 0.05
@@ -173,11 +184,12 @@ def _bundled(picture: Image) -> list[Proposal]:
     edges = np.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], -1)
     boxes = np.clip(edges.reshape(-1, 4) / grid, 0.0, 1.0)
     heat = _squash(cells[0]).reshape(-1)
+    clear = _peaks(heat.reshape(grid, grid), boxes)
     heard = np.flatnonzero((heat >= HEARD) & (boxes[:, 2:] - boxes[:, :2] >= THINNEST).all(1))
     heard = heard[np.argsort(-heat[heard], kind="stable")][:VOICED]
     boxes, heat = boxes[heard], heat[heard].astype(np.float64)
     if not len(heat) or heat[0] < PRESENT:
-        return []
+        return clear
     seeds = _apart(boxes[: int((heat >= SEED).sum())])
     shared = overlaps(boxes[seeds], boxes)
     votes = np.where(shared >= AGREE, shared * heat, 0.0)
@@ -186,11 +198,30 @@ def _bundled(picture: Image) -> list[Proposal]:
     bias, of_agreed, of_contrast, of_seed = CHANCE
     odds = bias + of_agreed * np.log(agreed + 1e-3) + of_contrast * _contrast(_squash(cells[5]), voted)
     chances = _squash((odds + of_seed * np.log(heat[seeds])).astype(np.float32))
-    return [
-        Proposal(Box(*map(float, box)), float(chance))
+    agreeing = [
+        Proposal(Box(*map(float, box)), float(chance) / 2)
         for box, chance in zip(voted, chances, strict=True)
         if chance >= SURE
     ]
+    return clear + agreeing
+
+
+def _peaks(heat: Float32, boxes: NDArray[np.float64]) -> list[Proposal]:
+    """Cells of the centre map that none of their eight neighbours exceeds, each with the box that its neighbours agree on."""
+    grid = len(heat)
+    framed = np.pad(heat, 1, constant_values=-1.0)
+    around = np.stack([framed[y : y + grid, x : x + grid] for y in range(3) for x in range(3)]).max(0)
+    y, x = np.mgrid[:grid, :grid]
+    found = []
+    for row, column in np.argwhere((heat >= around) & (heat >= CLEAR)):
+        own, score = boxes[row * grid + column], float(heat[row, column])
+        width, height = np.maximum(1.0, NEAR * grid * (own[2:] - own[:2]))
+        near = (np.abs(x - column) <= width) & (np.abs(y - row) <= height) & (heat >= 0.2 * score)
+        voting = np.flatnonzero(near)
+        voting = voting[overlaps(own[None], boxes[voting])[0] >= LIKE]
+        agreed = np.average(boxes[voting], axis=0, weights=heat.reshape(-1)[voting])
+        found.append(Proposal(Box(*map(float, agreed)), (1 + score) / 2))
+    return found
 
 
 def _apart(boxes: NDArray[np.float64]) -> Int64:
