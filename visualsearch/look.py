@@ -39,9 +39,7 @@ and 0.859 with 0.1 (R@1 0.816, 0.814, 0.809).
 TWIN = 0.5
 """Found boxes that share this much of the smaller one and have one best hit show one object."""
 DOUBTFUL = 0.1
-"""A found box with neither name nor results is left out where the finder is less sure of it than this. On the photographs of
-`visualsearch bench look --tasks photos`, 56 % of the boxes above it lie on an object, and 37 % of those below it.
-"""
+"""A found box with neither name nor results is left out where the finder is less sure of it than this."""
 NOTHING = Hits((), 0, "empty")
 
 
