@@ -33,7 +33,7 @@ LAYERS = (
     {"exact", "planner", "rows", "heldout", "query", "checks", "tuning", "alike"},
     {"adapters", "identity", "indexer", "report"},
     {"engine"},
-    {"dedup", "look", "look_page", "quality"},
+    {"dedup", "ground", "look", "look_page", "quality"},
     {"cli", "server", "__main__", "__init__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

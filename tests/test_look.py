@@ -16,6 +16,7 @@ import visualsearch as vs
 from visualsearch import look, proposals
 from visualsearch.crops import CropStyle, Shape, view
 from visualsearch.errors import PictureError, UnknownNameError, UsageError
+from visualsearch.ground import Ground, empty_parts
 from visualsearch.look import LookObject
 from visualsearch.look_page import write_look
 from visualsearch.naming import Words, votes
@@ -104,7 +105,8 @@ def test_neighbours_that_agree_name_an_object_before_the_general_vocabulary(
     agreed = shop.look(scene, k=1, boxes=[LEFT], label_by="board")[0]
     assert agreed.label_from == "votes"
     assert agreed.label_score >= 0.5
-    assert shop.look(scene, k=1, boxes=[LEFT], label_by="no-such-attribute")[0].label_from == "words"
+    other = shop.look(scene, k=1, boxes=[LEFT], label_by="no-such-attribute", unsure=True)[0]
+    assert other.label_from == "words"
 
 
 def test_labels_are_the_neighbours_votes_where_it_does_not(scene: Image.Image, tmp_path: Path) -> None:
@@ -116,6 +118,10 @@ def test_labels_are_the_neighbours_votes_where_it_does_not(scene: Image.Image, t
     assert (name.text, name.source) == ("sofa", "votes")
     weights = np.exp((np.array([0.9, 0.88, 0.87, 0.5]) - 0.9) / 0.05)
     assert name.score == pytest.approx((weights[1] + weights[2]) / weights.sum())
+    silent = [replace(hits[0], attributes={}), *hits[1:]]
+    shared = votes(silent, "category")
+    assert shared is not None
+    assert shared.score == pytest.approx((weights[1] + weights[2]) / weights.sum())
     assert votes(hits, "brand") is None
     assert votes([], "category") is None
 
@@ -210,6 +216,89 @@ def test_wrong_numbers_are_refused_with_their_bounds(shop: vs.Index, scene: Imag
             shop.look(scene, **wrong)
     with pytest.raises(PictureError):
         shop.look("no-such-picture.jpg")
+
+
+# -- silence ------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def colourful(tmp_path: Path, encoder: FakeEncoder) -> vs.Index:
+    """Twenty-four red, green and blue pins, whose category is their colour, in an index without words."""
+    with (tmp_path / "many.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "image", "category"))
+        for number in range(24):
+            colour = ("red", "green", "blue")[number % 3]
+            picture = Image.new("RGB", (64, 48), COLORS[colour])
+            picture.paste((120, 120, 120), (0, 0, number, number))
+            picture.save(tmp_path / f"{number}.png")
+            writer.writerow((f"{colour}/{number}", f"{number}.png", colour))
+    encoder.spec = replace(encoder.spec, text=False)
+    index = vs.create(tmp_path / "many.index", encoder)
+    assert index.add(tmp_path / "many.csv").added == 24
+    return index
+
+
+def test_an_object_that_is_like_nothing_in_the_index_has_no_results_and_no_name(colourful: vs.Index) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    scene = Image.new("RGB", (200, 100), COLORS["red"])
+    scene.paste(Image.fromarray(noise).resize((100, 100), Image.Resampling.NEAREST), (100, 0))
+    known, strange = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
+    found = colourful.look(scene, k=3, boxes=[known, strange])
+    assert [(one.alike, one.label, len(one.hits)) for one in found] == [(True, "red", 3), (False, None, 0)]
+    assert any(sentence.startswith("1 of 2 objects have no results") for sentence in found.notes)
+    shown = colourful.look(scene, k=3, boxes=[known, strange], unsure=True)
+    assert [len(one.hits) for one in shown] == [3, 3]
+    assert shown[1].alike is False
+    assert shown[1].label is not None
+
+
+def test_the_results_of_an_object_that_is_like_nothing_are_left_to_the_others(colourful: vs.Index) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    scene = Image.new("RGB", (200, 100), COLORS["blue"])
+    scene.paste(Image.fromarray(noise).resize((100, 100), Image.Resampling.NEAREST), (100, 0))
+    found = colourful.look(scene, k=8, boxes=[(0.5, 0.0, 1.0, 1.0), (0.0, 0.0, 0.5, 1.0)])
+    assert [len(one.hits) for one in found] == [0, 8]
+
+
+def test_a_found_place_without_name_and_results_is_shown_only_where_the_finder_is_sure_of_it(
+    colourful: vs.Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    scene = Image.new("RGB", (200, 100), COLORS["red"])
+    scene.paste(Image.fromarray(noise).resize((100, 100), Image.Resampling.NEAREST), (100, 0))
+    known, strange = Box(0.0, 0.0, 0.5, 1.0), Box(0.5, 0.0, 1.0, 1.0)
+    propose(monkeypatch, (known, 0.05), (strange, 0.05))
+    assert [one.box for one in colourful.look(scene)] == [known]
+    assert [one.box for one in colourful.look(scene, unsure=True)] == [known, strange]
+    propose(monkeypatch, (known, 0.05), (strange, 0.5))
+    assert [one.box for one in colourful.look(scene)] == [strange, known]
+
+
+def test_a_word_is_told_only_where_it_fits_better_than_it_fits_parts_that_hold_nothing(
+    encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visualsearch.naming.PROMPT", "{}")
+    words, ground = Words(encoder, ["red", "blue"]), Ground(encoder)
+    red = encoder.encode_texts(["red"])[0]
+    assert ground.word(words, red, given=True) == 0
+    assert ground.word(words, ground.vectors[0], given=True) is None
+    assert ground.word(words, ground.vectors[0], given=False) is None
+    pale = 0.02 * red + ground.vectors.mean(0)
+    assert ground.word(words, pale / np.linalg.norm(pale), given=True) is None
+
+
+def test_parts_that_hold_nothing_are_always_the_same_and_many(encoder: FakeEncoder) -> None:
+    parts = empty_parts()
+    assert len(parts) >= 32
+    empty_parts.cache_clear()
+    assert [part.tobytes() for part in empty_parts()] == [part.tobytes() for part in parts]
+
+
+def test_large_objects_come_before_small_ones_that_are_about_as_sure(
+    shop: vs.Index, scene: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cup, sofa, doubtful = Box(0.4, 0.4, 0.5, 0.5), Box(0.0, 0.0, 0.6, 0.6), Box(0.0, 0.0, 0.9, 1.0)
+    propose(monkeypatch, (cup, 0.9), (sofa, 0.8), (doubtful, 0.1))
+    assert [one.box for one in shop.look(scene, k=1)] == [sofa, doubtful, cup]
 
 
 # -- regions ------------------------------------------------------------------------------------------------------
@@ -403,5 +492,7 @@ def test_a_look_is_plain_values_for_json(shop: vs.Index, scene: Image.Image) -> 
     found = shop.look(scene, k=2, boxes=[LEFT, RIGHT], goes_with=2)
     told = json.loads(json.dumps(found.to_dict()))
     assert set(told) == {"objects", "found", "size", "notes", "goes_with", "seconds"}
-    assert set(told["objects"][0]) == {"box", "score", "label", "label_score", "label_from", "hits"}
+    assert set(told["objects"][0]) == {
+        "box", "score", "label", "label_score", "label_from", "alike", "hits",
+    }  # fmt: skip
     assert told["objects"][0]["hits"][0]["id"] == found[0].hits[0].id

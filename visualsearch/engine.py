@@ -643,18 +643,20 @@ class Index:
         style: CropStyle = STYLE,
         goes_with: int = 0,
         max_pixels: int = MAX_PIXELS,
+        unsure: bool = False,
     ) -> Look:
-        """Shop the look: find the objects of a scene and search each; reads as [(box, label, hits), ...], surest first.
+        """Shop the look: find the objects of a scene and search each; large and sure ones come first.
 
-        `scene`: path, URL, bytes, PIL picture or (h, w, 3) uint8 array. `boxes` are searched instead of what `finder` finds
-        (fractions, or pixels when any number is above 1); `most` bounds what it finds, `sure` (0..1) drops what it is less
-        sure of. `where` and `min_score` as in `search`. A label is the nearest word of `vocabulary` where one is
-        given and the encoder knows words; else the value of the attribute `label_by` on which most neighbours agree; else a
-        word of a general vocabulary, or the neighbours' best vote. `prefer` adds to the score of hits
-        of that value when ranking (None: what was measured to be best). A pin comes back for one object only unless
-        `repeat`; `diversity` (0..1) trades likeness for variety. `goes_with` asks for that many pins of other categories
-        that go with the scene. When nothing is found the whole picture is searched and `found` is False.
-        A scene of more than `max_pixels` pixels is refused.
+        It reads as [(box, label, hits), ...]. `scene`: path, URL, bytes, PIL picture or (h, w, 3) uint8 array. `boxes` are
+        searched instead of what `finder` finds (fractions, or pixels when any number is above 1); `most` bounds what it
+        finds, `sure` (0..1) drops what it is less sure of. `where` and `min_score` as in `search`. A label is the nearest
+        word of `vocabulary` where one is given and the encoder knows words; else the value of the attribute `label_by` on
+        which most neighbours agree; else a word of a general vocabulary. An object gets no label and no hits where these
+        are not clearly better than those of parts that hold nothing (see `visualsearch.ground`); `unsure` gives them all
+        the same. `prefer` adds to the score of hits of that value when ranking (None: what was measured to be best). A pin
+        comes back for one object only unless `repeat`; `diversity` (0..1) trades likeness for variety. `goes_with` asks for
+        that many pins of other categories that go with the scene. When nothing is found the whole picture is searched and
+        `found` is False. A scene of more than `max_pixels` pixels is refused.
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
         """
         from .look import PREFER, shop
@@ -677,6 +679,7 @@ class Index:
             style=style,
             goes_with=goes_with,
             max_pixels=max_pixels,
+            unsure=unsure,
         )
 
     def complete(self, pin: str, k: int = 5, *, label_by: str = "category", where: str | None = None) -> Hits:

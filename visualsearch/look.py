@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,9 @@ import numpy as np
 from . import images, proposals
 from .crops import STYLE, CropStyle, view
 from .errors import UsageError
+from .ground import Ground, ground_of
 from .naming import VOICES, Name, votes
-from .proposals import FINDER
+from .proposals import FINDER, Proposal, covered
 from .types import MAX_PIXELS, WHOLE, Box, Encoder, Float32, Hit, Hits
 
 if TYPE_CHECKING:
@@ -34,6 +36,10 @@ PREFER = 0.0
 0, because it was measured not to help: `visualsearch bench look --tasks look`, 559 objects, R@10 0.864 without, 0.864 with 0.03
 and 0.859 with 0.1 (R@1 0.816, 0.814, 0.809).
 """
+TWIN = 0.5
+"""Found boxes that share this much of the smaller one and have one best hit show one object."""
+DOUBTFUL = 0.1
+"""A found box with neither name nor results is left out where the finder is less sure of it than this."""
 NOTHING = Hits((), 0, "empty")
 
 
@@ -42,8 +48,9 @@ class LookObject:
     """An object of a scene: where it is, what it is called, and what looks like it.
 
     `score` (0..1) is how sure the finder is that something is there; 1 for a box that the caller gave. `label` is None where
-    neither words nor the neighbours' categories name it; `label_score` is its share of the neighbours' votes, or its cosine
-    where `label_from` is "words". Unpacks as (box, label, hits).
+    neither words nor the neighbours' categories name it for sure; `label_score` is its share of the neighbours' votes, or its
+    cosine where `label_from` is "words". `alike` is False where the index holds nothing like it: `hits` is empty then, unless
+    unsure results were asked for; None where that was not judged. Unpacks as (box, label, hits).
     """
 
     box: Box
@@ -52,25 +59,27 @@ class LookObject:
     score: float = 1.0
     label_score: float = 0.0
     label_from: str = ""
+    alike: bool | None = None
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.box, self.label, self.hits))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: box, score, label, label_score, label_from, hits."""
+        """Plain values for JSON: box, score, label, label_score, label_from, alike, hits."""
         return {
             "box": list(self.box),
             "score": round(self.score, 4),
             "label": self.label,
             "label_score": round(self.label_score, 4),
             "label_from": self.label_from,
+            "alike": self.alike,
             "hits": [hit.to_dict() for hit in self.hits],
         }
 
 
 @dataclass(frozen=True)
 class Look(Sequence[LookObject]):
-    """What `Index.look` found: objects, surest first.
+    """What `Index.look` found: objects, large and sure ones first.
 
     `size` is the upright scene's (width, height) in pixels. `found` is False when no object was found and the whole picture
     stands in. `notes` are sentences for the user. `goes_with`, when asked for, are pins of other categories that go with the
@@ -129,6 +138,7 @@ def shop(
     style: CropStyle = STYLE,
     goes_with: int = 0,
     max_pixels: int = MAX_PIXELS,
+    unsure: bool = False,
 ) -> Look:
     """See `Index.look`."""
     _check(k, most, diversity, goes_with)
@@ -138,7 +148,8 @@ def shop(
     wanted = [LookObject(images.check_box(box, picture.size), None, NOTHING) for box in boxes or ()]
     if boxes is None:
         proposed = proposals.find(picture, finder, most=most, sure=sure)
-        wanted = [LookObject(p.box, None, NOTHING, p.score) for p in proposed]
+        wanted = [LookObject(p.box, None, NOTHING, p.score) for p in sorted(proposed, key=_worth)]
+    given = boxes is not None
     found = bool(wanted)
     notes = [] if found else ["No object was found in this picture: the whole picture is searched."]
     wanted = wanted or [LookObject(WHOLE, None, NOTHING, 0.0)]
@@ -148,19 +159,20 @@ def shop(
     # of k * n candidates for each, k are left when the others have taken theirs
     fetch = max(k if repeat else k * len(wanted), VOICES, 4 * k if diversity or prefer else 0)
     candidates = index.nearest(vectors, k=fetch, where=where, min_score=min_score)
-    names = [votes(hits, label_by) for hits in candidates]
+    if not given:
+        kept = _one_each(wanted, candidates)
+        wanted, candidates = [wanted[at] for at in kept], [candidates[at] for at in kept]
+        vectors = vectors[kept]
+    ground = ground_of(index)
+    alike = _alike(candidates, ground.level(index))
+    silent = [state is False and not unsure for state in alike]
+    names = [None if quiet else votes(hits, label_by) for hits, quiet in zip(candidates, silent, strict=True)]
     ranked = [_preferring(hits, name, label_by, prefer) for hits, name in zip(candidates, names, strict=True)]
+    ranked = [[] if quiet else hits for hits, quiet in zip(ranked, silent, strict=True)]
     chosen = [hits[:k] for hits in ranked] if repeat else _shared_out(ranked, k if not diversity else 4 * k)
     if diversity:
         chosen = [_diverse(index, hits, k, diversity) for hits in chosen]
-    labels: Sequence[Name | None] = names
-    if index.spec.text:
-        words = index.words(vocabulary)
-        agreed = [vocabulary is None and name is not None and name.score >= AGREED for name in names]
-        labels = [
-            name if sure_of_it else words.nearest(vector)
-            for name, sure_of_it, vector in zip(names, agreed, vectors, strict=True)
-        ]
+    labels = _labels(index, ground, vectors, names, vocabulary, unsure)
     clock.end("search")
     objects = tuple(
         replace(
@@ -169,9 +181,15 @@ def shop(
             label_score=label.score if label else 0.0,
             label_from=label.source if label else "",
             hits=replace(hits, items=tuple(items)),
+            alike=state,
         )
-        for one, hits, items, label in zip(wanted, candidates, chosen, labels, strict=True)
+        for one, hits, items, label, state in zip(wanted, candidates, chosen, labels, alike, strict=True)
     )
+    if not given and not unsure:
+        objects = tuple(one for one in objects if _worth_showing(one)) or objects
+    if any(silent):
+        without = sum(one.alike is False for one in objects)
+        notes.extend([_silence(without, len(objects))] if without else [])
     if not index.has_regions():
         notes.append(
             f"The index holds whole pictures only: a pin in which the object is small may be missed."
@@ -196,6 +214,68 @@ def embed_parts(encoder: Encoder, picture: Image, boxes: Sequence[Box], style: C
     mixed = vectors[:-1] + np.float32(style.whole) * vectors[-1]
     unit: Float32 = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
     return unit
+
+
+def _one_each(wanted: Sequence[LookObject], candidates: Sequence[Hits]) -> list[int]:
+    """Numbers of the objects without those that are another's once more: they overlap it and have the same best hit.
+
+    The finder is surer of the one that stays.
+    """
+    places = np.array([one.box for one in wanted])
+    twins = covered(places, places) >= TWIN
+    best = [hits[0].id if len(hits) else None for hits in candidates]
+    kept: list[int] = []
+    for at in sorted(range(len(wanted)), key=lambda at: -wanted[at].score):
+        if best[at] is None or not any(twins[at, other] and best[other] == best[at] for other in kept):
+            kept.append(at)
+    return sorted(kept)
+
+
+def _worth(proposal: Proposal) -> float:
+    """What comes first: a sofa before a cup on it, where the finder is about as sure of both."""
+    box = proposal.box
+    return -proposal.score * math.sqrt((box.x1 - box.x0) * (box.y1 - box.y0))
+
+
+def _worth_showing(one: LookObject) -> bool:
+    return one.alike is not False or one.label is not None or one.score >= DOUBTFUL
+
+
+def _alike(candidates: Sequence[Hits], level: float | None) -> list[bool | None]:
+    """Whether the best score of each row is above what parts that hold nothing reach; None where that is not known."""
+    if level is None:
+        return [None] * len(candidates)
+    return [len(hits) > 0 and hits[0].score >= level for hits in candidates]
+
+
+def _silence(silent: int, of: int) -> str:
+    some = "No object has results" if silent == of else f"{silent} of {of} objects have no results"
+    return (
+        f"{some}: nothing in the index is clearly like them. To see the nearest pins all the same: --unsure"
+    )
+
+
+def _labels(
+    index: Index,
+    ground: Ground,
+    vectors: Float32,
+    names: Sequence[Name | None],
+    vocabulary: Sequence[str] | None,
+    unsure: bool,
+) -> list[Name | None]:
+    """The name of each object: its neighbours' where they agree, else a word that fits it clearly, else None."""
+    if not index.spec.text:
+        return [name if name and (unsure or name.score >= AGREED) else None for name in names]
+    words = index.words(vocabulary)
+    labels: list[Name | None] = []
+    for name, vector in zip(names, vectors, strict=True):
+        if vocabulary is None and name is not None and name.score >= AGREED:
+            labels.append(name)
+        elif unsure or ground.word(words, vector, vocabulary is not None) is not None:
+            labels.append(words.nearest(vector))
+        else:
+            labels.append(None)
+    return labels
 
 
 def _check(k: int, most: int, diversity: float, goes_with: int) -> None:

@@ -68,13 +68,19 @@ class Words:
 def votes(neighbours: Sequence[Hit], attribute: str) -> Name | None:
     """The value of `attribute` that the nearest neighbours, best first, mostly have, and its share of the votes.
 
-    Neighbours without the attribute have no vote; None when no neighbour has one. Ties go to the nearer neighbour.
+    Neighbours without the attribute vote for no name: they lower its share. None when no neighbour has one. Ties go to the
+    nearer neighbour.
     """
-    voting = [hit for hit in neighbours[:VOICES] if isinstance(hit.attributes.get(attribute), str)]
-    if not voting:
-        return None
+    voting = neighbours[:VOICES]
     tally: dict[str, float] = defaultdict(float)
+    every = 0.0
     for hit in voting:
-        tally[hit.attributes[attribute]] += float(np.exp((hit.score - voting[0].score) / WARMTH))
+        voice = float(np.exp((hit.score - voting[0].score) / WARMTH))
+        every += voice
+        value = hit.attributes.get(attribute)
+        if isinstance(value, str):
+            tally[value] += voice
+    if not tally:
+        return None
     best = max(tally, key=lambda name: tally[name])
-    return Name(best, tally[best] / sum(tally.values()), "votes")
+    return Name(best, tally[best] / every, "votes")

