@@ -1,158 +1,182 @@
-"""Groups of pins that show the same thing: exact copies, near copies, and merely similar pictures.
+"""Groups of pins that show the same picture: copies, pictures saved anew, edited pictures. Every one is proved on pixels.
 
-Exact: the same bytes (sha256). Near: the same picture saved anew (other size, format, quality, light edits): close vectors
-and a close perceptual hash. Similar: close vectors only. Groups are connected components, so a chain of near copies is one.
+Candidates are neighbours by vector, and look-alikes by thumbnail in any turn or mirror (a quarter-turn leaves little of a
+cosine). Candidates are aligned, and compared block by block and in colour: another colour of a product, another print or
+another photograph of the same thing is no duplicate. Groups are connected components, so the order of indexing does not
+matter.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import images
-from .errors import PictureError
-from .exact import scan, scan_many
-from .rows import Rows, approximate
-from .types import Float32, Int64
+from ..errors import PictureError
+from ..sources import read as read_uri
+from ..types import Failure
+from .align import WHOLE, Place
+from .candidates import LEAST_COSINE, by_thumbnail, by_vector
+from .compare import Edit, Evidence, compare
+from .groups import ORDER, Group, Likeness, Link, Member, components, kept, reached
+from .pictures import Pictures
+from .verify import examine, verified, windows
 
 if TYPE_CHECKING:
-    from .engine import Index
+    from ..catalog import Pin
+    from ..engine import Index
+    from ..query import Snapshot
 
-NEIGHBOURS = 16
-NEAR_SCORE = 0.93
-"""Vectors at least this close are compared by perceptual hash too."""
-NEAR_BITS = 10
-"""Near copies differ in at most this many of the 64 bits of the hash (Zauner 2010 uses thresholds of this order)."""
-
-
-class Likeness(StrEnum):
-    """How alike the pins of a group are."""
-
-    EXACT = "exact"
-    NEAR = "near"
-    SIMILAR = "similar"
+__all__ = ["Edit", "Evidence", "Found", "Group", "Likeness", "Member", "Place", "compare", "examine", "find"]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Pins that belong together; `score` is the lowest cosine of a pair that joined them. The oldest pin comes first."""
+class Found:
+    """Groups, the closest kinds first and then the larger, and the pictures that could not be read.
 
-    likeness: Likeness
-    ids: tuple[str, ...]
-    uris: tuple[str, ...]
-    score: float
+    Those are compared by their bytes' hash only.
+    """
+
+    groups: tuple[Group, ...]
+    failures: tuple[Failure, ...]
 
 
-def find(index: Index, similar: float = 0.97, near_bits: int = NEAR_BITS) -> list[Group]:
-    """Groups of alike pins, exact ones first, larger groups first.
+def find(
+    index: Index,
+    similar: float | None = None,
+    *,
+    read: Callable[[str], bytes] = read_uri,
+    say: Callable[[str], None] = lambda _: None,
+) -> Found:
+    """Groups of pins that show the same picture.
 
-    `similar`: pairs with at least this cosine are similar. Pictures that can no longer be read are compared by their vectors
-    only. Each pin is compared with its 16 nearest.
+    With `similar`, pairs of at least that cosine which are no duplicates make groups as well, of their own kind: they show
+    like things, nothing more. `read` fetches a picture's bytes by its uri; `say` hears what is being done. Every picture is
+    read once and decoded small; about 5 kB of memory are kept of each.
     """
     with index._open() as (reader, snapshot):
         pins = {p.pin: p for p in reader.each_pin()}
-    hashes: dict[bytes, list[int]] = defaultdict(list)
-    for number, pin in pins.items():
-        if pin.hash is not None:
-            hashes[pin.hash].append(number)
-    exact = [[(a, b, 1.0) for a, b in pairwise(same)] for same in hashes.values() if len(same) > 1]
-    pairs = {Likeness.EXACT: [p for same in exact for p in same], Likeness.NEAR: [], Likeness.SIMILAR: []}
-
-    @cache
-    def looks(number: int) -> Int64 | None:
-        try:
-            return perceptual_hash(images.load(pins[number].uri, target=64))
-        except PictureError:
-            return None
-
-    whole = {p.row: number for number, p in pins.items()}
-    for a, b, score in _close_pairs(snapshot, whole, min(similar, NEAR_SCORE)):
-        if pins[a].hash is not None and pins[a].hash == pins[b].hash:
-            continue
-        kind = _kind(score, similar, near_bits, looks, a, b)
-        if kind is not None:
-            pairs[kind].append((a, b, score))
-    groups = [
-        Group(kind, tuple(pins[m].id for m in members), tuple(pins[m].uri for m in members), score)
-        for kind, found in pairs.items()
-        for members, score in _components(found)
-    ]
-    order = list(Likeness)
-    return sorted(groups, key=lambda g: (order.index(g.likeness), -len(g.ids), g.ids))
+        return _Search(snapshot, pins, read, say).found(similar)
 
 
-def _kind(
-    score: float, similar: float, near_bits: int, looks: Callable[[int], Int64 | None], a: int, b: int
-) -> Likeness | None:
-    if score >= NEAR_SCORE:
-        first, second = looks(a), looks(b)
-        if first is not None and second is not None and int((first != second).sum()) <= near_bits:
-            return Likeness.NEAR
-    return Likeness.SIMILAR if score >= similar else None
+class _Search:
+    """One run over one state of an index. Pictures are numbered 0 .. n-1, one for all pins of the same bytes."""
 
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        pins: Mapping[int, Pin],
+        read: Callable[[str], bytes],
+        say: Callable[[str], None],
+    ) -> None:
+        self.snapshot, self.pins, self.say = snapshot, pins, say
+        by_bytes: dict[bytes | int, list[int]] = defaultdict(list)
+        for number, pin in pins.items():
+            by_bytes[number if pin.hash is None else pin.hash].append(number)
+        self.copies = list(by_bytes.values())
+        """For each picture the pins that have its bytes, the oldest first."""
+        self.pictures = Pictures([pins[some[0]].uri for some in self.copies], read)
+        rows = np.array([pins[some[0]].row for some in self.copies], dtype=np.int64)
+        self.positions = snapshot.vectors.positions(rows)
 
-def _close_pairs(snapshot: Rows, whole: dict[int, int], least: float) -> Iterator[tuple[int, int, float]]:
-    """Pairs of pins (a < b) whose whole pictures' cosine is at least `least`, each once."""
-    vectors = snapshot.vectors
-    rows = np.array(sorted(whole), dtype=np.int64)
-    positions = vectors.positions(rows)
-    allowed = np.zeros(len(vectors), dtype=bool)
-    allowed[positions] = True
-    some = None if len(positions) == len(vectors) else allowed
-    for at in range(0, len(positions), 256):
-        part = positions[at : at + 256]
-        queries = vectors.gather(part)
-        if snapshot.ann is None:
-            near = [found for _, found in scan_many(vectors, queries, NEIGHBOURS + 1, some)]
-        else:
-            near = [
-                found
-                if (found := approximate(snapshot, query, NEIGHBOURS + 1, some)) is not None
-                else scan(vectors, query, NEIGHBOURS + 1, allowed=some)[1]
-                for query in queries
-            ]
-        for position, query, found in zip(part, queries, near, strict=True):
-            scores: Float32 = vectors.gather(found) @ query
-            for other, score in zip(found, scores, strict=True):
-                if other > position and score >= least:
-                    first, second = (int(vectors.pins[p]) for p in (position, other))
-                    yield first, second, min(1.0, float(score))
+    def found(self, similar: float | None) -> Found:
+        self.say(f"reading {len(self.copies):,} pictures")
+        self.pictures.look_at_all()
+        self.say("looking for pairs that may be alike")
+        near = list(by_vector(self.snapshot, self.positions, min(LEAST_COSINE, similar or 1.0)))
+        proofs = self._proofs((i, j) for i, j, score in near if score >= LEAST_COSINE)
+        links = [Link(a, b, Likeness.EXACT) for some in self.copies for a, b in pairwise(some)]
+        links += [self._link(i, j, proof) for (i, j), proof in sorted(proofs.items())]
+        groups = list(self._groups(links))
+        if similar is not None:
+            alike = [(i, j) for i, j, score in near if score >= similar and (i, j) not in proofs]
+            groups += self._similar(alike)
+        groups.sort(key=lambda g: (ORDER.index(g.likeness), -len(g.members), g.ids))
+        ids = {pin.uri: pin.id for pin in self.pins.values()}
+        failures = tuple(Failure(f.uri, ids[f.uri], f.reason, f.remedy) for f in self.pictures.failures)
+        return Found(tuple(groups), failures)
 
+    def _proofs(self, near: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Evidence]:
+        facts = self.pictures.facts
+        readable = np.array(sorted(facts), dtype=np.int64)
+        starts = {}
+        for i, j, place in windows(facts, ((i, j) for i, j in near if i in facts and j in facts)):
+            starts[i, j, place.turn] = place
+        if len(readable):
+            thumbnails = np.stack([facts[int(n)].thumbnail for n in readable])
+            for i, j, turn in by_thumbnail(thumbnails):
+                starts.setdefault((int(readable[i]), int(readable[j]), turn), Place(turn, WHOLE))
+        self.say(f"comparing {len(starts):,} pairs")
+        asked = [(i, j, place) for (i, j, _), place in sorted(starts.items(), key=lambda s: s[0])]
+        proofs: dict[tuple[int, int], Evidence] = {}
+        for i, j, proof in verified(self.pictures, asked):
+            key = (min(i, j), max(i, j))
+            if key not in proofs or len(proof.edits) < len(proofs[key].edits):
+                proofs[key] = proof
+        return proofs
 
-def _components(pairs: list[tuple[int, int, float]]) -> list[tuple[list[int], float]]:
-    """Connected components of the pairs, members ascending, with the lowest score of each."""
-    parent: dict[int, int] = {}
+    def _link(self, i: int, j: int, proof: Evidence) -> Link:
+        likeness = Likeness.EDITED if proof.edits else Likeness.NEAR
+        one, other = self.pictures.facts[i], self.pictures.facts[j]
+        if likeness is Likeness.NEAR and (one.width, one.height) == (other.width, other.height):
+            try:
+                if proof.difference < 1 and self.pictures.digest(i) == self.pictures.digest(j):
+                    likeness = Likeness.EXACT
+            except PictureError:
+                pass  # then they are what was proved already
+        return Link(self.copies[i][0], self.copies[j][0], likeness, proof)
 
-    def root(x: int) -> int:
-        while parent.setdefault(x, x) != x:
-            parent[x] = parent[parent[x]]
-            x = parent[x]
-        return x
+    def _groups(self, links: Sequence[Link]) -> Iterator[Group]:
+        of_group: dict[int, list[Link]] = defaultdict(list)
+        parts = components([(link.first, link.second) for link in links])
+        owner = {number: at for at, part in enumerate(parts) for number in part}
+        for link in links:
+            of_group[owner[link.first]].append(link)
+        for at, part in enumerate(parts):
+            own = of_group[at]
+            best = sorted(part, key=self._rank)
+            places = {number: place for place, number in enumerate(best)}
+            keep = kept(best, own, places)
+            members = [self._member(best[0], True)]
+            for number, link in sorted(reached(best[0], own), key=lambda found: places[found[0]]):
+                other = link.first if link.second == number else link.second
+                members.append(self._member(number, number in keep, link, self.pins[other].id))
+            least = max((link.likeness for link in own), key=ORDER.index)
+            yield Group(least, tuple(members), self._score(best))
 
-    for a, b, _ in pairs:
-        parent[root(b)] = root(a)
-    members: dict[int, set[int]] = defaultdict(set)
-    lowest: dict[int, float] = defaultdict(lambda: 1.0)
-    for a, b, score in pairs:
-        members[root(a)] |= {a, b}
-        lowest[root(a)] = min(lowest[root(a)], score)
-    return [(sorted(group), lowest[key]) for key, group in members.items()]
+    def _similar(self, pairs: Sequence[tuple[int, int]]) -> Iterator[Group]:
+        for part in components(pairs):
+            numbers = sorted((self.copies[n][0] for n in part), key=self._rank)
+            first = self.pins[numbers[0]].id
+            link = Link(0, 0, Likeness.SIMILAR)
+            members = [self._member(numbers[0], True)]
+            members += [self._member(number, True, link, first) for number in numbers[1:]]
+            yield Group(Likeness.SIMILAR, tuple(members), self._score(numbers))
 
+    def _rank(self, number: int) -> tuple[int, int, str, int]:
+        """The largest first, in pixels and then in bytes; of equals the one indexed first."""
+        facts = self.pictures.facts.get(self._picture[number])
+        if facts is None:
+            return 0, 0, "", number
+        return -facts.width * facts.height, -facts.bytes, "", number
 
-def perceptual_hash(picture: Any) -> Int64:
-    """(64,) 0/1: the signs of the 8 x 8 lowest frequencies of the 32 x 32 grey picture against their median.
+    @property
+    def _picture(self) -> dict[int, int]:
+        if not hasattr(self, "_pictures_of"):
+            self._pictures_of = {pin: at for at, some in enumerate(self.copies) for pin in some}
+        return self._pictures_of
 
-    Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010 (pHash).
-    """
-    grey = np.asarray(picture.convert("L").resize((32, 32)), dtype=np.float64)
-    n = np.arange(32)
-    basis = np.cos(np.pi * (2 * n[None] + 1) * n[:8, None] / 64)
-    low = (basis @ grey @ basis.T).ravel()
-    return (low > np.median(low[1:])).astype(np.int64)
+    def _member(self, number: int, keep: bool, link: Link | None = None, of: str | None = None) -> Member:
+        pin, facts = self.pins[number], self.pictures.facts.get(self._picture[number])
+        size = (facts.width, facts.height, facts.bytes) if facts else (0, 0, 0)
+        proof = link.evidence if link else None
+        return Member(pin.id, pin.uri, keep, link.likeness if link else None, of, proof, *size)
+
+    def _score(self, numbers: Sequence[int]) -> float:
+        rows = np.array([self.pins[n].row for n in numbers], dtype=np.int64)
+        vectors = self.snapshot.vectors.gather(self.snapshot.vectors.positions(rows))
+        return min(1.0, float((vectors @ vectors[0]).min()))
