@@ -110,7 +110,9 @@ def test_a_window_is_found_to_a_fraction_of_a_pixel() -> None:
     picture = load(PICTURE)
     wide, high = picture.size
     part = picture.crop((round(0.1 * wide), round(0.05 * high), round(0.95 * wide), round(0.9 * high)))
-    found = settle(Padded(picture.convert("L")), part.convert("L"), Place(0, (0.12, 0.03, 0.97, 0.92)), 112, 6)
+    found = settle(
+        Padded(picture.convert("L")), part.convert("L"), Place(0, (0.12, 0.03, 0.97, 0.92)), 112, 6
+    )
     assert found is not None
     assert found[0].box == pytest.approx((0.1, 0.05, 0.95, 0.9), abs=0.5 / 112)
 
@@ -224,9 +226,7 @@ def test_the_score_counts_what_the_names_say() -> None:
     assert got.precision == pytest.approx(1 / 3)
 
 
-def test_the_command_prints_classes_and_evidence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_prints_classes_and_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from visualsearch.cli.dedup import dedup
 
     picture = load(PICTURE)

@@ -47,11 +47,15 @@ def scan(milliseconds: float) -> Trial:
 
 def test_the_exact_scan_is_kept_where_it_is_fast_enough_or_fastest() -> None:
     graph = trial(0.99, 0.04)
-    assert pick([graph, scan(0.06)], Wish(0.95), 300).exact  # a graph that saves 0.02 ms is not worth its upkeep
+    assert pick(
+        [graph, scan(0.06)], Wish(0.95), 300
+    ).exact  # a graph that saves 0.02 ms is not worth its upkeep
     assert pick([graph, scan(tuning.FAST_ENOUGH)], Wish(0.95), 300).exact
     assert pick([graph, scan(1.5)], Wish(0.95), 300) == graph
     assert pick([trial(0.99, 3.0), scan(1.5)], Wish(0.95), 300).exact
-    assert pick([graph, scan(0.06)], Wish(0.95, milliseconds=0.05), 300) == graph  # what was asked for comes first
+    assert (
+        pick([graph, scan(0.06)], Wish(0.95, milliseconds=0.05), 300) == graph
+    )  # what was asked for comes first
 
 
 def test_three_hundred_pins_are_searched_exactly_and_the_output_says_why(

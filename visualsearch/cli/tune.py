@@ -59,7 +59,14 @@ def tune(
     shown = [t for t in trials if t.best or t == chosen or t == exact]
     reached = fulfils(chosen, Wish(recall, latency_ms, room), rows)
     if as_json:
-        emit({"chosen": _values(chosen), "exact": _values(exact), "reached": reached, "front": [_values(t) for t in shown]})
+        emit(
+            {
+                "chosen": _values(chosen),
+                "exact": _values(exact),
+                "reached": reached,
+                "front": [_values(t) for t in shown],
+            }
+        )
     else:
         print(f"  {'recall@' + str(k):>9} {'p50 ms':>8} {'p99 ms':>8} {'bytes/row':>9}  settings")
         for t in shown:

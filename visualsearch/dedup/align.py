@@ -41,6 +41,7 @@ TURNS: tuple[Image.Transpose | None, ...] = (
 PADDED = 0.125
 """How far beyond the first picture's edge a window may reach, as a share of its side."""
 
+
 @dataclass(frozen=True)
 class Place:
     """The second picture, turned by TURNS[turn], lies in the first's rectangle `box` (x0, y0, x1, y1 as shares of its sides)."""
@@ -70,7 +71,9 @@ def bank(thumbnail: UInt8) -> Float32:
     return _normal(both.reshape(len(rows) ** 2, -1))
 
 
-def places(windows: Float32, shape: float, others: Float32, shapes: Float32) -> tuple[Float32, list[list[Place]]]:
+def places(
+    windows: Float32, shape: float, others: Float32, shapes: Float32
+) -> tuple[Float32, list[list[Place]]]:
     """For each other picture, the best correlation and place in each symmetry that is given.
 
     `windows` is the first picture's bank and `shape` its width / height; `others` is (n, turns, cells), `shapes` (n,). Returns
@@ -158,7 +161,9 @@ def inside(box: Box, size: tuple[int, int]) -> Bool:
     return fits
 
 
-def settle(first: Padded, second: Image.Image, place: Place, side: int, steps: int) -> tuple[Place, float] | None:
+def settle(
+    first: Padded, second: Image.Image, place: Place, side: int, steps: int
+) -> tuple[Place, float] | None:
     """The place, its edges moved to where the grey pictures agree best, and the correlation there; None when it got lost.
 
     `first` and `second` are grey, and `second` is not turned yet; they are compared at `side` pixels.
@@ -178,9 +183,7 @@ def settle(first: Padded, second: Image.Image, place: Place, side: int, steps: i
 
 
 # -- parts --------------------------------------------------------------------------------------------------------
-def _step(
-    first: Padded, wanted: Float32, box: Box, size: tuple[int, int]
-) -> Box | None:
+def _step(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) -> Box | None:
     """One Gauss-Newton step of the window's four edges, with gain and offset; pixels that fit badly count less."""
     seen = np.asarray(first.cut(box, size), np.float32)
     wide, high = size
@@ -213,9 +216,7 @@ def _step(
     return (x0, y0, x1, y1) if x1 - x0 > 0.3 and y1 - y0 > 0.3 else None
 
 
-def _agreement(
-    first: Padded, wanted: Float32, box: Box, size: tuple[int, int]
-) -> float:
+def _agreement(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) -> float:
     seen = np.asarray(first.cut(box, size), np.float32)
     fits = inside(box, size)
     if fits.mean() < 0.4:

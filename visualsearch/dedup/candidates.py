@@ -66,7 +66,9 @@ def by_thumbnail(thumbnails: UInt8) -> Iterator[tuple[int, int, int]]:
             for j in chosen:
                 i = at + row
                 # the pair's turn is told from the lower number, so each pair is kept as it is seen from there
-                key, how = ((i, int(j)), int(turn[row, j])) if i < j else ((int(j), i), _BACK[int(turn[row, j])])
+                key, how = (
+                    ((i, int(j)), int(turn[row, j])) if i < j else ((int(j), i), _BACK[int(turn[row, j])])
+                )
                 if key not in best or likeness[j] > best[key][0]:
                     best[key] = (float(likeness[j]), how)
     for (i, j), (_, how) in sorted(best.items()):

@@ -84,7 +84,11 @@ def compare(first: Image.Image, second: Image.Image, place: Place) -> Evidence |
     gain, offset = tone(seen[fits], wanted[fits])
     if not GAINS[0] <= gain <= GAINS[1]:
         return None
-    blocks = _measured(np.clip(gain * seen + offset, 0, 255), wanted, fits)
+    # The darker one is made brighter: what was clipped in the brighter one cannot be had back.
+    if gain >= 1:
+        blocks = _measured(np.clip(gain * seen + offset, 0, 255), wanted, fits)
+    else:
+        blocks = _measured(seen, np.clip((wanted - offset) / gain, 0, 255), fits)
     covered = _judged(blocks)
     if covered is None:
         return None
@@ -101,7 +105,7 @@ def compare(first: Image.Image, second: Image.Image, place: Place) -> Evidence |
 def tone(seen: Float32, wanted: Float32) -> tuple[float, float]:
     """(gain, offset) that take the first pixels to the second, whatever few of them do otherwise; clipped pixels are left out."""
     a, b = seen.ravel(), wanted.ravel()
-    use = (b > 4) & (b < 251)
+    use = (np.minimum(a, b) > 4) & (np.maximum(a, b) < 251)
     if use.sum() < 32:
         return 1.0, 0.0
     a, b = a[use], b[use]

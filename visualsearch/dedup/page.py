@@ -18,7 +18,9 @@ TITLES = {
 FACTS = ("likeness", "evidence", "size", "advice")
 
 
-def write_review(path: str | Path, groups: Sequence[Group], folder: str, picture: Loader | None = None) -> Path:
+def write_review(
+    path: str | Path, groups: Sequence[Group], folder: str, picture: Loader | None = None
+) -> Path:
     """Write the groups as one HTML page that stands alone; nothing is removed by it. Raises StorageError."""
     sections = [_section(number, group, folder) for number, group in enumerate(groups, 1)]
     spare = sum(len(group.remove) for group in groups)
@@ -37,7 +39,9 @@ def told(member: Member) -> str:
     proof = member.evidence
     if proof is None:
         same = "the same bytes" if member.likeness is Likeness.EXACT else "close vectors"
-        return f"{same} as {member.of}" if member.likeness is Likeness.EXACT else f"{same}, no proof of a copy"
+        return (
+            f"{same} as {member.of}" if member.likeness is Likeness.EXACT else f"{same}, no proof of a copy"
+        )
     if member.likeness is Likeness.EXACT:
         return f"the same pixels as {member.of}"
     done = " + ".join(edit.value for edit in proof.edits) or "saved anew"
@@ -51,7 +55,14 @@ def _section(number: int, group: Group, folder: str) -> Section:
     note = f"{len(group.members)} pictures. Keep {best.id} ({_size(best)})."
     part = Part(like=best.id)
     return Section(
-        f"{number}. {TITLES[group.likeness]}", note, command, (part,), None, hits, {best.id: best.uri}, label="Keep"
+        f"{number}. {TITLES[group.likeness]}",
+        note,
+        command,
+        (part,),
+        None,
+        hits,
+        {best.id: best.uri},
+        label="Keep",
     )
 
 

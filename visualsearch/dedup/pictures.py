@@ -94,7 +94,10 @@ class Pictures:
         except PictureError as error:
             return Failure(uri, "", error.why, error.remedy)
         width, height = loaded.size
-        with suppress(Exception), Image.open(BytesIO(data)) as header:  # only the size: `loaded` may be scaled
+        with (
+            suppress(Exception),
+            Image.open(BytesIO(data)) as header,
+        ):  # only the size: `loaded` may be scaled
             width, height = header.size
         small = _shrunk(loaded.convert("L"), SMALL)
         return Facts(width, height, len(data), Padded(small), thumbnail(loaded))

@@ -123,7 +123,9 @@ def measure(
         pictures = Path(scratch) / "pictures"
         for number, path in enumerate(originals):
             another = originals[(number + 1) % len(originals)]
-            _write(pictures / f"{number:04d}", load(path), load(another), np.random.default_rng((seed, number)))
+            _write(
+                pictures / f"{number:04d}", load(path), load(another), np.random.default_rng((seed, number))
+            )
         for number, path in enumerate(others):
             folder = pictures / f"other-{number:04d}"
             folder.mkdir()
@@ -142,7 +144,11 @@ def score(groups: Sequence[Group], pictures: Sequence[Path]) -> Score:
         if path.stem == "original":
             continue
         own = group_of.get(path.as_posix())
-        family = {group_of[p.as_posix()] for p in pictures if p.parent == path.parent and p.stem == "original" and p.as_posix() in group_of}
+        family = {
+            group_of[p.as_posix()]
+            for p in pictures
+            if p.parent == path.parent and p.stem == "original" and p.as_posix() in group_of
+        }
         if path.stem.startswith("variant"):
             variants += 1
             joined += own in family
@@ -150,7 +156,9 @@ def score(groups: Sequence[Group], pictures: Sequence[Path]) -> Score:
             found.setdefault(path.stem, []).append(own in family)
     pairs = [pair for group in groups for pair in combinations(group.ids, 2)]
     right = sum(Path(a).parent == Path(b).parent and not ("variant" in a or "variant" in b) for a, b in pairs)
-    same = sum("variant" in pin for group in groups for pin in group.remove if group.likeness is not Likeness.SIMILAR)
+    same = sum(
+        "variant" in pin for group in groups for pin in group.remove if group.likeness is not Likeness.SIMILAR
+    )
     recall = {name: float(np.mean(each)) for name, each in found.items()}
     return Score(recall, len(pairs), right, variants, joined, same)
 
