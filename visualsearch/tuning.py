@@ -84,8 +84,9 @@ def survey(
 ) -> list[Trial]:
     """Trials of every recipe, fastest first, the Pareto front marked.
 
-    The exact scan takes part whether it is among the recipes or not, timed on all rows. The others are built on at most SAMPLE_ROWS live rows. Once `seconds` have passed no
-    further recipe is begun; `say` is told what is done and what was left out.
+    The exact scan takes part whether it is among the recipes or not, timed on all rows. The others are built on at most
+    SAMPLE_ROWS live rows. Once `seconds` have passed no further recipe is begun; `say` is told what is done and what was left
+    out.
     """
     fast.accelerate()  # graphs are timed as a process that searches much walks them
     start = time.monotonic()

@@ -117,7 +117,25 @@ class _Search:
             key = (min(i, j), max(i, j))
             if key not in proofs or len(proof.edits) < len(proofs[key].edits):
                 proofs[key] = proof
-        return proofs
+        return self._without_bridges(proofs)
+
+    def _without_bridges(self, proofs: dict[tuple[int, int], Evidence]) -> dict[tuple[int, int], Evidence]:
+        """The proofs, each picture without colour joined to the one coloured picture that it is nearest to.
+
+        A grey copy fits every colour of a product, and would join them.
+        """
+        grey = {pair: proof for pair, proof in proofs.items() if Edit.GREY in proof.edits}
+        rest = {pair: proof for pair, proof in proofs.items() if pair not in grey}
+        parts = components([*rest, *((n, n) for pair in grey for n in pair)])
+        part_of = {number: at for at, part in enumerate(parts) for number in part}
+        best: dict[int, tuple[float, tuple[int, int]]] = {}
+        for pair, proof in sorted(grey.items()):
+            i, j = pair
+            own = part_of[i if self.pictures.facts[i].grey else j]
+            rank = (proof.difference + 100 * (1 - proof.agree), pair)
+            if own not in best or rank < best[own]:
+                best[own] = rank
+        return rest | {pair: grey[pair] for _, pair in best.values()}
 
     def _link(self, i: int, j: int, proof: Evidence) -> Link:
         likeness = Likeness.EDITED if proof.edits else Likeness.NEAR

@@ -22,10 +22,10 @@ BLOCKS = 12
 """Blocks along each side."""
 OFF_TEXTURE, OFF_LEVELS = 0.6, 6.0
 """A block's root mean square difference may be this share of its texture (standard deviation) plus these levels of 255."""
-SHIFT = 9.0
-"""Levels by which a block's mean colour may differ in one channel."""
+SHIFT, SHIFT_TEXTURE = 8.0, 0.1
+"""Levels by which a block's mean colour may differ in one channel, and what its texture adds."""
 FEW = 0.01
-"""Share of blocks that may differ by chance: one in 144."""
+"""Share of blocks that may differ without a cause: one in 144."""
 COVERED = 0.17
 """Share of blocks that a text or logo may cover."""
 LAID_ON, BETWEEN = 0.3, 0.5
@@ -40,6 +40,12 @@ GREY, GREY_SHARE = 6.0, 0.25
 """A picture is grey when its channels differ by less than this (mean), and by this share of what the other's do."""
 TONE = 12.0
 """Levels by which dark or bright pixels may change before it counts as another brightness or contrast."""
+PATCH, PATCH_CHROMA, RECOLOURED = 5, 16.0, 0.003
+"""Over patches of this many pixels a side, a colour that differs by more than these levels beside its brightness, and the
+share of such patches above which something has another colour."""
+CLIPPED = 250
+STRUCTURE = 0.6
+"""Correlation of brightness in covered blocks above which they show the same in another colour, and nothing covers them."""
 CLOSE = 16
 """Levels within which a pixel of a covered block agrees."""
 WITHIN = 0.7
@@ -86,11 +92,12 @@ def compare(first: Image.Image, second: Image.Image, place: Place) -> Evidence |
         return None
     # The darker one is made brighter: what was clipped in the brighter one cannot be had back.
     if gain >= 1:
-        blocks = _measured(np.clip(gain * seen + offset, 0, 255), wanted, fits)
+        seen = np.clip(gain * seen + offset, 0, 255)
     else:
-        blocks = _measured(seen, np.clip((wanted - offset) / gain, 0, 255), fits)
+        wanted = np.clip((wanted - offset) / gain, 0, 255)
+    blocks = _measured(seen, wanted, fits)
     covered = _judged(blocks)
-    if covered is None:
+    if covered is None or (covered.mean() <= FEW and _recoloured(seen, wanted, fits)):
         return None
     edits = _edits(first, second, place)
     if max(abs(gain * level + offset - level) for level in (32, 224)) > TONE:
@@ -100,6 +107,12 @@ def compare(first: Image.Image, second: Image.Image, place: Place) -> Evidence |
     if covered.mean() > FEW:
         edits.append(Edit.COVERED)
     return Evidence(float(1 - covered.mean()), float(blocks.off[~covered].mean()), tuple(edits), place.box)
+
+
+def colourless(picture: Image.Image) -> bool:
+    """Whether a picture has no colour."""
+    small = np.asarray(picture.resize((64, 64)), np.float32)
+    return float((small.max(2) - small.min(2)).mean()) < GREY
 
 
 def tone(seen: Float32, wanted: Float32) -> tuple[float, float]:
@@ -134,6 +147,7 @@ class _Blocks:
     texture: Float32  # standard deviation, mean of both
     busier: Float32  # texture of the second less that of the first
     between: Float32  # share of the pixels that agree
+    structure: Float32  # correlation of the brightness
 
 
 def _aligned(first: Image.Image, second: Image.Image, place: Place) -> tuple[Float32, Float32, Bool]:
@@ -169,14 +183,33 @@ def _measured(seen: Float32, wanted: Float32, fits: Bool) -> _Blocks:
         np.sqrt(np.maximum(square - mean**2, 0).mean(2)) for mean, square in zip(means, squares, strict=True)
     ]
     chosen = summed(held) >= WITHIN * size
+    light = [x.mean(2) for x in (seen, wanted)]
+    middle = [mean.mean(2) for mean in means]
+    together = summed(light[0] * light[1] * held) / count[..., 0] - middle[0] * middle[1]
+    alone = [summed(x * x * held) / count[..., 0] - m * m for x, m in zip(light, middle, strict=True)]
+    structure = together / np.sqrt(np.maximum(alone[0] * alone[1], 1.0))
     fields = (
         np.sqrt((summed(off * off) / count).mean(2)),
         np.abs(means[1] - means[0]).max(2),
         (textures[0] + textures[1]) / 2,
         textures[1] - textures[0],
         summed((np.abs(off).max(2) < CLOSE) * held) / count[..., 0],
+        structure,
     )
     return _Blocks(*(field[chosen] for field in fields))
+
+
+def _recoloured(seen: Float32, wanted: Float32, fits: Bool) -> bool:
+    """Whether a small thing has another colour: too small for the mean of its block to show it.
+
+    Where a channel is clipped in one of them, the colour is lost and says nothing.
+    """
+    whole = fits & (np.maximum(seen, wanted).max(2) < CLIPPED)
+    high, wide = (side // PATCH * PATCH for side in fits.shape)
+    patches = ((wanted - seen) * whole[..., None])[:high, :wide]
+    colour = patches.reshape(high // PATCH, PATCH, wide // PATCH, PATCH, -1).mean((1, 3))
+    chroma = np.abs(colour - colour.mean(2, keepdims=True)).max(2)
+    return float((chroma > PATCH_CHROMA).mean()) > RECOLOURED
 
 
 def _judged(blocks: _Blocks) -> Bool | None:
@@ -184,7 +217,9 @@ def _judged(blocks: _Blocks) -> Bool | None:
     count = len(blocks.off)
     if count < BLOCKS * BLOCKS // 3:
         return None
-    differs: Bool = (blocks.off > OFF_TEXTURE * blocks.texture + OFF_LEVELS) | (blocks.shift > SHIFT)
+    differs: Bool = (blocks.off > OFF_TEXTURE * blocks.texture + OFF_LEVELS) | (
+        blocks.shift > SHIFT + SHIFT_TEXTURE * blocks.texture
+    )
     agree = ~differs
     if differs.mean() > COVERED or (blocks.texture[agree] > PLAIN).mean() < PROOF:
         return None
@@ -193,6 +228,8 @@ def _judged(blocks: _Blocks) -> Bool | None:
     if differs.mean() > FEW:
         laid_on = abs(float(blocks.busier[differs].sum())) / max(float(blocks.texture[differs].sum()), 1e-6)
         if laid_on < LAID_ON and float(blocks.between[differs].mean()) < BETWEEN:
+            return None
+        if float(blocks.structure[differs].mean()) > STRUCTURE:
             return None
     return differs
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from threading import Lock
 
-import numpy as np
 from PIL import Image
 
 from .. import images
@@ -19,6 +18,7 @@ from ..errors import PictureError
 from ..resources import cores
 from ..types import Failure, UInt8
 from .align import Padded, thumbnail
+from .compare import colourless
 
 SMALL = 56
 """The longer side of the grey copies that are kept of all pictures: about 6 kB each with its thumbnail."""
@@ -39,6 +39,7 @@ class Facts:
     bytes: int
     small: Padded
     thumbnail: UInt8
+    grey: bool
 
     @property
     def shape(self) -> float:
@@ -100,7 +101,7 @@ class Pictures:
         ):  # only the size: `loaded` may be scaled
             width, height = header.size
         small = _shrunk(loaded.convert("L"), SMALL)
-        return Facts(width, height, len(data), Padded(small), thumbnail(loaded))
+        return Facts(width, height, len(data), Padded(small), thumbnail(loaded), colourless(loaded))
 
 
 def _shrunk(picture: Image.Image, side: int) -> Image.Image:

@@ -30,20 +30,18 @@ Start = tuple[int, int, Place]
 
 
 def windows(facts: dict[int, Facts], pairs: Iterable[tuple[int, int]]) -> Iterator[Start]:
-    """The best place of one picture of each pair in the other, where there is one at all."""
+    """Where each picture of a pair may lie in the other; nothing where it cannot."""
     partners: dict[int, list[int]] = defaultdict(list)
     for i, j in pairs:
         partners[i].append(j)
         partners[j].append(i)
-    best: dict[tuple[int, int], tuple[float, Start]] = {}
     with ThreadPoolExecutor(cores(), "near-duplicates") as pool:
         asked = [(i, sorted(some)) for i, some in sorted(partners.items())]
         for (i, some), found in zip(asked, pool.map(partial(_windows, facts), asked), strict=True):
             for j, (score, place) in zip(some, found, strict=True):
-                key = (min(i, j), max(i, j))
-                if score >= LEAST_WINDOW and (key not in best or score > best[key][0]):
-                    best[key] = (score, (i, j, place))
-    yield from (start for _, start in sorted(best.values(), key=lambda b: b[1][:2]))
+                # Either may lie in the other, and only their pixels tell which.
+                if score >= LEAST_WINDOW:
+                    yield i, j, place
 
 
 def verified(

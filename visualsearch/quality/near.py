@@ -138,17 +138,17 @@ def measure(
 def score(groups: Sequence[Group], pictures: Sequence[Path]) -> Score:
     """Compare groups with what the pictures' names say: a folder for each original, variants marked in their names."""
     group_of = {pin: number for number, group in enumerate(groups) for pin in group.ids}
+    originals: dict[Path, set[int]] = {}
+    for path in pictures:
+        if path.stem == "original" and path.as_posix() in group_of:
+            originals.setdefault(path.parent, set()).add(group_of[path.as_posix()])
     found: dict[str, list[bool]] = {}
     variants = joined = 0
     for path in pictures:
         if path.stem == "original":
             continue
         own = group_of.get(path.as_posix())
-        family = {
-            group_of[p.as_posix()]
-            for p in pictures
-            if p.parent == path.parent and p.stem == "original" and p.as_posix() in group_of
-        }
+        family = originals.get(path.parent, set())
         if path.stem.startswith("variant"):
             variants += 1
             joined += own in family
