@@ -355,13 +355,15 @@ def test_a_query_on_the_bundled_model_never_imports_torch(pins: Path, apple: Pat
     assert len(json.loads(done.stdout)["hits"]) == 10
 
 
-def test_dedup_joins_copies_and_pictures_saved_anew_and_tells_them_apart(run: Any, tmp_path: Path, apple: Path) -> None:
+def test_dedup_joins_copies_and_pictures_saved_anew_and_tells_them_apart(
+    run: Any, tmp_path: Path, apple: Path
+) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     picture = Image.open(apple)
     picture.save(photos / "original.png")
     (photos / "same.png").write_bytes((photos / "original.png").read_bytes())
-    picture.resize((200, 200)).save(photos / "small.jpg", quality=60)
+    picture.resize((picture.width * 2 // 3, picture.height * 2 // 3)).save(photos / "small.jpg", quality=60)
     paint(photos / "other.png", 3)
     run("index", photos, "--to", tmp_path / "x.index")
     groups = run("dedup", tmp_path / "x.index", "--json").json

@@ -56,7 +56,7 @@ def tune(
         )
         rows = int(opened.info()["rows"])
     exact = next(t for t in trials if t.exact)
-    shown = [t for t in trials if t.best or t == chosen or t == exact]
+    shown = [t for t in trials if t.best or t in (chosen, exact)]
     reached = fulfils(chosen, Wish(recall, latency_ms, room), rows)
     if as_json:
         emit(

@@ -6,6 +6,7 @@ correlation). Fine: Gauss-Newton on the window's edges with gain and offset (Luc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
@@ -38,6 +39,7 @@ TURNS: tuple[Image.Transpose | None, ...] = (
     Image.Transpose.TRANSVERSE,
 )
 """The symmetries of a rectangle; from the fifth on, width and height change places."""
+CLIPPED = 248
 PADDED = 0.125
 """How far beyond the first picture's edge a window may reach, as a share of its side."""
 
@@ -200,9 +202,9 @@ def _step(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) -> Bo
     slopes[2] *= u
     slopes[3] *= v
     slopes[4], slopes[5] = seen, 1
-    slopes = slopes.reshape(6, -1)
-    weighted = slopes * (inside(box, size) * _weights(seen, wanted)).reshape(1, -1)
-    normal = (weighted @ slopes.T).astype(np.float64)
+    flat = slopes.reshape(6, -1)
+    weighted = flat * (inside(box, size) * _weights(seen, wanted)).reshape(1, -1)
+    normal = (weighted @ flat.T).astype(np.float64)
     normal[np.diag_indices(6)] += 1e-4 * np.trace(normal[:4, :4]) / 4 * np.array([1, 1, 1, 1, 0, 0]) + 1e-6
     try:
         found = np.linalg.solve(normal, weighted @ wanted.ravel())
@@ -225,7 +227,7 @@ def _agreement(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) 
     weights /= max(float(weights.sum()), 1e-6)
     a, b = seen - (weights * seen).sum(), wanted - (weights * wanted).sum()
     lengths = float((weights * a * a).sum() * (weights * b * b).sum())
-    return float((weights * a * b).sum()) / max(lengths**0.5, 1e-6)
+    return float((weights * a * b).sum() / max(lengths**0.5, 1e-6))
 
 
 def _weights(seen: Float32, wanted: Float32) -> Float32:
@@ -235,23 +237,24 @@ def _weights(seen: Float32, wanted: Float32) -> Float32:
     few = left.ravel()[:: max(1, left.size // 400)]  # enough for a median
     left -= np.median(few)
     spread = 2.5 * float(np.median(np.abs(few))) + 4.0
-    weights: Float32 = 1.0 / (1.0 + (left / spread) ** 2)
+    clipped = (seen > CLIPPED) != (wanted > CLIPPED)  # brightness that one of them has lost
+    weights: Float32 = np.where(clipped, 0, 1 / (1 + (left / spread) ** 2)).astype(np.float32)
     return weights
 
 
 def _turned(small: Float32, turn: int) -> Float32:
     """(n, h, w) in a symmetry, as Pillow's transpose does it."""
-    how = (
+    turned: tuple[Callable[[Float32], Float32], ...] = (
         lambda x: x,
         lambda x: x[:, :, ::-1],
         lambda x: x[:, ::-1],
         lambda x: x[:, ::-1, ::-1],
-        lambda x: np.rot90(x, 1, (1, 2)),
-        lambda x: np.rot90(x, 3, (1, 2)),
+        lambda x: x.transpose(0, 2, 1)[:, ::-1],
+        lambda x: x.transpose(0, 2, 1)[:, :, ::-1],
         lambda x: x.transpose(0, 2, 1),
         lambda x: x[:, ::-1, ::-1].transpose(0, 2, 1),
-    )[turn]
-    return how(small)
+    )
+    return turned[turn](small)
 
 
 def _normal(values: Float32) -> Float32:
@@ -266,7 +269,7 @@ def _grid() -> tuple[Float32, Float32]:
     """(n, CELLS, SIDE) weights of the spans along one side, and (n, 2) where they begin and end, as shares."""
     spans = [(at, at + size) for size in SIZES for at in range(SIDE - size + 1)]
     weights = np.stack([_windows(low, high) for low, high in spans])
-    return weights, np.array(spans, np.float32) / SIDE
+    return weights, np.array(spans, np.float32) / np.float32(SIDE)
 
 
 def _windows(low: int, high: int) -> Float32:

@@ -63,7 +63,7 @@ def by_thumbnail(thumbnails: UInt8) -> Iterator[tuple[int, int, int]]:
             chosen = np.flatnonzero(likeness >= LEAST_THUMBNAIL)
             if len(chosen) > NEIGHBOURS:
                 chosen = chosen[np.argsort(-likeness[chosen], kind="stable")[:NEIGHBOURS]]
-            for j in chosen:
+            for j in chosen.tolist():
                 i = at + row
                 # the pair's turn is told from the lower number, so each pair is kept as it is seen from there
                 key, how = (

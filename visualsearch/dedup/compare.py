@@ -196,7 +196,7 @@ def _measured(seen: Float32, wanted: Float32, fits: Bool) -> _Blocks:
         summed((np.abs(off).max(2) < CLOSE) * held) / count[..., 0],
         structure,
     )
-    return _Blocks(*(field[chosen] for field in fields))
+    return _Blocks(*(field[chosen].astype(np.float32) for field in fields))
 
 
 def _recoloured(seen: Float32, wanted: Float32, fits: Bool) -> bool:

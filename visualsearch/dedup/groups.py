@@ -112,7 +112,7 @@ def kept(group: Sequence[int], links: Sequence[Link], rank: Mapping[int, int]) -
 
 
 def reached(first: int, links: Sequence[Link]) -> list[tuple[int, Link]]:
-    """Every other pin and the link by which it is reached, the closest kind of link first, those of the first pin before others."""
+    """Every other pin and the link by which it is reached: in the fewest steps, and of those by the closest kind."""
     around: dict[int, list[Link]] = defaultdict(list)
     for link in links:
         around[link.first].append(link)

@@ -44,7 +44,7 @@ class Facts:
     @property
     def shape(self) -> float:
         """Width / height."""
-        return self.small.size[0] / self.small.size[1]
+        return float(self.small.size[0] / self.small.size[1])
 
 
 class Pictures:

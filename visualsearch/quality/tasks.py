@@ -277,9 +277,18 @@ def near_duplicates(bench: Bench) -> list[Row]:
     mean = float(np.mean(list(found.recall.values())))
     values = {"recall": mean, "precision": found.precision}
     values |= {f"recall {name}": share for name, share in found.recall.items() if share < mean}
-    lost = {"joined": found.joined / max(1, found.variants), "to be removed": found.same / max(1, found.variants)}
+    lost = {
+        "joined": found.joined / max(1, found.variants),
+        "to be removed": found.same / max(1, found.variants),
+    }
     return [
-        Row("near", "edits -> their original", values, near.ORIGINALS * len(near.EDITS), note=f"seed {near.SEED}"),
+        Row(
+            "near",
+            "edits -> their original",
+            values,
+            near.ORIGINALS * len(near.EDITS),
+            note=f"seed {near.SEED}",
+        ),
         Row("near", "variants taken for duplicates", lost, found.variants),
     ]
 
