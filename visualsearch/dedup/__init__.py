@@ -29,7 +29,7 @@ from .verify import examine, verified, windows
 if TYPE_CHECKING:
     from ..catalog import Pin
     from ..engine import Index
-    from ..query import Snapshot
+    from ..rows import Rows
 
 __all__ = ["Edit", "Evidence", "Found", "Group", "Likeness", "Member", "Place", "compare", "examine", "find"]
 
@@ -68,7 +68,7 @@ class _Search:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        snapshot: Rows,
         pins: Mapping[int, Pin],
         read: Callable[[str], bytes],
         say: Callable[[str], None],

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..exact import scan, scan_many
-from ..query import Snapshot, approximate
+from ..rows import Rows, approximate
 from ..types import Float32, Int64, UInt8
 from .align import cells
 
@@ -26,7 +26,7 @@ BLOCK = 256
 CELLS_BLOCK = 64
 
 
-def by_vector(snapshot: Snapshot, positions: Int64, least: float) -> Iterator[tuple[int, int, float]]:
+def by_vector(snapshot: Rows, positions: Int64, least: float) -> Iterator[tuple[int, int, float]]:
     """(i, j, cosine), i < j, each once: positions[i] and positions[j] are neighbours with at least that cosine."""
     vectors = snapshot.vectors
     place = np.full(len(vectors), -1, np.int64)
@@ -79,7 +79,7 @@ def by_thumbnail(thumbnails: UInt8) -> Iterator[tuple[int, int, int]]:
 _BACK = (0, 1, 2, 3, 5, 4, 6, 7)
 
 
-def _nearest(snapshot: Snapshot, queries: Float32, some: np.ndarray | None) -> list[Int64]:
+def _nearest(snapshot: Rows, queries: Float32, some: np.ndarray | None) -> list[Int64]:
     vectors = snapshot.vectors
     if snapshot.ann is None or len(vectors) <= EXACT_ROWS:
         return [found for _, found in scan_many(vectors, queries, NEIGHBOURS + 1, some)]
