@@ -28,8 +28,8 @@ FEW = 0.01
 """Share of blocks that may differ without a cause: one in 144."""
 COVERED = 0.17
 """Share of blocks that a text or logo may cover."""
-LAID_ON, BETWEEN = 0.3, 0.5
-"""In covered blocks, how much more texture one picture has than the other, or the share of their pixels that agree."""
+LAID_ON = 0.3
+"""How much more texture one picture must have than the other in covered blocks: a text adds some, another print does not."""
 UNEXPLAINED = 0.3
 """Mean square difference against the texture, over the blocks that agree."""
 PLAIN = 4.0
@@ -44,10 +44,8 @@ PATCH, PATCH_CHROMA, RECOLOURED = 5, 16.0, 0.003
 """Over patches of this many pixels a side, a colour that differs by more than these levels beside its brightness, and the
 share of such patches above which something has another colour."""
 CLIPPED = 250
-STRUCTURE = 0.6
+STRUCTURE = 0.5
 """Correlation of brightness in covered blocks above which they show the same in another colour, and nothing covers them."""
-CLOSE = 16
-"""Levels within which a pixel of a covered block agrees."""
 WITHIN = 0.7
 """Share of a block that must lie in both pictures."""
 GAINS = (0.4, 2.5)
@@ -146,7 +144,6 @@ class _Blocks:
     shift: Float32  # difference of the mean colours, in the channel where it is largest
     texture: Float32  # standard deviation, mean of both
     busier: Float32  # texture of the second less that of the first
-    between: Float32  # share of the pixels that agree
     structure: Float32  # correlation of the brightness
 
 
@@ -193,7 +190,6 @@ def _measured(seen: Float32, wanted: Float32, fits: Bool) -> _Blocks:
         np.abs(means[1] - means[0]).max(2),
         (textures[0] + textures[1]) / 2,
         textures[1] - textures[0],
-        summed((np.abs(off).max(2) < CLOSE) * held) / count[..., 0],
         structure,
     )
     return _Blocks(*(field[chosen].astype(np.float32) for field in fields))
@@ -227,7 +223,7 @@ def _judged(blocks: _Blocks) -> Bool | None:
         return None
     if differs.mean() > FEW:
         laid_on = abs(float(blocks.busier[differs].sum())) / max(float(blocks.texture[differs].sum()), 1e-6)
-        if laid_on < LAID_ON and float(blocks.between[differs].mean()) < BETWEEN:
+        if laid_on < LAID_ON:
             return None
         if float(blocks.structure[differs].mean()) > STRUCTURE:
             return None
