@@ -376,19 +376,23 @@ def test_a_query_on_the_bundled_model_never_imports_torch(pins: Path, apple: Pat
     assert len(json.loads(done.stdout)["hits"]) == 10
 
 
-def test_dedup_tells_exact_near_and_similar_apart(run: Any, tmp_path: Path, apple: Path) -> None:
+def test_dedup_joins_copies_and_pictures_saved_anew_and_tells_them_apart(
+    run: Any, tmp_path: Path, apple: Path
+) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     picture = Image.open(apple)
     picture.save(photos / "original.png")
     (photos / "same.png").write_bytes((photos / "original.png").read_bytes())
-    picture.resize((200, 200)).save(photos / "small.jpg", quality=60)
+    picture.resize((picture.width * 2 // 3, picture.height * 2 // 3)).save(photos / "small.jpg", quality=60)
     paint(photos / "other.png", 3)
     run("index", photos, "--to", tmp_path / "x.index")
     groups = run("dedup", tmp_path / "x.index", "--json").json
-    assert [g["likeness"] for g in groups] == ["exact", "near"]
-    assert set(groups[0]["ids"]) == {"original.png", "same.png"}
-    assert set(groups[1]["ids"]) == {"original.png", "same.png", "small.jpg"}
+    (group,) = groups
+    assert group["likeness"] == "near"
+    assert set(group["ids"]) == {"original.png", "same.png", "small.jpg"}
+    assert group["keep"] == "original.png"
+    assert [m["class"] for m in group["members"]] == ["original", "exact", "near"]
 
 
 def test_one_odd_picture_does_not_cost_the_batch_of_embed_either(

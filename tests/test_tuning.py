@@ -41,6 +41,41 @@ def test_a_memory_and_a_latency_are_kept_to() -> None:
     assert fulfils(kept, replace(too_much, milliseconds=None), 1000)
 
 
+def scan(milliseconds: float) -> Trial:
+    return Trial("exact", {}, 1.0, milliseconds)
+
+
+def test_the_exact_scan_is_kept_where_it_is_fast_enough_or_fastest() -> None:
+    graph = trial(0.99, 0.04)
+    assert pick(
+        [graph, scan(0.06)], Wish(0.95), 300
+    ).exact  # a graph that saves 0.02 ms is not worth its upkeep
+    assert pick([graph, scan(tuning.FAST_ENOUGH)], Wish(0.95), 300).exact
+    assert pick([graph, scan(1.5)], Wish(0.95), 300) == graph
+    assert pick([trial(0.99, 3.0), scan(1.5)], Wish(0.95), 300).exact
+    assert (
+        pick([graph, scan(0.06)], Wish(0.95, milliseconds=0.05), 300) == graph
+    )  # what was asked for comes first
+
+
+def test_three_hundred_pins_are_searched_exactly_and_the_output_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from visualsearch.cli.tune import tune
+
+    monkeypatch.setattr(tuning, "_times", lambda _: (0.06, 0.1))  # what a scan of so few rows takes
+    monkeypatch.setattr(tuning, "_tried", lambda part, _: [trial(0.99, 0.02)] if part.generation else [])
+    index = vs.create(tmp_path / "x.index", FakeEncoder())
+    add_given(index, clustered(300), monkeypatch)
+    index.close()
+    tune(tmp_path / "x.index", as_json=True)
+    out, err = capsys.readouterr()
+    assert json.loads(out)["chosen"]["preset"] == "exact"
+    assert json.loads(out)["exact"]["milliseconds"] == 0.06
+    assert "exact: a scan of all rows takes 0.06 ms, so nothing needs to be built" in err
+    assert vs.open(tmp_path / "x.index", FakeEncoder()).info()["preset"] == "exact"
+
+
 def test_the_front_holds_what_no_other_setting_beats() -> None:
     trials = [trial(0.9, 1), trial(0.8, 2), trial(0.96, 3), trial(0.96, 4), trial(1.0, 9), trial(0.7, 5, 50)]
     shown = [(t.recall, t.milliseconds) for t in front(trials) if t.best]
@@ -72,7 +107,8 @@ def test_what_is_chosen_is_stored_used_and_survives_a_compaction(
     assert chosen.preset == preset
     assert chosen.recall >= 0.9
     assert chosen.rows == 2000
-    assert {t.search[knob] for t in trials} >= {16, 64}
+    assert {t.search[knob] for t in trials if not t.exact} >= {16, 64}
+    assert [t.recall for t in trials if t.exact] == [1.0]  # for comparison, though one recipe was asked for
     with index.catalog.read() as reader:
         generation = reader.generation()
     assert generation is not None
@@ -99,7 +135,8 @@ def test_another_recipe_that_wins_is_built_remembered_and_found_again(
     assert index.info()["preset"] == "exact"
     said: list[str] = []
     chosen, trials = index.tune(0.9, preset="ivf-rabitq", samples=30, say=said.append)
-    assert said == [
+    assert said[0].startswith("exact: ")
+    assert said[1:] == [
         "ivf-rabitq: building on a sample of 1,000 rows",
         "ivf-rabitq: building on all 2,000 rows",
     ]

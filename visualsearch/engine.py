@@ -794,6 +794,7 @@ class Index:
     ) -> tuple[Trial, list[Trial]]:
         """Choose the recipe and the search parameters that reach `recall`@k fastest on stored vectors, and keep them.
 
+        The exact scan takes part in every case, and is kept where it is fast enough (`tuning.FAST_ENOUGH`).
         `latency_ms` bounds the median of a query, `memory` the bytes of the index. `preset` allows that recipe alone. Recipes
         are compared on a sample of a large collection; no new one is begun after `seconds`. Where another recipe than the
         present one wins, it is built over all rows, which may take longer, and takes the other's place in one commit. `say`
@@ -812,7 +813,9 @@ class Index:
                         "there is nothing to tune", "the index is empty", "Index some pictures first"
                     )
                 compared = survey(snapshot, recipes, k, samples, seconds=seconds, say=say)
-                first = pick(compared, wish, snapshot.live)
+                # A recipe that was named is tuned; the exact scan is then shown for comparison only.
+                allowed = [t for t in compared if t.preset == preset] if preset else compared
+                first = pick(allowed or compared, wish, snapshot.live)
                 recipe = ann.preset(first.preset)
                 if recipe.exact:
                     self._adopt(writer, recipe, None, {})

@@ -53,7 +53,7 @@ class Section:
 
     `command` is the command line that gives the same result. `pins` maps the ids that `like` parts name to
     their uris, where they are not among any section's hits. With `hits` None, `absent` says why nothing was
-    searched.
+    searched. `label` stands over the parts.
     """
 
     title: str
@@ -64,6 +64,7 @@ class Section:
     hits: Hits | None
     pins: Mapping[str, str] = field(default_factory=dict)
     absent: str = ""
+    label: str = "Query"
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class _Page:
         if section.command:
             yield '<div class="command"><code tabindex="0" aria-label="Command line">'
             yield f'{escape(section.command)}</code><button type="button" hidden>Copy</button></div>'
-        yield '\n<div class="columns"><div class="query"><p class="label">Query</p>\n'
+        yield f'\n<div class="columns"><div class="query"><p class="label">{escape(section.label)}</p>\n'
         for part in section.parts:
             yield self.part(part, section)
         if section.where is not None:
@@ -175,7 +176,7 @@ class _Page:
     def part(self, part: Part, section: Section) -> str:
         sign, word = ("minus", "− less like") if part.weight < 0 else ("plus", "+ like")
         weight = "" if abs(part.weight) == 1 else f" × {abs(part.weight):g}"
-        badge = f'<span class="sign {sign}">{word}{weight}</span>'
+        badge = f'<span class="sign {sign}">{word}{weight}</span>' if section.label == "Query" else ""
         if part.text is not None:
             shown, about, size = f'<p class="words">“{escape(part.text)}”</p>', "words", ""
         elif part.like is not None:

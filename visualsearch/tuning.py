@@ -29,6 +29,12 @@ KNOBS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 """For each kind of index, by the mark in its factory string, first match first, the values that are tried."""
 
+EXACT = "exact"
+"""The name of the recipe that builds nothing."""
+
+FAST_ENOUGH = 0.2
+"""Milliseconds of an exact scan below which no graph is worth building, keeping and bringing up to date."""
+
 SAMPLE_ROWS = 100_000
 """Recipes are compared on at most so many rows; the one chosen is built and measured again on all."""
 
@@ -60,6 +66,11 @@ class Trial:
     rows: int = 0
     best: bool = field(default=False, compare=False)
 
+    @property
+    def exact(self) -> bool:
+        """Whether this is the exact scan, which needs nothing built."""
+        return self.bytes_per_row == 0 and not self.search
+
 
 def survey(
     snapshot: Rows,
@@ -73,8 +84,9 @@ def survey(
 ) -> list[Trial]:
     """Trials of every recipe, fastest first, the Pareto front marked.
 
-    Exact search is timed on all rows. The others are built on at most SAMPLE_ROWS live rows. Once `seconds` have passed no
-    further recipe is begun; `say` is told what is done and what was left out.
+    The exact scan takes part whether it is among the recipes or not, timed on all rows. The others are built on at most
+    SAMPLE_ROWS live rows. Once `seconds` have passed no further recipe is begun; `say` is told what is done and what was left
+    out.
     """
     fast.accelerate()  # graphs are timed as a process that searches much walks them
     start = time.monotonic()
@@ -82,10 +94,9 @@ def survey(
     with TemporaryDirectory(prefix="visualsearch-tune-") as scratch:
         part = _part(snapshot, Path(scratch), seed)
         few = held_out(part, k, samples, seed)
-        for number, recipe in enumerate(sorted(recipes, key=lambda r: not r.exact)):
-            if recipe.exact:
-                trials.append(_exact_trial(snapshot, recipe, k, few))
-                continue
+        trials.append(_exact_trial(snapshot, k, few))
+        say(f"{trials[0].preset}: {trials[0].milliseconds:.2f} ms a query, with nothing built")
+        for number, recipe in enumerate(r for r in recipes if not r.exact):
             if time.monotonic() - start > seconds:
                 say(f"{recipe.name}: left out, the time is over")
                 continue
@@ -103,14 +114,16 @@ def trials_of(snapshot: Rows, k: int, samples: int, seed: int = 1) -> list[Trial
 
 
 def pick(trials: Sequence[Trial], wish: Wish, rows: int) -> Trial:
-    """The fastest trial that fulfils the wish for an index of that many rows.
+    """The fastest trial that fulfils the wish for an index of that many rows; the exact scan where it is fast enough.
 
     Where none does: the one of the highest recall among those that fit into the memory, or among all when none fits.
     """
     fitting = [t for t in trials if wish.memory is None or t.bytes_per_row * rows <= wish.memory]
     reaching = [t for t in fitting if fulfils(t, wish, rows)]
     if reaching:
-        return min(reaching, key=lambda t: t.milliseconds)
+        scan = min((t for t in reaching if t.exact), key=lambda t: t.milliseconds, default=None)
+        fastest = min(reaching, key=lambda t: t.milliseconds)
+        return scan if scan and scan.milliseconds <= max(FAST_ENOUGH, fastest.milliseconds) else fastest
     return max(fitting or trials, key=lambda t: (t.recall, -t.milliseconds))
 
 
@@ -157,7 +170,7 @@ def _built(part: Rows, recipe: ann.Preset, scratch: Path, number: int) -> Rows:
     return replace(part, generation=made, ann=index)
 
 
-def _exact_trial(snapshot: Rows, recipe: ann.Preset, k: int, few: HeldOut) -> Trial:
+def _exact_trial(snapshot: Rows, k: int, few: HeldOut) -> Trial:
     """Exact search over all rows needs nothing built, so it is not estimated from a sample."""
     allowed = None if snapshot.live == len(snapshot.vectors) else snapshot.alive
     spent = []
@@ -165,7 +178,7 @@ def _exact_trial(snapshot: Rows, recipe: ann.Preset, k: int, few: HeldOut) -> Tr
         start = time.perf_counter()
         scan(snapshot.vectors, query, k + 1, allowed=allowed)
         spent.append(time.perf_counter() - start)
-    return Trial(recipe.name, {}, 1.0, *_times(spent), 0.0, snapshot.live)
+    return Trial(EXACT, {}, 1.0, *_times(spent), 0.0, snapshot.live)
 
 
 def _tried(snapshot: Rows, few: HeldOut) -> Iterator[Trial]:

@@ -18,7 +18,7 @@ from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UsageError
 from visualsearch.evaluate import Flags, hit_rate, pair_recall, precision_at_k, zero_shot
 from visualsearch.images import load
-from visualsearch.quality import compose, mix, speed
+from visualsearch.quality import compose, mix, near, speed
 from visualsearch.quality.data import DATASETS, UNSEEN_VENDOR, VENDORS, Data, Labelled, left_out
 from visualsearch.types import Float32
 
@@ -270,6 +270,29 @@ def cutout(bench: Bench) -> list[Row]:
     ]
 
 
+def near_duplicates(bench: Bench) -> list[Row]:
+    """Originals among their own edits, colour variants and other prints."""
+    unseen, seen, _ = _photographs(bench)
+    found = near.measure(bench.encoder, unseen[: near.ORIGINALS], seen[: 10 * near.ORIGINALS])
+    mean = float(np.mean(list(found.recall.values())))
+    values = {"recall": mean, "precision": found.precision}
+    values |= {f"recall {name}": share for name, share in found.recall.items() if share < mean}
+    lost = {
+        "joined": found.joined / max(1, found.variants),
+        "to be removed": found.same / max(1, found.variants),
+    }
+    return [
+        Row(
+            "near",
+            "edits -> their original",
+            values,
+            near.ORIGINALS * len(near.EDITS),
+            note=f"seed {near.SEED}",
+        ),
+        Row("near", "variants taken for duplicates", lost, found.variants),
+    ]
+
+
 def image_speed(bench: Bench) -> list[Row]:
     """Pictures a second of the image tower, and how many times ViT-B/32's."""
     found = speed.measure(bench.encoder)
@@ -412,6 +435,7 @@ _ALL = (
         "nothing-alike", "nonsense, and queries that are answered", mix.nothing_alike,
         _both(_need("clothing"), _need("grocery")), text=True,
     ),
+    Task("near", "edits of a picture -> the picture, its variants left alone", near_duplicates, _PHOTOGRAPHS),
     Task("speed", "image tower alone", image_speed, lambda _: ()),
 )  # fmt: skip
 TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _ALL})
