@@ -599,3 +599,20 @@ def test_an_unforeseen_error_tells_nothing(folder: Path, monkeypatch: pytest.Mon
         detail = problem(client.get("/info"), Kind.INTERNAL)
         assert "division" not in detail
         assert ids(client.get("/search?text=red&k=1")) == ["colours/red"]
+
+
+def test_values_are_counted_under_a_filter(client: Any) -> None:
+    every = client.get("/attributes/counts").json()["counts"]
+    assert every == {
+        "category": [
+            {"value": "odd", "count": 28},
+            {"value": "even", "count": 27},
+            {"value": "plain", "count": 5},
+        ]
+    }
+    few = client.get(
+        "/attributes/counts", params={"where": "price < 2", "name": ["category", "title", "nope"]}
+    )
+    assert few.json()["counts"] == {"category": [{"value": "plain", "count": 2}]}
+    assert client.get("/attributes/counts", params={"where": "category ="}).status_code == 422
+    assert client.get("/attributes/counts", params={"where": "uri = 'x'"}).status_code == 422

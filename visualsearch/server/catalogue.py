@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
@@ -72,6 +73,29 @@ def summaries(index: Index) -> list[AttributeOut]:
         for row in found:
             rows.setdefault(row[0], []).append(row[1:])
         return [_summary(reader, table, name, kinds) for name, kinds in rows.items()]
+
+
+def counts(
+    index: Index, where: str | None, names: Sequence[str], limits: Settings
+) -> dict[str, list[ValueOut]]:
+    """How many of the pins that a filter leaves have each value of these attributes; values that none has are left out."""
+    check_filter(where, limits.max_tests)
+    with limited(index, limits.filter_seconds), index.catalog.read() as reader:
+        condition, values = "1", ()
+        if where is not None:
+            chosen = parse(where, reader.names())
+            condition, values = chosen.sql, chosen.values  # type: ignore[assignment]
+        marks = ", ".join("?" * len(names))
+        found = reader.db.execute(
+            f"SELECT key, type, value, count(*) FROM"
+            f" (SELECT {ATTRIBUTES} AS attributes FROM pins p WHERE {condition} LIMIT {SURVEYED}), json_each(attributes)"
+            f" WHERE type <> 'null' AND key IN ({marks}) GROUP BY key, type, value ORDER BY 1, 4 DESC, 3",
+            (*values, *names),
+        )
+        counted: dict[str, list[ValueOut]] = {name: [] for name in names}
+        for name, kind, value, count in found:
+            counted[name].append(ValueOut(value=kind == "true" if kind in _TRUTHS else value, count=count))
+        return counted
 
 
 def _summary(reader: Reader, table: str, name: str, kinds: list[Any]) -> AttributeOut:

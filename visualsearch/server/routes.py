@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import Field
 
 from visualsearch import __version__
 from visualsearch.values import MAX_ID_BYTES
@@ -20,6 +21,7 @@ from .reading import form_attributes, from_words, read_file, read_json, read_sea
 from .schemas import (
     AttributesOut,
     Changes,
+    CountsOut,
     Health,
     InfoOut,
     LookOut,
@@ -61,6 +63,10 @@ Size = Annotated[
 Accept = Annotated[str, Header(description="WebP where image/webp is among it, else JPEG.")]
 Match = Annotated[str, Header(alias="If-None-Match", include_in_schema=False)]
 Where = Annotated[str | None, Query(max_length=20_000, description="Only pins whose attributes fit.")]
+Names = Annotated[
+    list[Annotated[str, Field(max_length=200)]] | None,
+    Query(max_length=100, description="Only these attributes; may be repeated."),
+]
 Sort = Annotated[
     str | None, Query(max_length=200, description="An attribute; with a leading - from high to low.")
 ]
@@ -312,6 +318,17 @@ async def info(serving: Serving) -> InfoOut:
 async def attributes(serving: Serving) -> AttributesOut:
     """Names, ranges and common values of the pins' attributes."""
     return AttributesOut(attributes=await serving.light.run(serving.attributes))
+
+
+@system_routes.get(
+    "/attributes/counts",
+    dependencies=[CAN_READ],
+    responses=refused(),
+    summary="How many pins each value leaves",
+)
+async def counts(serving: Serving, where: Where = None, name: Names = None) -> CountsOut:
+    """For the values that can be chosen, how many of the pins that fit the filter have them."""
+    return CountsOut(counts=await serving.light.run(serving.counts, where, name or ()))
 
 
 @system_routes.get("/healthz", summary="Whether the process lives")

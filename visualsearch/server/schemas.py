@@ -225,6 +225,12 @@ class AttributesOut(BaseModel):
     attributes: list[AttributeOut]
 
 
+class CountsOut(BaseModel):
+    """Attribute -> its values and how many of the pins that fit have each; values that none has are left out."""
+
+    counts: dict[str, list[ValueOut]]
+
+
 class InfoOut(BaseModel):
     """Figures of the index; as `visualsearch info --json`, without places of the server."""
 

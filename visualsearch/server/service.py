@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -38,6 +38,7 @@ from .schemas import (
     PinOut,
     SearchRequest,
     SearchResponse,
+    ValueOut,
 )
 from .settings import CORES, Settings
 from .stores import Store, Uploads, picture_bytes
@@ -489,6 +490,15 @@ class Service:
         if self._summary is None or self._summary[0] != state:
             self._summary = (state, catalogue.summaries(self.index))
         return self._summary[1]
+
+    def counts(self, where: str | None, names: Sequence[str]) -> dict[str, list[ValueOut]]:
+        """How many pins each value has that can be chosen, under a filter; of all attributes where none are named."""
+        chosen = [
+            one.name
+            for one in self.attributes()
+            if one.kind in ("category", "boolean") and (not names or one.name in names)
+        ]
+        return catalogue.counts(self.index, where, chosen, self.settings)
 
     def info(self) -> dict[str, Any]:
         """Figures of the index, recall measured; remembered until the index changes."""

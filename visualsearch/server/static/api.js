@@ -47,6 +47,14 @@ export const search = (query, signal) => call("/search", json(query, "POST", sig
 export const look = (query, signal) => call("/look", json(query, "POST", signal));
 export const info = () => call("/info");
 export const attributes = () => call("/attributes");
+
+/** How many pins each value leaves, as {attribute: [{value, count}]}; of the attribute `name` alone where one is given. */
+export const counts = async (where, name, signal) => {
+  const words = new URLSearchParams();
+  if (where) words.set("where", where);
+  if (name) words.append("name", name);
+  return (await call(`/attributes/counts?${words}`, { signal })).counts;
+};
 export const session = (key) => call("/session", json({ key }));
 export const pin = (id, signal) => call(`/pins/${encodeURIComponent(id)}`, { signal });
 

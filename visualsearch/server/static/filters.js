@@ -14,6 +14,8 @@ export function build(root, attributes, change) {
     some: groups.length > 0,
     /** Show what the state has chosen. */
     show: (state) => groups.forEach(({ show }) => show(state)),
+    /** Show how many pins each value leaves, from {attribute: [{value, count}]}. */
+    count: (counts) => groups.forEach(({ count }) => count?.(counts)),
   };
 }
 
@@ -55,7 +57,16 @@ function values(one, change) {
       if (on) chip.hidden = false;
     }
   };
-  return { node: group(one.name, list), show };
+  const count = (counts) => {
+    if (!counts[one.name]) return;
+    const left = new Map(counts[one.name].map((each) => [each.value, each.count]));
+    for (const { value, chip } of chips) {
+      const pins = left.get(value) ?? 0;
+      chip.querySelector("small").textContent = pins.toLocaleString();
+      chip.classList.toggle("none", !pins);
+    }
+  };
+  return { node: group(one.name, list), show, count };
 }
 
 function range(one, change) {

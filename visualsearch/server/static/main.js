@@ -253,7 +253,7 @@ async function find(wanted, k) {
     remember(page.pins);
     grid.show(page.pins);
     settled(wanted, page);
-    if (k === PAGE) dots(signal);
+    if (k === PAGE) { dots(signal); recount(wanted, signal); }
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
   } finally {
@@ -262,6 +262,25 @@ async function find(wanted, k) {
       results.setAttribute("aria-busy", "false");
       document.body.classList.remove("busy");
     }
+  }
+}
+
+/**
+ * Bring the counts beside the filters' values up to date. An attribute that is filtered by is counted without its own
+ * filter: its numbers say what choosing another value would give.
+ */
+async function recount(wanted, signal) {
+  if (!filters) return;
+  const without = (name) => {
+    const { [name]: _, ...chosen } = wanted.chosen;
+    return where({ ...wanted, chosen });
+  };
+  try {
+    const names = Object.keys(wanted.chosen);
+    const [all, ...own] = await Promise.all([api.counts(where(wanted), null, signal), ...names.map((name) => api.counts(without(name), name, signal))]);
+    if (!signal.aborted) filters.count(Object.assign(all, ...own));
+  } catch (error) {
+    if (error.name !== "AbortError") console.warn(error); // the counts of before stay; the results are there
   }
 }
 
@@ -497,6 +516,7 @@ async function describe() {
   filters = build($("filter-list"), server.summaries, (edit) => go(edit));
   $("filters").hidden = !filters.some;
   filters.show(state);
+  if (asking) recount(state, asking.signal);
   sortChoices();
 }
 
