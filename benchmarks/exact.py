@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from common import goal, report
 
-from visualsearch import ann, exact
+from visualsearch.nearest import ann, exact
+from visualsearch.store.vectors import Segment, Vectors, write_segment
 from visualsearch.types import Float32
-from visualsearch.vectors import Segment, Vectors, write_segment
 
 K = 10
 BATCH = 64

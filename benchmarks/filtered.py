@@ -34,7 +34,8 @@ import numpy as np
 from common import goal, report, skipped
 
 import visualsearch as vs
-from visualsearch import exact, fast
+from visualsearch.compiled import search as fast
+from visualsearch.nearest import exact
 from visualsearch.types import Bool, Float32, Record
 
 K = 10
@@ -270,8 +271,8 @@ def measure(index: vs.Index, peers: Mapping[str, Any], case: Case) -> list[dict[
 
 def evaluation(index: vs.Index) -> dict[str, float]:
     """Milliseconds to evaluate a filter over all pins: by SQL, to make its columns, and by columns."""
-    from visualsearch.columns import Columns
-    from visualsearch.filters import parse
+    from visualsearch.search.columns import Columns
+    from visualsearch.search.filters import parse
 
     columns = Columns()
     spent = {}

@@ -6,7 +6,7 @@ All get the same points (rows of CACHE, which benchmarks/vectors.py made), the s
 runs in a process of its own, since matrix products are chosen when a library is loaded. `error` is the mean squared
 distance of 20,000 other rows to the nearest centroid. `as it comes` is what `pip install faiss-cpu` gives: the OpenBLAS
 in its wheel takes Zen 4 and Zen 5 for processors without AVX-512. FAISS's default is 25 rounds; SuperKMeans prunes from the
-second on and `visualsearch.clustering` saves from the second on, so fewer rounds favour plain k-means.
+second on and `visualsearch.nearest.clustering` saves from the second on, so fewer rounds favour plain k-means.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _pruned(library: Any, points: NDArray[np.float32], centroids: int, rounds: i
 
 
 def _around(library: Any, points: NDArray[np.float32], centroids: int, rounds: int) -> NDArray[np.float32]:
-    from visualsearch import clustering
+    from visualsearch.nearest import clustering
 
     return clustering.centroids(library, points, centroids, rounds=rounds, seed=SEED)
 
@@ -67,7 +67,7 @@ def measure(cache: Path, name: str, points: int, centroids: int, rounds: int) ->
     held = rows[-min(HELD_OUT, len(rows) // 4) :].astype(np.float32)
     title, wide, find = CONTESTANTS[name]
     if wide:
-        from visualsearch.ann import library
+        from visualsearch.nearest.ann import library
 
         faiss = library()
     else:

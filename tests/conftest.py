@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import visualsearch as vs
-from visualsearch import cli, fast
+from visualsearch import cli
+from visualsearch.compiled import search as fast
 from visualsearch.images import _fast
 from visualsearch.resources import models_dir
 

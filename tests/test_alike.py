@@ -11,12 +11,12 @@ from PIL import Image
 
 import visualsearch as vs
 from tests.fakes import FakeEncoder, paint_many
-from visualsearch.alike import FEWEST, NOT_JUDGED, UNRELATED, Noise, plain_pictures
 from visualsearch.encoders import load_encoder
 from visualsearch.errors import UsageError
-from visualsearch.naming import VOCABULARY
+from visualsearch.look.naming import VOCABULARY
 from visualsearch.quality.mix import nonsense
 from visualsearch.samples import manifest
+from visualsearch.search.alike import FEWEST, NOT_JUDGED, UNRELATED, Noise, plain_pictures
 from visualsearch.types import Hits
 
 

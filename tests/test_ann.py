@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from visualsearch import ann
+from visualsearch.nearest import ann
+from visualsearch.store.vectors import Segment, Vectors, write_segment
 from visualsearch.types import Float32
-from visualsearch.vectors import Segment, Vectors, write_segment
 
 DIM = 128
 

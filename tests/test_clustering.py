@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from visualsearch import ann, clustering
+from visualsearch.nearest import ann, clustering
 
 from .test_ann import low_dimensional
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import visualsearch as vs
-from visualsearch.catalog import Catalog, Reader
-from visualsearch.columns import Column, Columns, Lists
-from visualsearch.filters import parse
+from visualsearch.search.columns import Column, Columns, Lists
+from visualsearch.search.filters import parse
+from visualsearch.store.catalog import Catalog, Reader
 
 from .fakes import FakeEncoder
 from .test_engine import add_given, clustered

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import visualsearch as vs
-from visualsearch.catalog import Catalog
-from visualsearch.connections import KEPT
 from visualsearch.errors import IndexStateError, NotAnIndexError
+from visualsearch.store.catalog import Catalog
+from visualsearch.store.connections import KEPT
 
 from .fakes import FakeEncoder, paint_many
 from .serving import catalogue, png, service

@@ -17,8 +17,8 @@ import visualsearch as vs
 from visualsearch.adapters import _shards
 from visualsearch.adapters.clip_retrieval import unfinished, write_embeddings
 from visualsearch.errors import EncoderMismatchError, LockedError, SourceError
-from visualsearch.lock import writing
 from visualsearch.sources import open_source
+from visualsearch.store.lock import writing
 
 from .fakes import FakeEncoder, paint, paint_many
 

@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 import visualsearch as vs
-from visualsearch import ann, engine, planner
-from visualsearch import query as query_path
+from visualsearch import engine
 from visualsearch.errors import (
     EncoderError,
     EncoderMismatchError,
@@ -26,6 +25,9 @@ from visualsearch.errors import (
     UsageError,
     VersionError,
 )
+from visualsearch.nearest import ann
+from visualsearch.search import planner
+from visualsearch.search import query as query_path
 from visualsearch.types import Part, Record
 
 from .fakes import FakeEncoder, paint
@@ -332,7 +334,7 @@ def test_small_segments_are_merged_as_an_index_grows(
 def test_pins_with_regions_are_grouped_and_keep_the_best_box(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder, photos: Path
 ) -> None:
-    from visualsearch.indexer import Indexer, Settings
+    from visualsearch.indexing.indexer import Indexer, Settings
     from visualsearch.sources import open_source
 
     scene = Image.new("RGB", (640, 480), (9, 9, 9))

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from visualsearch import exact
+from visualsearch.nearest import exact
+from visualsearch.store.vectors import Segment, Vectors, widened, write_segment
 from visualsearch.types import Bool, Float32
-from visualsearch.vectors import Segment, Vectors, widened, write_segment
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,11 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from visualsearch import ann, fast, planner
-from visualsearch.catalog import Generation
-from visualsearch.columns import TRUE, UNKNOWN, Column
-from visualsearch.query import Snapshot, candidates
-from visualsearch.vectors import Segment, Vectors, write_segment
+from visualsearch.compiled import search as fast
+from visualsearch.nearest import ann
+from visualsearch.search import planner
+from visualsearch.search.columns import TRUE, UNKNOWN, Column
+from visualsearch.search.query import Snapshot, candidates
+from visualsearch.store.catalog import Generation
+from visualsearch.store.vectors import Segment, Vectors, write_segment
 
 from .test_ann import DIM, low_dimensional, stored
 

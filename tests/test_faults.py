@@ -185,7 +185,8 @@ def test_a_failure_inside_a_commit_leaves_the_state_before_it(
     index = vs.create(tmp_path / "x.index", FakeEncoder())
     index.add(tmp_path / "photos")
     paint_many(tmp_path / "more", 10, start=100)
-    from visualsearch import catalog, indexer
+    from visualsearch.indexing import indexer
+    from visualsearch.store import catalog
 
     def crash(*_: object, **__: object) -> None:
         raise RuntimeError("crash")

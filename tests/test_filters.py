@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visualsearch.errors import FilterError, VisualSearchError
-from visualsearch.filters import parse
+from visualsearch.search.filters import parse
 
 PINS = {
     "a": {"price": 10, "color": "red", "sold": True, "tags": ["new", "silk"], "size": "10"},

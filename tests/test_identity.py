@@ -18,7 +18,7 @@ import pytest
 import visualsearch as vs
 from visualsearch.adapters.clip_retrieval import write_embeddings
 from visualsearch.errors import UnknownNameError
-from visualsearch.identity import PinSet
+from visualsearch.indexing.identity import PinSet
 from visualsearch.sources import open_source
 
 from .fakes import FakeEncoder, paint, paint_many

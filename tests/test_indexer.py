@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import visualsearch as vs
-from visualsearch import vectors
 from visualsearch.errors import SourceError, StorageError
-from visualsearch.indexer import Indexer, Progress
-from visualsearch.pipeline import look_ahead
+from visualsearch.indexing.indexer import Indexer, Progress
+from visualsearch.indexing.pipeline import look_ahead
+from visualsearch.store import vectors
 
 from .fakes import FakeEncoder, paint, paint_many
 

@@ -13,14 +13,15 @@ import pytest
 from PIL import Image
 
 import visualsearch as vs
-from visualsearch import look, proposals
-from visualsearch.crops import CropStyle, Shape, view
 from visualsearch.errors import PictureError, UnknownNameError, UsageError
-from visualsearch.ground import Ground, empty_parts
-from visualsearch.look import LookObject
-from visualsearch.look_page import write_look
-from visualsearch.naming import Words, votes
-from visualsearch.proposals import Proposal
+from visualsearch.images.crops import CropStyle, Shape, view
+from visualsearch.look import proposals
+from visualsearch.look import shop as look
+from visualsearch.look.ground import Ground, empty_parts
+from visualsearch.look.naming import Words, votes
+from visualsearch.look.proposals import Proposal
+from visualsearch.look.shop import LookObject
+from visualsearch.pages.scenes import write_look
 from visualsearch.types import WHOLE, Box, Hit, Hits
 
 from .conftest import Ran
@@ -89,7 +90,7 @@ def test_each_object_has_its_box_its_label_and_its_results(
 def test_labels_are_words_where_the_encoder_knows_words(
     shop: vs.Index, scene: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("visualsearch.naming.PROMPT", "{}")
+    monkeypatch.setattr("visualsearch.look.naming.PROMPT", "{}")
     monkeypatch.setattr(shop, "spec", replace(shop.spec, text=True))
     found = shop.look(scene, k=1, boxes=[LEFT, RIGHT], vocabulary=["red", "blue", "green"])
     assert [(one.label, one.label_from) for one in found] == [("red", "words"), ("blue", "words")]
@@ -99,7 +100,7 @@ def test_labels_are_words_where_the_encoder_knows_words(
 def test_neighbours_that_agree_name_an_object_before_the_general_vocabulary(
     shop: vs.Index, scene: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("visualsearch.naming.PROMPT", "{}")
+    monkeypatch.setattr("visualsearch.look.naming.PROMPT", "{}")
     monkeypatch.setattr(shop, "spec", replace(shop.spec, text=True))
     monkeypatch.setattr(shop, "words", lambda given: Words(shop.encoder, given or ["red", "blue", "green"]))
     agreed = shop.look(scene, k=1, boxes=[LEFT], label_by="board")[0]
@@ -276,7 +277,7 @@ def test_a_found_place_without_name_and_results_is_shown_only_where_the_finder_i
 def test_a_word_is_told_only_where_it_fits_better_than_it_fits_parts_that_hold_nothing(
     encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("visualsearch.naming.PROMPT", "{}")
+    monkeypatch.setattr("visualsearch.look.naming.PROMPT", "{}")
     words, ground = Words(encoder, ["red", "blue"]), Ground(encoder)
     red = encoder.encode_texts(["red"])[0]
     assert ground.word(words, red, given=True) == 0

@@ -19,7 +19,7 @@ from visualsearch.errors import (
     UnknownNameError,
     UsageError,
 )
-from visualsearch.filters import parse
+from visualsearch.search.filters import parse
 from visualsearch.types import Box
 
 from .conftest import Ran

@@ -9,8 +9,8 @@ import pytest
 
 from tests.patterns import attacks, found
 from visualsearch.errors import FilterError, PictureError
-from visualsearch.filters import parse
 from visualsearch.images import decode
+from visualsearch.search.filters import parse
 from visualsearch.sources._walk import pattern_regex
 
 BUILT_WHILE_RUNNING = {"sources/_walk.py"}  # shell patterns; tested below

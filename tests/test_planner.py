@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import visualsearch as vs
-from visualsearch import engine, exact, planner
-from visualsearch.catalog import Generation
-from visualsearch.planner import FAMILIES, Costs, Way, choose
-from visualsearch.query import Snapshot, candidates
+from visualsearch import engine
+from visualsearch.nearest import exact
+from visualsearch.search import planner
+from visualsearch.search.planner import FAMILIES, Costs, Way, choose
+from visualsearch.search.query import Snapshot, candidates
+from visualsearch.store.catalog import Generation
 from visualsearch.types import Bool, Float32
 
 from .fakes import FakeEncoder

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from visualsearch import proposals
 from visualsearch.errors import EncoderError, UnknownNameError, UsageError
-from visualsearch.proposals import Proposal, find, joined, overlaps, region_boxes, thinned
+from visualsearch.look import proposals
+from visualsearch.look.proposals import Proposal, find, joined, overlaps, region_boxes, thinned
 from visualsearch.quality.look import sample_scenes
 from visualsearch.types import Box
 

@@ -11,7 +11,7 @@ import pytest
 
 import visualsearch as vs
 from visualsearch.errors import EncoderError, UsageError
-from visualsearch.query_checks import unit_rows
+from visualsearch.search.query_checks import unit_rows
 from visualsearch.types import Float32, Part, Query
 
 from .fakes import FakeEncoder, paint_many

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from visualsearch.errors import PictureError, StorageError
-from visualsearch.report import Section, command_line, write_page
+from visualsearch.pages.results import Section, command_line, write_page
 from visualsearch.types import WHOLE, Box, Hit, Hits, Part
 
 HOSTILE = "<script>a('x')</script>\"'&<img src=x onerror=b(1)>"

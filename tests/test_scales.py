@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from visualsearch.scales import FEWEST, Sample, blended
+from visualsearch.search.scales import FEWEST, Sample, blended
 from visualsearch.types import Float32
 
 KINDS, COLOURS, EACH, DIM = 8, 6, 12, 96

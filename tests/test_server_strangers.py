@@ -19,12 +19,12 @@ from starlette.testclient import TestClient
 
 import visualsearch as vs
 from visualsearch.errors import PictureError
-from visualsearch.lock import writing
 from visualsearch.server import guard
 from visualsearch.server.app import create_app
 from visualsearch.server.kept import PICTURES, Kept
 from visualsearch.server.problems import Kind
 from visualsearch.server.service import Service
+from visualsearch.store.lock import writing
 from visualsearch.types import Record
 
 from .serving import Speaker, catalogue, halves, png, service
@@ -200,8 +200,8 @@ def test_refused_writes_leave_nothing(folder: Path, monkeypatch: pytest.MonkeyPa
         assert kept(folder) == []
 
         with monkeypatch.context() as patch:
-            patch.setattr("visualsearch.catalog.Writer.put_pin", broken, raising=False)
-            patch.setattr("visualsearch.indexer.Indexer._commit", broken)
+            patch.setattr("visualsearch.store.catalog.Writer.put_pin", broken, raising=False)
+            patch.setattr("visualsearch.indexing.indexer.Indexer._commit", broken)
             assert client.put("/pins/a", content=png("red", (98, 40))).status_code == 500
         assert kept(folder) == []
         assert client.put("/pins/a", content=png("red", (97, 40))).status_code == 201
@@ -218,7 +218,7 @@ def test_a_failed_write_takes_no_picture_from_another_pin(
             raise RuntimeError("out of order")
 
         with monkeypatch.context() as patch:
-            patch.setattr("visualsearch.indexer.Indexer._commit", broken)
+            patch.setattr("visualsearch.indexing.indexer.Indexer._commit", broken)
             assert client.put("/pins/b", content=png("red", (97, 40))).status_code == 500
         assert client.get("/pins/a/picture").status_code == 200
 

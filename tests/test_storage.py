@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import visualsearch as vs
-from visualsearch import storage, vectors
+from visualsearch import storage
 from visualsearch.errors import NotAnIndexError, StorageError, VisualSearchError
 from visualsearch.sources import read
 from visualsearch.storage import reading_error, storage_error
+from visualsearch.store import vectors
 
 from .fakes import FakeEncoder, paint, paint_many
 from .serving import catalogue, png, service
@@ -113,7 +114,7 @@ def test_what_sqlite_says_is_explained_by_the_system(
     error = sqlite3.OperationalError(said)
     error.sqlite_errorcode = next((c for mark, c in codes.items() if mark in said), sqlite3.SQLITE_CANTOPEN)
     found = None if probed is None else OSError(probed, os.strerror(probed))
-    monkeypatch.setattr("visualsearch.connections.probe", lambda folder: found)
+    monkeypatch.setattr("visualsearch.store.connections.probe", lambda folder: found)
     with pytest.raises(StorageError) as caught, index._writing() as writer, writer.commit():
         raise error
     assert caught.value.why == why

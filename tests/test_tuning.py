@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import visualsearch as vs
-from visualsearch import ann, engine, planner, tuning
+from visualsearch import engine
 from visualsearch.cli.common import size_in_bytes
 from visualsearch.errors import UsageError
-from visualsearch.tuning import Trial, Wish, front, fulfils, pick
+from visualsearch.nearest import ann, tuning
+from visualsearch.nearest.tuning import Trial, Wish, front, fulfils, pick
+from visualsearch.search import planner
 
 from .fakes import FakeEncoder
 from .test_engine import DEAR_SCANS, add_given, clustered

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 import visualsearch as vs
 from visualsearch.errors import UsageError
 from visualsearch.server.app import create_app
-from visualsearch.types import Failure, Record
-from visualsearch.values import (
+from visualsearch.store.values import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_ID_BYTES,
@@ -33,6 +32,7 @@ from visualsearch.values import (
     tidied,
     wrong,
 )
+from visualsearch.types import Failure, Record
 
 from .fakes import FakeEncoder, paint
 from .serving import catalogue, png, service

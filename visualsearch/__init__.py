@@ -7,10 +7,10 @@
 >>> [(hit.id, round(hit.score, 3)) for hit in hits]      # doctest: +SKIP
 """
 
-from .encoders import load_encoder
-from .engine import Index, create, open, open_or_create
-from .errors import VisualSearchError
-from .types import Box, Encoder, EncoderSpec, Failure, Hit, Hits, IndexReport, Part, Query, Record
+from visualsearch.encoders import load_encoder
+from visualsearch.engine import Index, create, open, open_or_create
+from visualsearch.errors import VisualSearchError
+from visualsearch.types import Box, Encoder, EncoderSpec, Failure, Hit, Hits, IndexReport, Part, Query, Record
 
 __all__ = [
     "Box",

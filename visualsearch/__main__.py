@@ -1,6 +1,6 @@
 """`python -m visualsearch` is the command line."""
 
-from .cli import main
+from visualsearch.cli import main
 
 if __name__ == "__main__":
     main()

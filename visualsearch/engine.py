@@ -18,27 +18,42 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from . import ann
-from .alike import Judge, Noise
-from .catalog import Catalog, Generation, Reader, Writer
-from .checks import Problem, check
-from .crops import STYLE, CropStyle
-from .errors import (
-    EncoderMismatchError,
-    NotAnIndexError,
-    UnknownNameError,
-    UsageError,
+from visualsearch import nearest
+from visualsearch.errors import EncoderMismatchError, NotAnIndexError, UnknownNameError, UsageError
+from visualsearch.images import STYLE, CropStyle
+from visualsearch.look import FINDER, region_boxes
+from visualsearch.nearest import Preset, Rows, measured_recall
+from visualsearch.search import (
+    NO_GROUPS,
+    Judge,
+    Noise,
+    Snapshot,
+    check_query,
+    encoded,
+    find,
+    mixed,
+    query_of,
+    unit_rows,
+    unread,
 )
-from .exclusions import Excluded, Exclusions
-from .heldout import measured_recall
-from .lock import writing
-from .mixing import encoded, mixed, query_of, unread
-from .proposals import FINDER, region_boxes
-from .query import NO_GROUPS, Snapshot, find
-from .query_checks import check_query, unit_rows
-from .rows import Rows
-from .storage import check_links, gone, is_leftover, storage_error, stored_file
-from .types import (
+from visualsearch.storage import check_links, gone, is_leftover, storage_error, stored_file
+from visualsearch.store import (
+    Catalog,
+    Excluded,
+    Exclusions,
+    Generation,
+    Problem,
+    Reader,
+    Segment,
+    Vectors,
+    Writer,
+    alive_rows,
+    check,
+    checked,
+    write_segment,
+    writing,
+)
+from visualsearch.types import (
     MAX_PIXELS,
     Attributes,
     Box,
@@ -54,16 +69,12 @@ from .types import (
     Query,
     Stored,
 )
-from .values import checked
-from .vectors import Segment, Vectors, alive_rows, write_segment
 
 if TYPE_CHECKING:
-    from .identity import PinSet
-    from .indexer import Progress, Settings
-    from .look import Look
-    from .naming import Words
-    from .sources import Columns
-    from .tuning import Trial
+    from visualsearch.indexing import PinSet, Progress, Settings
+    from visualsearch.look import Look, Words
+    from visualsearch.nearest import Trial
+    from visualsearch.sources import Columns
 
 MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
@@ -121,7 +132,7 @@ class Index:
                 f"cannot create {folder}", "it exists and is not empty", "Choose a new or empty folder"
             )
         if preset != "auto":
-            ann.preset(preset)
+            nearest.preset(preset)
         options = {"device": device, "precision": precision, "compiled": compiled}
         made = encoder if isinstance(encoder, EncoderSpec) else _load(encoder, **options)
         spec = made if isinstance(made, EncoderSpec) else made.spec
@@ -252,10 +263,10 @@ class Index:
         `batch=64` ...). A picture that fails is in the report and never stops the run. Raises SourceError, LockedError,
         StorageError; what was committed before is kept.
         """
-        from .adapters.clip_retrieval import open_embeddings
-        from .encoders import BaseEncoder
-        from .indexer import Indexer, Settings
-        from .sources import Columns, Source, open_source
+        from visualsearch.adapters.clip_retrieval import open_embeddings
+        from visualsearch.encoders import BaseEncoder
+        from visualsearch.indexing import Indexer, Settings
+        from visualsearch.sources import Columns, Source, open_source
 
         chosen = replace(settings or Settings(), **changes)
         wanted = columns or Columns()
@@ -273,7 +284,7 @@ class Index:
                 "Use index.remove(ids), or index a folder or a manifest",
             )
         if preset is not None and preset != "auto":
-            ann.preset(preset)
+            nearest.preset(preset)
         with self._writing() as writer:
             self._include(writer, list(include))
             if preset is not None:
@@ -344,7 +355,7 @@ class Index:
     def update(self, name: str, attributes: Attributes) -> None:
         """Replace the attributes of a pin; its picture and vectors stay.
 
-        Attributes are JSON values (see `visualsearch.values`). Raises UsageError for others, such as NaN, UnknownNameError,
+        Attributes are JSON values (see `visualsearch.store.values`). Raises UsageError for others, such as NaN, UnknownNameError,
         LockedError.
         """
         plain = checked(attributes)
@@ -400,15 +411,15 @@ class Index:
         """Delete files that no state names: leftovers of a killed writer, and what a commit replaced."""
         check_links(self.folder)
         used = writer.files()
-        for folder in ("vectors", ann.FOLDER):
+        for folder in ("vectors", nearest.FOLDER):
             for path in (self.folder / folder).glob("*"):
                 if f"{folder}/{path.name}" not in used and is_leftover(path):
                     with suppress(OSError):
                         path.unlink()
 
-    def _recipe(self, reader: Reader, rows: int) -> ann.Preset:
+    def _recipe(self, reader: Reader, rows: int) -> Preset:
         chosen = reader.meta("preset", "auto")
-        return ann.choose(rows) if chosen == "auto" else ann.preset(chosen)
+        return nearest.choose(rows) if chosen == "auto" else nearest.preset(chosen)
 
     def _maintain(self, writer: Writer) -> None:
         """After a run: merge small segments, and bring the approximate index up to date when enough rows are fresh."""
@@ -439,18 +450,18 @@ class Index:
         self,
         vectors: Vectors,
         number: int,
-        recipe: ann.Preset,
+        recipe: Preset,
         tuned: Mapping[str, Any],
         grown: Generation | None = None,
     ) -> tuple[Generation, Any]:
         """A new generation over all of `vectors`, not yet named in the catalog, and its index."""
         if grown is not None:
-            index, factory = ann.load(stored_file(self.folder, grown.file)), grown.factory
+            index, factory = nearest.load(stored_file(self.folder, grown.file)), grown.factory
             for _, block in vectors.blocks(start=grown.covers, size=65_536):
                 index.add(block)
         else:
-            index, factory = ann.build(recipe, vectors)
-        file, size = ann.save(index, self.folder, number)
+            index, factory = nearest.build(recipe, vectors)
+        file, size = nearest.save(index, self.folder, number)
         search = recipe.parameters
         if tuned.get("preset") == recipe.name:
             search.update(tuned["search"])
@@ -504,7 +515,7 @@ class Index:
 
         `image`: path, URL, bytes, PIL picture or (h, w, 3) uint8 array; `crop`: x0, y0, x1, y1 as fractions, or pixels when any
         is above 1. `text`, `not_text`: words wanted and not wanted; `like`, `unlike`: ids of stored pins. `weights` changes
-        DEFAULT_WEIGHTS; `parts` adds finished parts. Of a mix, each part counts on its own scale (`visualsearch.scales`).
+        DEFAULT_WEIGHTS; `parts` adds finished parts. Of a mix, each part counts on its own scale (`visualsearch.search.scales`).
         `where`: see visualsearch.filters. With a filter that leaves at least offset + k pins, k come back. `min_score` leaves
         out hits below that cosine; "auto": below `noise` of the hits, what queries that mean nothing reach here, so that
         nothing is left where `alike` is False. Stored pins of the query are left out of the results unless `include_seeds`.
@@ -610,7 +621,7 @@ class Index:
         `images`: paths, URLs, bytes, Pillow pictures, arrays or tensors. `on_error="skip"` gives an empty Hits with the plan
         "unreadable" for a picture that cannot be read. Raises UsageError, FilterError, PictureError, EncoderError.
         """
-        from .encoders import BaseEncoder
+        from visualsearch.encoders import BaseEncoder
 
         encoder = self.encoder
         if not isinstance(encoder, BaseEncoder):
@@ -652,14 +663,14 @@ class Index:
         finds, `sure` (0..1) drops what it is less sure of. `where` and `min_score` as in `search`. A label is the nearest
         word of `vocabulary` where one is given and the encoder knows words; else the value of the attribute `label_by` on
         which most neighbours agree; else a word of a general vocabulary. An object gets no label and no hits where these
-        are not clearly better than those of parts that hold nothing (see `visualsearch.ground`); `unsure` gives them all
+        are not clearly better than those of parts that hold nothing (see `visualsearch.look.ground`); `unsure` gives them all
         the same. `prefer` adds to the score of hits of that value when ranking (None: what was measured to be best). A pin
         comes back for one object only unless `repeat`; `diversity` (0..1) trades likeness for variety. `goes_with` asks for
         that many pins of other categories that go with the scene. When nothing is found the whole picture is searched and
         `found` is False. A scene of more than `max_pixels` pixels is refused.
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
         """
-        from .look import PREFER, shop
+        from visualsearch.look import PREFER, shop
 
         return shop(
             self,
@@ -687,13 +698,13 @@ class Index:
 
         A first version: it knows nothing of taste, season or fit. Raises UnknownNameError, UsageError, FilterError.
         """
-        from .look import complete_pin
+        from visualsearch.look import complete_pin
 
         return complete_pin(self, pin, k, label_by, where)
 
     def words(self, vocabulary: Sequence[str] | None = None) -> Words:
         """The vectors of a vocabulary (None: the built-in one), encoded at the first call. Raises EncoderError."""
-        from .naming import VOCABULARY, Words
+        from visualsearch.look import VOCABULARY, Words
 
         chosen = tuple(VOCABULARY if vocabulary is None else vocabulary)
         with self._guard:
@@ -760,7 +771,7 @@ class Index:
                 )
                 reuse = now.ann if same and now is not None else None
                 path = stored_file(self.folder, generation.file)
-                loaded = ann.load(path) if reuse is None else reuse
+                loaded = nearest.load(path) if reuse is None else reuse
             group = reader.meta("group_by")
             live = int(alive.sum())
             snapshot = Snapshot(vectors, alive, generation, loaded, live, state, group_by=group)
@@ -802,10 +813,10 @@ class Index:
         first. Where nothing fulfils the wish, the highest recall is kept: see `tuning.fulfils`. Raises LockedError,
         UnknownNameError, UsageError for an empty index.
         """
-        from .tuning import Wish, front, pick, survey, trials_of
+        from visualsearch.nearest import Wish, front, pick, survey, trials_of
 
         wish = Wish(recall, latency_ms, memory)
-        recipes = [ann.preset(preset)] if preset else list(ann.presets().values())
+        recipes = [nearest.preset(preset)] if preset else list(nearest.presets().values())
         with self._writing() as writer:
             with self._open() as (_, snapshot):
                 if not snapshot.live:
@@ -816,7 +827,7 @@ class Index:
                 # A recipe that was named is tuned; the exact scan is then shown for comparison only.
                 allowed = [t for t in compared if t.preset == preset] if preset else compared
                 first = pick(allowed or compared, wish, snapshot.live)
-                recipe = ann.preset(first.preset)
+                recipe = nearest.preset(first.preset)
                 if recipe.exact:
                     self._adopt(writer, recipe, None, {})
                     return first, compared
@@ -829,7 +840,7 @@ class Index:
         return chosen, front([*(t for t in compared if t.preset != recipe.name), *final])
 
     def _generation_of(
-        self, recipe: ann.Preset, snapshot: Snapshot, writer: Writer, say: Callable[[str], None]
+        self, recipe: Preset, snapshot: Snapshot, writer: Writer, say: Callable[[str], None]
     ) -> tuple[Generation, Any]:
         """A generation of that recipe and its index: the snapshot's own where it is one, else a new one, not yet named."""
         if snapshot.generation is not None and snapshot.generation.preset == recipe.name:
@@ -838,7 +849,7 @@ class Index:
         return self._built(snapshot.vectors, int(writer.meta("next_file")), recipe, {})
 
     def _adopt(
-        self, writer: Writer, recipe: ann.Preset, generation: Generation | None, search: Mapping[str, Any]
+        self, writer: Writer, recipe: Preset, generation: Generation | None, search: Mapping[str, Any]
     ) -> None:
         """Make a recipe, its generation and its search parameters those of the index, in one commit.
 
@@ -894,7 +905,7 @@ class Index:
     def verify(self) -> list[Problem]:
         """Check the catalog, every vector file and the approximate index against one another; [] when all is well."""
         with self.catalog.read() as reader:
-            return check(reader, self.folder, self.spec.dim, ann.load)
+            return check(reader, self.folder, self.spec.dim, nearest.load)
 
 
 def _remember_group(writer: Writer, wanted: str | None, found: str | None) -> None:
@@ -934,7 +945,7 @@ class _Finished:
 def _load(encoder: Encoder | str, **options: Any) -> Encoder:
     if not isinstance(encoder, str):
         return encoder
-    from .encoders import load_encoder
+    from visualsearch.encoders import load_encoder
 
     return load_encoder(encoder, **options)
 

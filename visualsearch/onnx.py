@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .errors import EncoderError
+from visualsearch.errors import EncoderError
 
 SILENCE = "ORT_DISABLE_TELEMETRY"
 """ONNX Runtime 1.29 and later read it when they are imported: with 1 they keep no device id and send nothing.

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import IndexStateError, NotAnIndexError, StorageError
+from visualsearch.errors import IndexStateError, NotAnIndexError, StorageError
 
 _AGAIN = "run the same command again; all that was committed is kept"
 _CAUSES: Mapping[int, tuple[str, str]] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, overload, 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UsageError
+from visualsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -276,7 +276,7 @@ class Hits(Sequence[Hit]):
     were candidates (those the filter leaves), or how many products where pins are grouped.
     `best` is the score of the first hit of all pages, before `min_score`. `alike` is
     False where the index holds nothing like what was asked for: `best` is below `noise`, which queries that mean nothing
-    reach in this index (see `visualsearch.alike`); None where that was not judged. `notes` say what else to know.
+    reach in this index (see `visualsearch.search.alike`); None where that was not judged. `notes` say what else to know.
     """
 
     items: tuple[Hit, ...]

@@ -30,7 +30,7 @@ class Ours:
     NEEDS: Mapping[str, str] = {}
 
     def __init__(self, preset: str) -> None:
-        from visualsearch import ann
+        from visualsearch.nearest import ann
 
         self.preset = preset
         self.TITLE = f"visualsearch {preset}" + (", extra fast" if find_spec("numba") else "")
@@ -39,7 +39,7 @@ class Ours:
 
     def build(self, rows: NDArray[np.float16], folder: Path, threads: int) -> None:
         """Train, add, save."""
-        from visualsearch import ann
+        from visualsearch.nearest import ann
 
         ann.library().omp_set_num_threads(threads)
         if not ann.preset(self.preset).exact:
@@ -49,7 +49,7 @@ class Ours:
 
     def load(self, folder: Path, rows: NDArray[np.float16]) -> _Search:
         """The saved index, with the rows mapped beside it, searched by compiled loops where they are there."""
-        from visualsearch import fast
+        from visualsearch.compiled import search as fast
 
         fast.accelerate()
         return _Search(self.preset, folder, rows)
@@ -57,7 +57,7 @@ class Ours:
 
 def _vectors(folder: Path, rows: NDArray[np.float16]) -> Any:
     """The rows as the segment of an index folder: the same file under a second name."""
-    from visualsearch.vectors import Segment, Vectors
+    from visualsearch.store.vectors import Segment, Vectors
 
     file = folder / "vectors" / "000000.npy"
     if not file.exists():
@@ -69,9 +69,9 @@ def _vectors(folder: Path, rows: NDArray[np.float16]) -> Any:
 
 class _Search:
     def __init__(self, preset: str, folder: Path, rows: NDArray[np.float16]) -> None:
-        from visualsearch import ann
-        from visualsearch.catalog import Generation
-        from visualsearch.query import Snapshot
+        from visualsearch.nearest import ann
+        from visualsearch.search.query import Snapshot
+        from visualsearch.store.catalog import Generation
 
         recipe, vectors = ann.preset(preset), _vectors(folder, rows)
         self.bytes, self.factory, index, self._generation = 0, "exact", None, None
@@ -106,7 +106,7 @@ class _Search:
             self._snapshot = replace(self._snapshot, generation=made)
 
     def search(self, query: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-        from visualsearch.query import candidates, rescored
+        from visualsearch.search.query import candidates, rescored
 
         snapshot = self._snapshot
         _, found = candidates(snapshot, query, k, None, len(snapshot.vectors))

@@ -209,9 +209,7 @@ def test_filters_and_sorting_narrow_and_order_and_have_an_address(open_page: Ope
     page = open_page("/?text=red")
     page.get_by_role("button", name=re.compile("^odd")).click()
     page.wait_for_url(re.compile("is=category"))
-    page.wait_for_function(
-        "() => document.querySelector('#status').textContent.includes(' 28 pins')"
-    )
+    page.wait_for_function("() => document.querySelector('#status').textContent.includes(' 28 pins')")
     slider = page.get_by_role("slider", name="price, at most")
     slider.fill("50")
     page.wait_for_url(re.compile("between=price"))

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import EncoderMismatchError, PictureError, SourceError
-from ..types import EncoderSpec, Failure, Float32, Int64, Record
+from visualsearch.errors import EncoderMismatchError, PictureError, SourceError
+from visualsearch.types import EncoderSpec, Failure, Float32, Int64, Record
 
 IMAGES, METADATA, SPEC = "img_emb", "metadata", "encoder.json"
 NAMED, STATE, SHA256, SOURCE = "vs_named", "vs_state", "vs_sha256", "vs_source"

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ..storage import storage_error
-from ..types import Bool, Float32, Int64, Record
-from ..vectors import flush_folder, write_whole
+from visualsearch.storage import storage_error
+from visualsearch.store import flush_folder, write_whole
+from visualsearch.types import Bool, Float32, Int64, Record
+
 from ._embeddings import (
     IMAGES,
     METADATA,

@@ -19,15 +19,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .. import images
-from ..errors import ODD, UsageError, VisualSearchError
-from ..lock import writing
-from ..pipeline import Clock, Embedded, embed, failed, look_ahead, released, stopped
-from ..resources import cores
-from ..sources import SeenIds, gone
-from ..storage import storage_error
-from ..types import Encoder, Failure, Float32, IndexReport, PassedOver, Record, UInt8
-from ..vectors import flush_folder
+from visualsearch import images
+from visualsearch.errors import ODD, UsageError, VisualSearchError
+from visualsearch.indexing import Clock, Embedded, embed, failed, look_ahead, released, stopped
+from visualsearch.resources import cores
+from visualsearch.sources import SeenIds, gone
+from visualsearch.storage import storage_error
+from visualsearch.store import flush_folder, writing
+from visualsearch.types import Encoder, Failure, Float32, IndexReport, PassedOver, Record, UInt8
+
 from ._embeddings import (
     SPEC,
     Embeddings,

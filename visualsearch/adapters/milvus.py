@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from ..encoders import load_encoder
-from ..errors import (
+from visualsearch.encoders import load_encoder
+from visualsearch.errors import (
     EncoderMismatchError,
     FilterError,
     MissingExtraError,
@@ -32,10 +32,21 @@ from ..errors import (
     UnknownNameError,
     UsageError,
 )
-from ..filters import COLUMNS, Both, Check, Node, Not, Test, parse
-from ..mixing import encoded, mixed, query_of
-from ..scales import SAMPLE, Sample
-from ..types import WHOLE, Box, Encoder, EncoderSpec, Float32, Hit, Hits, Query, Stored
+from visualsearch.search import (
+    COLUMNS,
+    SAMPLE,
+    Both,
+    Check,
+    Node,
+    Not,
+    Sample,
+    Test,
+    encoded,
+    mixed,
+    parse,
+    query_of,
+)
+from visualsearch.types import WHOLE, Box, Encoder, EncoderSpec, Float32, Hit, Hits, Query, Stored
 
 COLLECTION = "pins"
 _TEXT = 65_535  # bytes, the most that a text field of Milvus takes
@@ -271,7 +282,7 @@ def _hit(entity: Mapping[str, Any], score: float) -> Hit:
 
 
 def _fitting(where: str | None, without: set[str]) -> str:
-    """The filter of a search: an expression of `visualsearch.filters`, and pins to leave out by id."""
+    """The filter of a search: an expression of `visualsearch.search.filters`, and pins to leave out by id."""
     tests = [] if where is None else [condition(parse(where).tree)]
     if without:
         tests.append(f"id not in {json.dumps(sorted(without), ensure_ascii=False)}")

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..encoders import BaseEncoder, load_encoder
-from ..encoders.base import batches
-from ..errors import MissingExtraError, UsageError
-from ..images import MAX_PIXELS, limit_memory
-from ..resources import keep_freed_memory
+from visualsearch.encoders import BaseEncoder, batches, load_encoder
+from visualsearch.errors import MissingExtraError, UsageError
+from visualsearch.images import MAX_PIXELS, limit_memory
+from visualsearch.resources import keep_freed_memory
+
 from .clip_retrieval import Item, Outcome, embed_records, no_bytes
 
 if TYPE_CHECKING:
-    from ..sources import Source
+    from visualsearch.sources import Source
 
 CHUNK = 256  # pictures that travel together
 WAVE = 2_000  # chunks in one run of Ray Data: what this process keeps in mind at once

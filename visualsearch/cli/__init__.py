@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import VisualSearchError
+from visualsearch.errors import VisualSearchError
+
 from . import (
     bench,
     compact,
@@ -31,6 +32,8 @@ from . import (
     verify,
 )
 from .common import note, settle_streams
+
+__all__ = ["app", "main"]
 
 COMMANDS = (
     demo,

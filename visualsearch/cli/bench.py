@@ -13,7 +13,7 @@ import typer
 from .common import AsJson, Device, Model, PrecisionOption, emit, note
 
 if TYPE_CHECKING:
-    from ..quality import Report, Row
+    from visualsearch.quality import Report, Row
 
 bench = typer.Typer(
     name="bench",
@@ -57,8 +57,8 @@ def quality(
 
     Example: `visualsearch bench quality --model bundled --data sets/ --tasks clothing,grocery`
     """
-    from ..encoders import load_encoder
-    from ..quality import choose, measure
+    from visualsearch.encoders import load_encoder
+    from visualsearch.quality import choose, measure
 
     wanted = [name.strip() for name in tasks.split(",") if name.strip()]
     choose(wanted)  # a mistyped name should not cost the loading of a model
@@ -148,9 +148,8 @@ def bench_look(
     """
     import tempfile
 
-    from ..encoders import load_encoder
-    from ..quality.data import Data
-    from ..quality.look import LookBench, measure_look
+    from visualsearch.encoders import load_encoder
+    from visualsearch.quality import Data, LookBench, measure_look
 
     wanted = [name.strip() for name in tasks.split(",") if name.strip()]
     encoder = load_encoder(model or "bundled", device=device, precision=precision)
@@ -192,7 +191,7 @@ def _show(report: Report, title: str, data: Path | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ..quality import State
+    from visualsearch.quality import State
 
     table = Table(box=None, pad_edge=False, header_style="dim", title=title, title_justify="left")
     for name in ("task", "what", "figures", "asked", "among"):

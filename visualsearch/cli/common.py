@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ..engine import Index
-    from ..types import Failure, Hits, IndexReport
+    from visualsearch.engine import Index
+    from visualsearch.types import Failure, Hits, IndexReport
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The index folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
@@ -89,7 +89,7 @@ def settle_streams() -> None:
 
 def size_in_bytes(text: str) -> int:
     """A size such as 500MB, 1.5G or 2GiB in bytes. Raises UsageError."""
-    from ..errors import UsageError
+    from visualsearch.errors import UsageError
 
     word = text.strip().upper().removesuffix("B")
     number = word.rstrip("KMGI")
@@ -110,7 +110,7 @@ def size_in_bytes(text: str) -> int:
 def limit_pictures(memory: str | None) -> None:
     """Obey --memory."""
     if memory is not None:
-        from ..images import limit_memory
+        from visualsearch.images import limit_memory
 
         limit_memory(size_in_bytes(memory))
 
@@ -123,7 +123,7 @@ def note(text: str) -> None:
 
 def stdin_bytes() -> bytes:
     """All of stdin. Raises UsageError where it is closed or empty."""
-    from ..errors import UsageError
+    from visualsearch.errors import UsageError
 
     remedy = "Pipe a picture into the command: cat shoe.jpg | visualsearch search pins.index -"
     if sys.stdin is None:
@@ -136,7 +136,7 @@ def stdin_bytes() -> bytes:
 
 def ids_of(given: Sequence[str] | None) -> list[str]:
     """Pin ids of the command line: bytes that are not UTF-8 are written %XX, as ids of such files are."""
-    from ..sources import printable
+    from visualsearch.sources import printable
 
     return [printable(name) for name in given or ()]
 
@@ -164,7 +164,7 @@ def emit(value: Any) -> None:
 
 def open_index(folder: Path, model: str | None = None, **options: Any) -> Index:
     """The index of a command's DIR argument."""
-    from ..engine import Index
+    from visualsearch.engine import Index
 
     return Index.open(folder, model, **options)
 

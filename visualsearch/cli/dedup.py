@@ -10,7 +10,7 @@ import typer
 from .common import AsJson, Folder, emit, note, open_index, plain, show_failures
 
 if TYPE_CHECKING:
-    from ..dedup import Group, Member
+    from visualsearch.dedup import Group, Member
 
 
 def dedup(
@@ -38,8 +38,7 @@ def dedup(
 
     Example: `visualsearch dedup pins.index --html review.html`
     """
-    from ..dedup import find
-    from ..dedup.page import write_review
+    from visualsearch.dedup import find, write_review
 
     with open_index(folder) as opened:
         found = find(opened, similar, say=note)

@@ -14,9 +14,9 @@ import typer
 from .common import Model, note, progress, show_failures
 
 if TYPE_CHECKING:
-    from ..engine import Index
-    from ..report import Section
-    from ..types import Box, Encoder, IndexReport, Query
+    from visualsearch.engine import Index
+    from visualsearch.pages import Section
+    from visualsearch.types import Box, Encoder, IndexReport, Query
 
 FACTS = ("category", "colour", "price")
 FOOTNOTE = (
@@ -117,9 +117,9 @@ def demo(
 
 def make(to: Path, model: Encoder | str | None = None) -> Made:
     """Index the samples in `to` and write the page there."""
-    from ..engine import Index
-    from ..report import write_page
-    from ..samples import manifest
+    from visualsearch.engine import Index
+    from visualsearch.pages import write_page
+    from visualsearch.samples import manifest
 
     folder = to / "pins.index"
     pictures = _copied(to)
@@ -150,8 +150,8 @@ def make(to: Path, model: Encoder | str | None = None) -> Made:
 
 def _copied(to: Path) -> Mapping[str, Path]:
     """The query pictures, copied beside the page so that the commands shown are short and go on working."""
-    from ..samples import samples_dir
-    from ..storage import storage_error
+    from visualsearch.samples import samples_dir
+    from visualsearch.storage import storage_error
 
     copies = {e.picture: to / Path(e.picture).name for e in EXAMPLES if e.picture is not None}
     try:
@@ -164,8 +164,8 @@ def _copied(to: Path) -> Mapping[str, Path]:
 
 
 def _section(index: Index, folder: Path, example: Example, pictures: Mapping[str, Path]) -> Section:
-    from ..errors import EncoderError
-    from ..report import Section, command_line
+    from visualsearch.errors import EncoderError
+    from visualsearch.pages import Section, command_line
 
     query = _query(example, pictures)
     wanted = {
@@ -186,7 +186,7 @@ def _section(index: Index, folder: Path, example: Example, pictures: Mapping[str
 
 
 def _query(example: Example, pictures: Mapping[str, Path]) -> Query:
-    from ..mixing import query_of
+    from visualsearch.search import query_of
 
     picture, crop = None, None
     if example.picture is not None:
@@ -212,7 +212,7 @@ def _without(index: Index, example: Example) -> str:
 
 
 def _true_box(picture: str, item: str) -> Box:
-    from ..samples import samples_dir, scenes
+    from visualsearch.samples import samples_dir, scenes
 
     place = samples_dir() / picture
     return next(o.box for scene in scenes() if scene.image == place for o in scene.objects if o.pin == item)
@@ -220,7 +220,7 @@ def _true_box(picture: str, item: str) -> Box:
 
 def _places(example: Example) -> Mapping[str, str]:
     """Where the pictures of the pins that the example names are."""
-    from ..samples import samples_dir
+    from visualsearch.samples import samples_dir
 
     return {pin: str(samples_dir() / "pins" / f"{pin}.jpg") for pin in (example.like, example.unlike) if pin}
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..resources import keep_freed_memory
-from ..types import MAX_PIXELS
+from visualsearch.resources import keep_freed_memory
+from visualsearch.types import MAX_PIXELS
+
 from .common import (
     AsJson,
     Batch,
@@ -110,10 +111,10 @@ def embed(
     Exit codes: 0 done; 1 done, but more pictures or rows failed than `--tolerate` allows (the others are embedded); 2 wrong
     usage, a source that cannot be used, or stopped by `--strict`.
     """
-    from ..adapters.clip_retrieval import unfinished, write_embeddings
-    from ..adapters.ray import Cluster
-    from ..encoders import load_encoder
-    from ..sources import open_source
+    from visualsearch.adapters.clip_retrieval import unfinished, write_embeddings
+    from visualsearch.adapters.ray import Cluster
+    from visualsearch.encoders import load_encoder
+    from visualsearch.sources import open_source
 
     limit_pictures(memory)
     tell_choices()

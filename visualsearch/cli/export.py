@@ -35,7 +35,7 @@ def export(
 
     Example: `visualsearch export pins.index --to http://localhost:19530 --collection pins`
     """
-    from ..adapters.milvus import export as fill
+    from visualsearch.adapters.milvus import export as fill
 
     with open_index(folder) as opened, progress(f"export {folder}", as_json) as bar:
         with opened.catalog.read() as reader:

@@ -22,7 +22,7 @@ def extension(
 
     Example: `visualsearch extension --to visualsearch-extension --server http://127.0.0.1:8000`
     """
-    from ..server.extend import write_extension
+    from visualsearch.server.extend import write_extension
 
     folder = write_extension(to, server)
     note(f"an extension for {server}. Load it: chrome://extensions, Developer mode, Load unpacked:")

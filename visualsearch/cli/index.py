@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..resources import keep_freed_memory
-from ..types import MAX_PIXELS
+from visualsearch.resources import keep_freed_memory
+from visualsearch.types import MAX_PIXELS
+
 from .common import (
     AsJson,
     Batch,
@@ -43,8 +44,8 @@ from .inputs import (
 )
 
 if TYPE_CHECKING:
-    from ..sources import Columns
-    from ..types import EncoderSpec
+    from visualsearch.sources import Columns
+    from visualsearch.types import EncoderSpec
 
 STOPPED = 130
 
@@ -126,9 +127,8 @@ def index(
     Exit codes: 0 done; 1 done, but more pictures or rows failed than `--tolerate` allows (the others are indexed); 2 wrong usage,
     a source that cannot be used, or stopped by `--strict`; 130 stopped by Ctrl-C.
     """
-    from ..engine import Index
-    from ..identity import PinSet
-    from ..indexer import Progress, Settings
+    from visualsearch.engine import Index
+    from visualsearch.indexing import PinSet, Progress, Settings
 
     settings = Settings(
         batch=batch,
@@ -196,8 +196,8 @@ def _look_at(sources: list[str], columns: Columns) -> EncoderSpec | None:
     """Refuse what cannot be read before anything is written, and say how the rest is read; the encoder of embeddings among
     the sources, if any.
     """
-    from ..adapters.clip_retrieval import is_embeddings, made_by, unsigned
-    from ..sources import open_source
+    from visualsearch.adapters.clip_retrieval import is_embeddings, made_by, unsigned
+    from visualsearch.sources import open_source
 
     made = None
     for source in sources:

@@ -9,7 +9,7 @@ import typer
 from .common import note
 
 if TYPE_CHECKING:
-    from ..sources import Columns
+    from visualsearch.sources import Columns
 
 _MANIFESTS = "Manifests"
 IdColumn = Annotated[
@@ -96,7 +96,7 @@ def columns_of(
     group_by: str | None,
 ) -> Columns:
     """What the options say of a manifest's columns."""
-    from ..sources import Columns
+    from visualsearch.sources import Columns
 
     return Columns(id_column, image_column, title_column, price_column, url_column, group_by)
 
@@ -111,7 +111,7 @@ class Tolerance:
     """How many failures still count as done. Raises UsageError."""
 
     def __init__(self, text: str, strict: bool) -> None:
-        from ..errors import UsageError
+        from visualsearch.errors import UsageError
 
         number = text.strip().removesuffix("%")
         try:

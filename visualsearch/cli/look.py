@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..types import MAX_PIXELS
+from visualsearch.types import MAX_PIXELS
+
 from .common import (
     AsJson,
     Device,
@@ -28,7 +29,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..look import Look
+    from visualsearch.look import Look
 
 
 def look(
@@ -111,9 +112,9 @@ def look(
 
     Example: `visualsearch look pins.index living-room.jpg -k 5 --goes-with 6 --html look.html`
     """
-    from .. import images
-    from ..errors import UsageError
-    from ..proposals import FINDER
+    from visualsearch import images
+    from visualsearch.errors import UsageError
+    from visualsearch.look import FINDER
 
     if (scene is None) == (pin is None):
         raise UsageError(
@@ -147,8 +148,7 @@ def look(
             unsure=unsure,
         )
     if html is not None:
-        from ..look_page import write_look
-        from ..report import command_line
+        from visualsearch.pages import command_line, write_look
 
         name = "stdin" if scene == "-" else scene
         write_look(

@@ -23,8 +23,8 @@ def models(as_json: AsJson = False) -> None:
     """
     import tomllib
 
-    from ..encoders.registry import bundled_name, folder_names, recommended
-    from ..resources import models_dir
+    from visualsearch.encoders import bundled_name, folder_names, recommended
+    from visualsearch.resources import models_dir
 
     entries = recommended()
     if as_json:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..types import MAX_PIXELS
+from visualsearch.types import MAX_PIXELS
+
 from .common import (
     AsJson,
     Device,
@@ -28,7 +29,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..types import Box, Hits, Query
+    from visualsearch.types import Box, Hits, Query
 
 
 def search(
@@ -101,8 +102,8 @@ def search(
 
     Example: `visualsearch search pins.index shoe.jpg --crop 0.1,0.2,0.6,0.9 --text "in red" --where "price < 50" -k 5`
     """
-    from ..errors import UsageError
-    from ..mixing import query_of
+    from visualsearch.errors import UsageError
+    from visualsearch.search import query_of
 
     limit_pictures(memory)
     picture, box = _picture(image, crop, max_pixels)
@@ -155,8 +156,8 @@ def search(
 
 def _picture(image: str | None, crop: str | None, max_pixels: int) -> tuple[str | bytes | None, Box | None]:
     """The query picture, read where it comes from stdin, and what to cut from it."""
-    from .. import images
-    from ..errors import UsageError
+    from visualsearch import images
+    from visualsearch.errors import UsageError
 
     if image is None:
         if crop is not None:
@@ -170,7 +171,7 @@ def _picture(image: str | None, crop: str | None, max_pixels: int) -> tuple[str 
 
 
 def _score(given: str | None) -> float | Literal["auto"] | None:
-    from ..errors import UsageError
+    from visualsearch.errors import UsageError
 
     if given is None or given == "auto":
         return None if given is None else "auto"
@@ -185,7 +186,7 @@ def _score(given: str | None) -> float | Literal["auto"] | None:
 
 
 def _weights(given: list[str] | None) -> dict[str, float]:
-    from ..errors import UsageError
+    from visualsearch.errors import UsageError
 
     weights = {}
     for item in given or ():
@@ -200,7 +201,7 @@ def _weights(given: list[str] | None) -> dict[str, float]:
 
 
 def _page(path: Path, query: Query, hits: Hits, places: dict[str, str]) -> None:
-    from ..report import Section, command_line, write_page
+    from visualsearch.pages import Section, command_line, write_page
 
     command = command_line(["visualsearch", *sys.argv[1:]])
     section = Section("Results", hits.verdict, command, query.parts, query.where, hits, places)

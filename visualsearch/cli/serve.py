@@ -77,12 +77,12 @@ def serve(
     if new_key is not None:
         _make_key(folder, new_key, days)
         return
-    from ..errors import MissingExtraError
+    from visualsearch.errors import MissingExtraError
 
     limit_pictures(memory)
     try:
-        from ..server.run import run
-        from ..server.settings import EXTENSION, Settings
+        from visualsearch.server.run import run
+        from visualsearch.server.settings import EXTENSION, Settings
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"serving needs {error.name}", "serve") from error
 
@@ -106,8 +106,8 @@ def serve(
 
 
 def _make_key(folder: Path, scope: KeyScope, days: float | None) -> None:
-    from ..engine import Index
-    from ..server.keys import FILE, Scope, new_key
+    from visualsearch.engine import Index
+    from visualsearch.server.keys import FILE, Scope, new_key
 
     with Index.open(folder):  # only an index gets keys
         token = new_key(folder / FILE, Scope(scope.value), days)

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..tuning import FAST_ENOUGH, Trial, Wish, fulfils
+from visualsearch.nearest import FAST_ENOUGH, Trial, Wish, fulfils
+
 from .common import AsJson, Folder, emit, note, open_index, size_in_bytes
 
 

@@ -16,22 +16,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import PictureError
-from ..sources import read as read_uri
-from ..types import Failure
+from visualsearch.errors import PictureError
+from visualsearch.sources import read as read_uri
+from visualsearch.types import Failure
+
 from .align import WHOLE, Place
 from .candidates import LEAST_COSINE, by_thumbnail, by_vector
 from .compare import Edit, Evidence, compare
 from .groups import ORDER, Group, Likeness, Link, Member, components, kept, reached
+from .page import write_review
 from .pictures import Pictures
 from .verify import examine, verified, windows
 
 if TYPE_CHECKING:
-    from ..catalog import Pin
-    from ..engine import Index
-    from ..rows import Rows
+    from visualsearch.engine import Index
+    from visualsearch.nearest import Rows
+    from visualsearch.store import Pin
 
-__all__ = ["Edit", "Evidence", "Found", "Group", "Likeness", "Member", "Place", "compare", "examine", "find"]
+__all__ = [
+    "Edit",
+    "Evidence",
+    "Found",
+    "Group",
+    "Likeness",
+    "Member",
+    "Place",
+    "compare",
+    "examine",
+    "find",
+    "write_review",
+]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
-from ..types import Bool, Float32, UInt8
+from visualsearch.types import Bool, Float32, UInt8
 
 Box: TypeAlias = tuple[float, float, float, float]
 """x0, y0, x1, y1 as shares of a picture's sides; unlike `types.Box` it may reach beyond them."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..exact import scan, scan_many
-from ..rows import Rows, approximate
-from ..types import Float32, Int64, UInt8
+from visualsearch.nearest import Rows, approximate, scan, scan_many
+from visualsearch.types import Float32, Int64, UInt8
+
 from .align import cells
 
 NEIGHBOURS = 16

@@ -13,7 +13,8 @@ from enum import StrEnum
 import numpy as np
 from PIL import Image
 
-from ..types import Bool, Float32
+from visualsearch.types import Bool, Float32
+
 from .align import Box, Padded, Place, grid, inside, turned
 
 SIDE = 192

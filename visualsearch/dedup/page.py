@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..report import Loader, Section, command_line, write_page
-from ..types import WHOLE, Hit, Hits, Part
+from visualsearch.pages import Loader, Section, command_line, write_page
+from visualsearch.types import WHOLE, Hit, Hits, Part
+
 from .groups import Group, Likeness, Member
 
 TITLES = {

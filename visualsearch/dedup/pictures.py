@@ -13,10 +13,11 @@ from threading import Lock
 
 from PIL import Image
 
-from .. import images
-from ..errors import PictureError
-from ..resources import cores
-from ..types import Failure, UInt8
+from visualsearch import images
+from visualsearch.errors import PictureError
+from visualsearch.resources import cores
+from visualsearch.types import Failure, UInt8
+
 from .align import Padded, thumbnail
 from .compare import colourless
 

@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from ..errors import PictureError
-from ..resources import cores
+from visualsearch.errors import PictureError
+from visualsearch.resources import cores
+
 from .align import Padded, Place, bank, cells, places, settle
 from .compare import Evidence, compare
 from .pictures import Facts, Pictures

@@ -10,15 +10,30 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from visualsearch.encoders import names
-from visualsearch.encoders.base import BaseEncoder
-from visualsearch.encoders.here import check_here
-from visualsearch.encoders.registry import ModelEntry, recommended
 from visualsearch.errors import MissingExtraError, UsageError
 from visualsearch.resources import models_dir
 from visualsearch.types import Precision
 
-__all__ = ["DEVICES", "ENCODERS", "BaseEncoder", "ModelEntry", "load_encoder", "recommended"]
+from . import names
+from .base import BaseEncoder, batches
+from .here import check_here
+from .kept import keep as keep_in_cache
+from .kept import key as cache_key
+from .registry import ModelEntry, bundled_name, folder_names, recommended
+
+__all__ = [
+    "DEVICES",
+    "ENCODERS",
+    "BaseEncoder",
+    "ModelEntry",
+    "batches",
+    "bundled_name",
+    "cache_key",
+    "folder_names",
+    "keep_in_cache",
+    "load_encoder",
+    "recommended",
+]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -86,7 +101,7 @@ def _bundled(
             "its graph is made for the CPU as it is",
             "Leave out --device and --precision, or choose another model (run: visualsearch models)",
         )
-    from visualsearch.encoders.bundled import load
+    from .bundled import load
 
     return load(models_dir() / target.architecture, threads=threads)
 
@@ -99,7 +114,7 @@ def _openclip(
             import_module(package)
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"{target.name!r} needs {error.name or package}", "clip") from error
-    from visualsearch.encoders.openclip import load
+    from .openclip import load
 
     return load(target, device=device, precision=precision, threads=threads, compiled=compiled)
 

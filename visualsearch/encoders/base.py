@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from visualsearch.encoders.preprocess import preprocess
 from visualsearch.errors import ODD, EncoderError, PictureError, UsageError
 from visualsearch.types import EncoderSpec, Float32, UInt8
+
+from .preprocess import preprocess
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -25,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visualsearch import onnx
-from visualsearch.encoders.base import BaseEncoder
 from visualsearch.errors import EncoderError, UsageError
 from visualsearch.resources import cores
 from visualsearch.types import EncoderSpec, Precision, Preprocessing, Resize
+
+from .base import BaseEncoder
 
 # Up to so many pictures share all cores, so that a query is soon answered. Of more each core takes its own, a few at a time, and
 # waits for no other: with the threads that decode beside it, no core waits at every layer for one that was interrupted.

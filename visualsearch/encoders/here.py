@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visualsearch.encoders.names import Target
 from visualsearch.errors import EncoderError
+
+from .names import Target
 
 _HUB_FILES = (
     "open_clip_model.safetensors",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from visualsearch.encoders import registry
 from visualsearch.errors import EncoderError, MissingExtraError, UnknownNameError, UsageError
+
+from . import registry
 
 CONFIG = "open_clip_config.json"
 CHECKPOINTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz")

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visualsearch.encoders import calibration
-from visualsearch.encoders.base import BaseEncoder
-from visualsearch.encoders.kept import sha256
-from visualsearch.encoders.names import CONFIG, Target
-from visualsearch.encoders.plan import Model, Plan
-from visualsearch.encoders.towers import DTYPES, TorchTower, keep_first_token
-from visualsearch.encoders.trials import Choice
 from visualsearch.errors import EncoderError, UnknownNameError, UsageError
 from visualsearch.types import EncoderSpec, Precision, Preprocessing, Resize
+
+from . import calibration
+from .base import BaseEncoder
+from .kept import sha256
+from .names import CONFIG, Target
+from .plan import Model, Plan
+from .towers import DTYPES, TorchTower, keep_first_token
+from .trials import Choice
 
 if TYPE_CHECKING:
     from visualsearch.sources import Source

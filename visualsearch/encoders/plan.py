@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from visualsearch.encoders import kept, openvino, trials
-from visualsearch.encoders.towers import ImageTower, TorchTower
-from visualsearch.encoders.trials import EXACT, Backend, Choice, Trial, Way
 from visualsearch.errors import EncoderError, MissingExtraError
 from visualsearch.types import EncoderSpec, Precision, UInt8
+
+from . import kept, openvino, trials
+from .towers import ImageTower, TorchTower
+from .trials import EXACT, Backend, Choice, Trial, Way
 
 log = logging.getLogger("visualsearch.encoders")
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from visualsearch.encoders.towers import ImageTower
 from visualsearch.errors import EncoderError
 from visualsearch.types import Float32, Precision, UInt8
+
+from .towers import ImageTower
 
 LEAST_COSINE = 0.999
 LEAST_OVERLAP = 0.98

@@ -12,19 +12,24 @@ from __future__ import annotations
 import logging
 import warnings
 
-from visualsearch.images._boxes import check_box, crop, parse_crop
-from visualsearch.images._budget import in_hand, limit_memory, memory_limit
-from visualsearch.images._decode import decode
-from visualsearch.images._fast import accelerate
-from visualsearch.images._load import Picture, load, thumbnail
-from visualsearch.images._resize import resized
-from visualsearch.images._sniff import PICTURE_SUFFIXES, sniff
 from visualsearch.types import MAX_PIXELS
+
+from ._boxes import check_box, crop, parse_crop
+from ._budget import in_hand, limit_memory, memory_limit
+from ._decode import decode
+from ._fast import accelerate
+from ._load import Picture, load, thumbnail
+from ._resize import resized
+from ._sniff import PICTURE_SUFFIXES, sniff
+from .crops import STYLE, CropStyle, Shape, view
 
 __all__ = [
     "MAX_PIXELS",
     "PICTURE_SUFFIXES",
+    "STYLE",
+    "CropStyle",
     "Picture",
+    "Shape",
     "accelerate",
     "check_box",
     "crop",
@@ -37,6 +42,7 @@ __all__ = [
     "resized",
     "sniff",
     "thumbnail",
+    "view",
 ]
 
 # Pillow tells of odd metadata through warnings and its logger; both would reach the terminal in the middle

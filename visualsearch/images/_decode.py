@@ -10,15 +10,16 @@ import numpy as np
 from PIL import Image as Pillow
 
 from visualsearch.errors import PictureError
-from visualsearch.images._budget import hold, in_hand
-from visualsearch.images._cost import canvas_cost, cost
-from visualsearch.images._fast import eighth
-from visualsearch.images._jpeg import without_details
-from visualsearch.images._jpeg_end import with_end
-from visualsearch.images._limits import check_claims, check_size
-from visualsearch.images._pixels import to_rgb
-from visualsearch.images._sniff import Format, explain_foreign, sniff
 from visualsearch.types import MAX_PIXELS, UInt8
+
+from ._budget import hold, in_hand
+from ._cost import canvas_cost, cost
+from ._fast import eighth
+from ._jpeg import without_details
+from ._jpeg_end import with_end
+from ._limits import check_claims, check_size
+from ._pixels import to_rgb
+from ._sniff import Format, explain_foreign, sniff
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visualsearch.compiled import Loops
-from visualsearch.images._jpeg import Codes, FirstScan, first_scan
 from visualsearch.types import UInt8
+
+from ._jpeg import Codes, FirstScan, first_scan
 
 
 def accelerate() -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from visualsearch.images._jpeg import EOI, covered
 from visualsearch.types import UInt8
+
+from ._jpeg import EOI, covered
 
 _MARKER = bytes((0xFF, EOI))
 # Bits that stand for pixels where pixels are missing, and for nothing where all are there. None makes a marker.

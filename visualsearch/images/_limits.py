@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from visualsearch.errors import PictureError
-from visualsearch.images._jpeg import claims
+
+from ._jpeg import claims
 
 MAX_SIDE = 65_535
 """Most pixels of a side: what JPEG and GIF can have. Decoders allocate per row and per column, too."""

@@ -15,12 +15,13 @@ from PIL.Image import Image
 
 from visualsearch.errors import PictureError, UsageError
 from visualsearch.fetch import fetch, local_path, read_file
-from visualsearch.images._budget import hold, in_hand
-from visualsearch.images._cost import cost
-from visualsearch.images._decode import decode
-from visualsearch.images._limits import check_pixels, check_size
-from visualsearch.images._pixels import to_rgb
 from visualsearch.types import MAX_PIXELS
+
+from ._budget import hold, in_hand
+from ._cost import cost
+from ._decode import decode
+from ._limits import check_pixels, check_size
+from ._pixels import to_rgb
 
 Picture: TypeAlias = str | Path | bytes | Image | NDArray[np.uint8]
 """A path or http(s) address, a path, a file's bytes, a Pillow picture, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8.

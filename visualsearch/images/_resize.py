@@ -8,8 +8,9 @@ import numpy as np
 import PIL
 from PIL.Image import Resampling
 
-from visualsearch.images._fast import kernels
 from visualsearch.types import UInt8
+
+from ._fast import kernels
 
 if TYPE_CHECKING:
     from PIL.Image import Image

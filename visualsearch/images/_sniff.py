@@ -17,7 +17,7 @@ from typing import Any
 
 import PIL
 
-from visualsearch.images._foreign import LOOKED_AT, document, other_format
+from ._foreign import LOOKED_AT, document, other_format
 
 PICTURE_SUFFIXES = frozenset(
     [

@@ -12,10 +12,25 @@ from pathlib import Path
 
 from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UnknownNameError, UsageError
-from visualsearch.quality.data import DATASETS, Data, Dataset
-from visualsearch.quality.tasks import TASKS, Bench, Row, State, Task
 
-__all__ = ["DATASETS", "TASKS", "Data", "Dataset", "Report", "Row", "State", "Task", "choose", "measure"]
+from .data import DATASETS, Data, Dataset
+from .look import LookBench, measure_look
+from .tasks import TASKS, Bench, Row, State, Task
+
+__all__ = [
+    "DATASETS",
+    "TASKS",
+    "Data",
+    "Dataset",
+    "LookBench",
+    "Report",
+    "Row",
+    "State",
+    "Task",
+    "choose",
+    "measure",
+    "measure_look",
+]
 
 
 @dataclass(frozen=True)

@@ -21,27 +21,15 @@ import numpy as np
 from PIL.Image import Image as Picture
 
 from visualsearch import samples
-from visualsearch.crops import STYLE, CropStyle, Shape
 from visualsearch.engine import Index, open_or_create
 from visualsearch.errors import UnknownNameError, UsageError
-from visualsearch.images import load
-from visualsearch.look import Look
-from visualsearch.proposals import MOST, find, overlaps
-from visualsearch.quality.data import Data
-from visualsearch.quality.look_photos import boxes_figures, located, names_figures
-from visualsearch.quality.look_scenes import (
-    Piece,
-    Placed,
-    Recipe,
-    Scene,
-    Split,
-    compose,
-    cut,
-    grounds,
-    pieces,
-    product_shot,
-)
+from visualsearch.images import STYLE, CropStyle, Shape, load
+from visualsearch.look import MOST, Look, find, overlaps
 from visualsearch.types import WHOLE, Box, Encoder
+
+from .data import Data
+from .look_photos import boxes_figures, located, names_figures
+from .look_scenes import Piece, Placed, Recipe, Scene, Split, compose, cut, grounds, pieces, product_shot
 
 FOUND = 0.5
 """Intersection over union from which a box counts as found (Everingham et al. 2010, the PASCAL VOC challenge)."""

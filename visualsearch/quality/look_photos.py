@@ -19,8 +19,7 @@ import numpy as np
 
 from visualsearch.errors import UsageError
 from visualsearch.images import load
-from visualsearch.look import Look
-from visualsearch.proposals import overlaps
+from visualsearch.look import Look, overlaps
 from visualsearch.types import Bool, Box
 
 LARGE = 0.2

@@ -23,9 +23,10 @@ from PIL import Image, ImageChops, ImageEnhance, ImageFilter
 
 from visualsearch.errors import PictureError
 from visualsearch.images import load
-from visualsearch.quality.compose import cut_out
-from visualsearch.quality.data import Data
 from visualsearch.types import Bool, Box
+
+from .compose import cut_out
+from .data import Data
 
 T = TypeVar("T")
 

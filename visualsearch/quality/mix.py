@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visualsearch.alike import PINS_SHARE, UNRELATED, WORDS_SHARE, plain_pictures
 from visualsearch.images import load
-from visualsearch.naming import VOCABULARY
-from visualsearch.quality.data import Labelled
-from visualsearch.scales import SAMPLE, Sample, blended
+from visualsearch.look import VOCABULARY
+from visualsearch.search import PINS_SHARE, SAMPLE, UNRELATED, WORDS_SHARE, Sample, blended, plain_pictures
 from visualsearch.types import Float32
 
+from .data import Labelled
+
 if TYPE_CHECKING:
-    from visualsearch.quality.tasks import Bench, Row
+    from .tasks import Bench, Row
 
 WORDS = ("black", "white", "red", "pink", "blue", "green", "yellow", "brown")
 FITS = 0.5  # of the middle in a colour's range: the picture has that colour
@@ -264,6 +264,6 @@ def _below(rows: Float32, queries: Float32, level: float) -> float:
 
 
 def _row(task: str, what: str, values: dict[str, float], queries: int, gallery: int) -> Row:
-    from visualsearch.quality.tasks import Row
+    from .tasks import Row
 
     return Row(task, what, values, queries, gallery)

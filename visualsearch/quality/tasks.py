@@ -18,9 +18,10 @@ from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UsageError
 from visualsearch.evaluate import Flags, hit_rate, pair_recall, precision_at_k, zero_shot
 from visualsearch.images import load
-from visualsearch.quality import compose, mix, near, speed
-from visualsearch.quality.data import DATASETS, UNSEEN_VENDOR, VENDORS, Data, Labelled, left_out
 from visualsearch.types import Float32
+
+from . import compose, mix, near, speed
+from .data import DATASETS, UNSEEN_VENDOR, VENDORS, Data, Labelled, left_out
 
 # Zero-shot naming is measured with the bare name, as people type it, and with this prompt (Radford et al. 2021,
 # section 3.1.4), which models trained on captions prefer. Retrieval by name asks with the bare name.

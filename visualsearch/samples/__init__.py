@@ -11,6 +11,8 @@ from pathlib import Path
 
 from visualsearch.types import Box
 
+__all__ = ["Scene", "manifest", "samples_dir", "scenes"]
+
 
 @dataclass(frozen=True)
 class SceneObject:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from visualsearch.catalog import Pin, Reader
 from visualsearch.engine import Index
 from visualsearch.errors import UsageError
-from visualsearch.filters import ATTRIBUTES, json_path, parse
+from visualsearch.search import ATTRIBUTES, json_path, parse
+from visualsearch.store import Pin, Reader
 
 from .deadline import check_filter, limited
 from .schemas import AttributeOut, ValueOut

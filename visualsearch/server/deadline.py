@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from visualsearch.columns import ahead_of_tests
 from visualsearch.engine import Index
 from visualsearch.errors import IndexStateError
-from visualsearch.filters import COLUMNS, parse, tests
+from visualsearch.search import COLUMNS, ahead_of_tests, parse, tests
 
 from .problems import Kind, RefusedError
 

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from visualsearch.errors import PictureError
 from visualsearch.fetch import shown
-from visualsearch.images._sniff import sniff
+from visualsearch.images import sniff
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], list[str]]

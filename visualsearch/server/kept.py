@@ -13,8 +13,8 @@ from pathlib import Path
 
 from visualsearch.engine import Index
 from visualsearch.errors import LockedError, VisualSearchError
-from visualsearch.lock import writing
 from visualsearch.storage import PICTURES, storage_error
+from visualsearch.store import writing
 
 _OURS = re.compile(r"\.?([0-9a-f]{64})\.[a-z0-9]{1,10}(\.\d+\.tmp)?")
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import Field
 
 from visualsearch import __version__
-from visualsearch.values import MAX_ID_BYTES
+from visualsearch.store import MAX_ID_BYTES
 
 from . import catalogue
 from .access import CAN_READ, CAN_WATCH, CAN_WRITE, COOKIE, caller, check, needed

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
-from visualsearch.mixing import DEFAULT_WEIGHTS
+from visualsearch.search import DEFAULT_WEIGHTS
 
 MOST_WEIGHT = 100.0
 MOST_PARTS = 64

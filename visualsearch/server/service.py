@@ -12,16 +12,15 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from visualsearch import fast, images
-from visualsearch.catalog import Pin
+from visualsearch import compiled, images
 from visualsearch.engine import Index
 from visualsearch.errors import PictureError, UsageError
 from visualsearch.fetch import shown, without_login
-from visualsearch.images._sniff import sniff
-from visualsearch.mixing import all_weights, query_of
+from visualsearch.images import sniff
+from visualsearch.search import all_weights, query_of
 from visualsearch.sources import read
+from visualsearch.store import Pin, check_id, checked
 from visualsearch.types import Failure, Hit, Hits, Part, Query, Record
-from visualsearch.values import check_id, checked
 
 from . import catalogue, guard
 from .batching import BatchingEncoder
@@ -121,7 +120,7 @@ class Service:
         out = BytesIO()
         Pillow.new("RGB", (size, size), (128, 128, 128)).save(out, "JPEG")
         images.thumbnail(out.getvalue(), SIZES[0], "WEBP")
-        fast.accelerate()
+        compiled.accelerate()
         self.index.run(Query((Part(image=images.decode(out.getvalue())),), k=1))
         if self.index.spec.text:
             self.index.run(Query((Part(text="a picture"),), k=1))

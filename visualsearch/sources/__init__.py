@@ -15,22 +15,17 @@ from typing import Any, NamedTuple
 
 from visualsearch.errors import PictureError, SourceError, VisualSearchError
 from visualsearch.fetch import fetch
-from visualsearch.sources._base import Item, SeenIds, Source
-from visualsearch.sources._columns import Columns
-from visualsearch.sources._given import open_given
-from visualsearch.sources._lists import (
-    PartialSource,
-    is_web,
-    open_list,
-    open_picture,
-    open_url,
-    open_url_list,
-)
-from visualsearch.sources._manifest import LAYOUTS, open_manifest
-from visualsearch.sources._places import TYPED, Entry, Place, gone, locate, printable, scheme_of, short
-from visualsearch.sources._tar import SUFFIXES as TAR_SUFFIXES
-from visualsearch.sources._tar import is_tar, open_tars, read_member
-from visualsearch.sources._walk import (
+from visualsearch.types import Failure
+
+from ._base import Item, SeenIds, Source
+from ._columns import Columns
+from ._given import open_given
+from ._lists import PartialSource, is_web, open_list, open_picture, open_url, open_url_list
+from ._manifest import LAYOUTS, open_manifest
+from ._places import TYPED, Entry, Place, gone, locate, printable, scheme_of, short
+from ._tar import SUFFIXES as TAR_SUFFIXES
+from ._tar import is_tar, open_tars, read_member
+from ._walk import (
     HEAD,
     begins_as_picture,
     expand_files,
@@ -40,7 +35,6 @@ from visualsearch.sources._walk import (
     open_folder,
     open_glob,
 )
-from visualsearch.types import Failure
 
 __all__ = ["KINDS", "Columns", "Item", "SeenIds", "Source", "gone", "open_source", "printable", "read"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from visualsearch.sources._cells import cell, json_value
-from visualsearch.sources._columns import CURRENCY, PRICE, TITLE, URL, Meaning
-from visualsearch.sources._places import printable
-from visualsearch.sources._prices import price_of
+from ._cells import cell, json_value
+from ._columns import CURRENCY, PRICE, TITLE, URL, Meaning
+from ._places import printable
+from ._prices import price_of
 
 Convert = Callable[[Any], Any]
 _PLAIN = re.compile(r"\d{1,12}(\.\d{1,2})?")

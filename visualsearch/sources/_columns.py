@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from visualsearch.sources._prices import Marks
+from ._prices import Marks
 
 PRODUCT = ("product", "product_id", "product_group")
 """Attribute that holds a product where no column does: the first of these that is no column."""

@@ -11,7 +11,8 @@ from typing import IO, Any
 from xml.parsers import expat
 
 from visualsearch.errors import SourceError
-from visualsearch.sources._tables import Row, Rows
+
+from ._tables import Row, Rows
 
 _ITEMS = ("item", "entry")
 _CHUNK = 1 << 16

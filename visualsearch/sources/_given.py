@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from visualsearch.errors import SourceError, UsageError, VisualSearchError
-from visualsearch.sources._base import Item, SeenIds
-from visualsearch.sources._cells import json_value
-from visualsearch.sources._places import LocalPlace, printable, reader, short
 from visualsearch.types import Failure, Record
+
+from ._base import Item, SeenIds
+from ._cells import json_value
+from ._places import LocalPlace, printable, reader, short
 
 TAKEN = (
     "a path or an address, bytes, a Pillow picture, a (h, w, 3) uint8 array, a Record, or a dictionary with"

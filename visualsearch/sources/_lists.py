@@ -11,19 +11,10 @@ from typing import Any
 
 from visualsearch.errors import SourceError, VisualSearchError
 from visualsearch.fetch import fetch, without_login
-from visualsearch.sources._base import Item, SeenIds, Source
-from visualsearch.sources._places import (
-    TYPED,
-    WEB,
-    LocalPlace,
-    Place,
-    check_url,
-    printable,
-    reader,
-    scheme_of,
-    short,
-)
 from visualsearch.types import Failure, Record
+
+from ._base import Item, SeenIds, Source
+from ._places import TYPED, WEB, LocalPlace, Place, check_url, printable, reader, scheme_of, short
 
 MAX_LINE = 1 << 16
 """Longest line of a list of addresses, in bytes."""

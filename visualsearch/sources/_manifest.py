@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from visualsearch.errors import SourceError, VisualSearchError
-from visualsearch.sources._attributes import Attributes
-from visualsearch.sources._base import Item, SeenIds
-from visualsearch.sources._columns import Columns, Meaning, folded, meaning_of
-from visualsearch.sources._feed import feed
-from visualsearch.sources._pictures import pictures_of
-from visualsearch.sources._places import LocalPlace, Place, printable, reader, short
-from visualsearch.sources._separated import separated
-from visualsearch.sources._survey import surveyed
-from visualsearch.sources._tables import Layout, Row, json_lines, parquet
 from visualsearch.types import Failure, Record
+
+from ._attributes import Attributes
+from ._base import Item, SeenIds
+from ._columns import Columns, Meaning, folded, meaning_of
+from ._feed import feed
+from ._pictures import pictures_of
+from ._places import LocalPlace, Place, printable, reader, short
+from ._separated import separated
+from ._survey import surveyed
+from ._tables import Layout, Row, json_lines, parquet
 
 SAMPLE_ROWS = 1000
 """Rows looked at when a manifest is opened: for its columns, its prices, and for codes such as 007."""

@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from visualsearch.sources._places import LocalPlace, Place
-from visualsearch.sources._walk import is_picture
+from ._places import LocalPlace, Place
+from ._walk import is_picture
 
 _BETWEEN = re.compile(r"[\s,;|]{1,8}(?=[A-Za-z][A-Za-z0-9+.-]{0,15}://)")  # commas inside an address stay
 _MARKS = ("|", "\n", ",", ";", " ")

@@ -15,8 +15,9 @@ from contextlib import suppress
 from typing import IO
 
 from visualsearch.errors import SourceError
-from visualsearch.sources._tables import MAX_LINE, Row, Rows, text_of, too_long
-from visualsearch.sources._walk import is_picture
+
+from ._tables import MAX_LINE, Row, Rows, text_of, too_long
+from ._walk import is_picture
 
 MOST_LINES = 5_000
 """Lines that one cell may span."""

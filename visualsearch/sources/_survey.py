@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from visualsearch.sources._cells import CODE, cell
-from visualsearch.sources._columns import PRICE, TITLE, URL, Columns, Meaning, folded, group_name
-from visualsearch.sources._places import printable
-from visualsearch.sources._prices import Marks, marks_of, price_of
-from visualsearch.sources._tables import Row
+from ._cells import CODE, cell
+from ._columns import PRICE, TITLE, URL, Columns, Meaning, folded, group_name
+from ._places import printable
+from ._prices import Marks, marks_of, price_of
+from ._tables import Row
 
 _NAMED = 3  # columns that a note lists by name
 

@@ -9,7 +9,8 @@ from io import TextIOWrapper
 from typing import IO, Any, NamedTuple
 
 from visualsearch.errors import SourceError
-from visualsearch.sources._places import short
+
+from ._places import short
 
 MAX_LINE = 16 << 20
 """Longest line of a text file, in characters."""

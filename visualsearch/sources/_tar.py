@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self, cast
 
 from visualsearch.errors import PictureError, SourceError
-from visualsearch.sources._base import Item, SeenIds
-from visualsearch.sources._cells import json_value
-from visualsearch.sources._places import LocalPlace, Place, printable, short
-from visualsearch.sources._walk import HEAD, begins_as_picture, is_picture, may_be_picture, passed_over
 from visualsearch.types import Failure, PassedOver, Record
+
+from ._base import Item, SeenIds
+from ._cells import json_value
+from ._places import LocalPlace, Place, printable, short
+from ._walk import HEAD, begins_as_picture, is_picture, may_be_picture, passed_over
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 

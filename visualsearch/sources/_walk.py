@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from visualsearch.errors import SourceError
 from visualsearch.images import PICTURE_SUFFIXES, sniff
-from visualsearch.sources._base import Item
-from visualsearch.sources._places import Entry, LocalPlace, Place, printable, short
 from visualsearch.types import Failure, PassedOver, Record
+
+from ._base import Item
+from ._places import Entry, LocalPlace, Place, printable, short
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 """Folders of shadow copies that macOS archives and Synology shares carry."""

@@ -1,0 +1,408 @@
+"""Where the objects of a picture are: boxes with scores, for shop-the-look and for regions of an index.
+
+`FINDERS` names the ways. "bundled" is a small class-agnostic detector that comes with the package; "saliency" needs no model at
+all; "grid" is the plain baseline. "torchvision:NAME" is any detector of torchvision (its weights are downloaded).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visualsearch import onnx
+from visualsearch.errors import EncoderError, MissingExtraError, UnknownNameError, UsageError
+from visualsearch.resources import models_dir
+from visualsearch.types import Box, Float32, Int64
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FINDER = "bundled"
+"""The finder that is used when the caller names none."""
+MOST = 10
+"""Boxes of a picture that are kept when the caller names no number."""
+OVERLAP = 0.5
+"""A box that shares more than this (intersection over union) with a better one is dropped."""
+INSIDE = 0.85
+"""A box of which more than this lies in a better one is dropped as a part of it, unless it is much smaller."""
+SMALLER = 0.5
+"""... that is: unless its area is below this share of the other's."""
+THINNEST = 0.02
+"""Boxes with a side below this share of the picture's are dropped: too little to search with."""
+SIDE = 384
+"""Pixels: the bundled detector's input. The picture is squashed to it, whatever its shape."""
+
+Finder = Callable[["Image"], "list[Proposal]"]
+
+
+class Proposal(NamedTuple):
+    """A box that may hold an object, and how sure the finder is (0..1)."""
+
+    box: Box
+    score: float
+
+
+def find(
+    picture: Image, finder: str = FINDER, *, most: int = MOST, sure: float | None = None
+) -> list[Proposal]:
+    """The objects of an upright RGB picture, surest first; at most `most`, maybe none.
+
+    `finder` is a name of FINDERS or "torchvision:NAME". `sure` (0..1) drops boxes that the finder is less sure of; None takes
+    the finder's own bound. Order is stable: the same picture gives the same list. Raises UnknownNameError, UsageError,
+    MissingExtraError, EncoderError.
+    """
+    if most < 1:
+        raise UsageError(f"at most {most} objects", "the number must be 1 or more", "Leave it out for 10")
+    found = load_finder(finder)(picture)
+    if sure is not None:
+        found = [p for p in found if p.score >= sure]
+    return thinned(found, most)
+
+
+def load_finder(name: str) -> Finder:
+    """The finder of that name: an upright RGB picture -> its proposals, in any order and number."""
+    family, _, rest = name.partition(":")
+    if family == "torchvision" and rest:
+        return _torchvision(rest)
+    if name not in FINDERS:
+        raise UnknownNameError("finder", name, [*FINDERS, "torchvision:NAME"])
+    return FINDERS[name]
+
+
+def thinned(found: list[Proposal], most: int = MOST) -> list[Proposal]:
+    """Proposals without repetitions and parts of one another, surest first, at most `most` (greedy suppression).
+
+    Boxes are clipped to the picture first; those without area or too thin to search with are dropped. Equal scores are
+    ordered by place, top left first, so that the order does not depend on the finder's.
+    """
+    if not found:
+        return []
+    boxes = np.clip(np.array([p.box for p in found], np.float64), 0.0, 1.0)
+    scores = np.array([p.score for p in found], np.float64)
+    order = np.lexsort((boxes[:, 0], boxes[:, 1], -scores))
+    sides = boxes[:, 2:] - boxes[:, :2]
+    order = order[(sides[order] >= THINNEST).all(1) & np.isfinite(scores[order])]
+    kept: list[int] = []
+    for at in order:
+        if len(kept) == most:
+            break
+        if kept and _repeats(boxes[at], boxes[kept]):
+            continue
+        kept.append(int(at))
+    return [Proposal(Box(*(float(v) for v in boxes[at])), float(scores[at])) for at in kept]
+
+
+def _repeats(box: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    shared, area, areas = _shared(box[None], others)
+    both = area[:, None] + areas[None] - shared
+    same = shared / np.maximum(both, 1e-12) > OVERLAP
+    part = (shared / np.maximum(area[:, None], 1e-12) > INSIDE) & (area[:, None] > SMALLER * areas[None])
+    return bool((same | part).any())
+
+
+def overlaps(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """Intersection over union of each of n with each of m boxes: (n, 4), (m, 4) -> (n, m) in 0..1."""
+    shared, areas_a, areas_b = _shared(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    found: NDArray[np.float64] = shared / np.maximum(areas_a[:, None] + areas_b[None] - shared, 1e-12)
+    return found
+
+
+def covered(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """How much of the smaller of two boxes both share, for each of n with each of m: (n, 4), (m, 4) -> (n, m) in 0..1."""
+    shared, areas_a, areas_b = _shared(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    found: NDArray[np.float64] = shared / np.maximum(np.minimum(areas_a[:, None], areas_b[None]), 1e-12)
+    return found
+
+
+def _shared(
+    a: NDArray[np.float64], b: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    width = np.minimum(a[:, 2, None], b[None, :, 2]) - np.maximum(a[:, 0, None], b[None, :, 0])
+    height = np.minimum(a[:, 3, None], b[None, :, 3]) - np.maximum(a[:, 1, None], b[None, :, 1])
+    shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    return shared, (a[:, 2:] - a[:, :2]).prod(1), (b[:, 2:] - b[:, :2]).prod(1)
+
+
+REGIONS = 6
+"""Regions of a picture that an index keeps."""
+WHOLE_ALREADY = 0.8
+"""A region that shares more than this with the whole picture would only repeat the whole picture's row."""
+
+
+def region_boxes(picture: Image) -> list[Box]:
+    """The boxes of a picture that get rows of their own in an index with regions: at most REGIONS, none that is nearly all."""
+    found = find(picture, most=REGIONS)
+    return [p.box for p in found if (p.box.x1 - p.box.x0) * (p.box.y1 - p.box.y0) <= WHOLE_ALREADY]
+
+
+# -- the bundled detector -----------------------------------------------------------------------------------------
+SURE = 0.08
+"""Chance below which the bundled detector's boxes are dropped."""
+CLEAR = 0.3
+"""A peak of the centre map above this is an object by itself; its score is above one half, that of other boxes below it."""
+NEAR, LIKE = 0.25, 0.4
+"""Cells within this share of the box's sides from a peak take part in the vote on its box, if theirs overlaps it by LIKE."""
+HEARD = 0.02
+"""Cells with a lower centre score have no voice."""
+SEED = 0.05
+"""Cells with a lower centre score propose no box of their own."""
+VOICED = 768
+"""Most cells that have a voice, the best first: bounds the time on a picture full of things."""
+PRESENT = 0.15
+"""A picture none of whose cells has this centre score shows no object."""
+TWINS = 0.7
+"""Seeds whose boxes overlap more than this (intersection over union) are one seed."""
+AGREE = 0.6
+"""Cells whose boxes overlap a seed's by at least this speak for it."""
+AROUND = 0.25
+"""Width of the frame around a box that its inside is compared with, as a share of the box's sides."""
+CHANCE = (-2.71, 0.65, 7.41, 0.22)
+"""Bias and weights of the logarithm of the agreeing scores, of the outline's contrast, and of the logarithm of the seed's score.
+
+Logistic regression of "the box overlaps an object by half" on the tuning third of the photographs of `visualsearch bench look
+--tasks photos` and on 60 composed scenes that no figure is reported of.
+"""
+
+
+def _bundled(picture: Image) -> list[Proposal]:
+    """Boxes that many cells agree on and that the outline map sets apart from what is around them.
+
+    In real rooms a single cell's centre score says little: of the boxes that hold an object half score below 0.08, among hundreds
+    that hold none. Neighbouring cells that name the same box say more. A box is the mean of those that overlap it, weighted by
+    their scores (box voting: Gidaris and Komodakis 2015, section 5).
+    """
+    cells = cells_of([picture])[0]
+    grid = cells.shape[-1]
+    y, x = np.mgrid[:grid, :grid] + 0.5
+    reach = np.exp(np.clip(cells[1:5], -4, 4.5))
+    edges = np.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], -1)
+    boxes = np.clip(edges.reshape(-1, 4) / grid, 0.0, 1.0)
+    heat = _squash(cells[0]).reshape(-1)
+    clear = _peaks(heat.reshape(grid, grid), boxes)
+    heard = np.flatnonzero((heat >= HEARD) & (boxes[:, 2:] - boxes[:, :2] >= THINNEST).all(1))
+    heard = heard[np.argsort(-heat[heard], kind="stable")][:VOICED]
+    boxes, heat = boxes[heard], heat[heard].astype(np.float64)
+    if not len(heat) or heat[0] < PRESENT:
+        return clear
+    seeds = _apart(boxes[: int((heat >= SEED).sum())])
+    shared = overlaps(boxes[seeds], boxes)
+    votes = np.where(shared >= AGREE, shared * heat, 0.0)
+    voted = votes @ boxes / votes.sum(1, keepdims=True)
+    agreed = np.where(overlaps(voted, boxes) >= AGREE, heat, 0.0).sum(1)
+    bias, of_agreed, of_contrast, of_seed = CHANCE
+    odds = bias + of_agreed * np.log(agreed + 1e-3) + of_contrast * _contrast(_squash(cells[5]), voted)
+    chances = _squash((odds + of_seed * np.log(heat[seeds])).astype(np.float32))
+    agreeing = [
+        Proposal(Box(*map(float, box)), float(chance) / 2)
+        for box, chance in zip(voted, chances, strict=True)
+        if chance >= SURE
+    ]
+    return clear + agreeing
+
+
+def _peaks(heat: Float32, boxes: NDArray[np.float64]) -> list[Proposal]:
+    """Cells of the centre map that none of their eight neighbours exceeds, each with the box that its neighbours agree on."""
+    grid = len(heat)
+    framed = np.pad(heat, 1, constant_values=-1.0)
+    around = np.stack([framed[y : y + grid, x : x + grid] for y in range(3) for x in range(3)]).max(0)
+    y, x = np.mgrid[:grid, :grid]
+    found = []
+    for row, column in np.argwhere((heat >= around) & (heat >= CLEAR)):
+        own, score = boxes[row * grid + column], float(heat[row, column])
+        width, height = np.maximum(1.0, NEAR * grid * (own[2:] - own[:2]))
+        near = (np.abs(x - column) <= width) & (np.abs(y - row) <= height) & (heat >= 0.2 * score)
+        voting = np.flatnonzero(near)
+        voting = voting[overlaps(own[None], boxes[voting])[0] >= LIKE]
+        agreed = np.average(boxes[voting], axis=0, weights=heat.reshape(-1)[voting])
+        found.append(Proposal(Box(*map(float, agreed)), (1 + score) / 2))
+    return found
+
+
+def _apart(boxes: NDArray[np.float64]) -> Int64:
+    """Numbers of the boxes, best first, that overlap no better one by more than TWINS."""
+    alike = overlaps(boxes, boxes) > TWINS
+    free = np.ones(len(boxes), bool)
+    for at in range(len(boxes)):
+        if free[at]:
+            free[at + 1 :] &= ~alike[at, at + 1 :]
+    return np.flatnonzero(free)
+
+
+def _contrast(outline: Float32, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of a (h, h) map inside each box less its mean in a frame around it; 0 where the box fills the picture."""
+    sums = np.pad(outline.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+
+    def summed(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], Int64]:
+        grid = len(outline)
+        corners = np.clip(np.round(places * grid), 0, grid).astype(np.int64)
+        low = np.minimum(corners[:, :2], grid - 1)
+        high = np.maximum(corners[:, 2:], low + 1)
+        (x0, y0), (x1, y1) = low.T, high.T
+        return sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0], (x1 - x0) * (y1 - y0)
+
+    margin = AROUND * (boxes[:, 2:] - boxes[:, :2])
+    inner, cells = summed(boxes)
+    outer, more = summed(np.clip(np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], 1), 0.0, 1.0))
+    frame = np.where(more > cells, (outer - inner) / np.maximum(more - cells, 1), inner / cells)
+    contrast: NDArray[np.float64] = inner / cells - frame
+    return contrast
+
+
+def outlines(pictures: list[Image]) -> Float32:
+    """How much each place of the pictures belongs to an object: (n, 48, 48) float32 in 0..1, by the bundled detector."""
+    return np.stack([_squash(cells[5]) for cells in cells_of(pictures)])
+
+
+def cells_of(pictures: list[Image]) -> Float32:
+    """The bundled detector's map of each upright RGB picture: (n, 6, 48, 48) float32.
+
+    The channels are the centre's logit, the distances to left, top, right and bottom (logarithm, in cells), and the logit of
+    belonging to an object; models/finder/README.md tells how it was trained.
+    """
+    from PIL import Image as Pillow
+
+    squares = [p.resize((SIDE, SIDE), Pillow.Resampling.BILINEAR, reducing_gap=2.0) for p in pictures]
+    pixels = np.stack([np.asarray(s, np.uint8).transpose(2, 0, 1) for s in squares])
+    (cells,) = _session(models_dir() / "finder" / "finder.onnx").run(["cells"], {"pixels": pixels})
+    return np.asarray(cells, np.float32)
+
+
+_GUARD = threading.Lock()
+
+
+def _session(path: Path) -> Any:
+    with _GUARD:  # two threads that ask at once shall not load it twice
+        return _loaded(path)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path) -> Any:
+    return onnx.session(path, onnx.options())
+
+
+def _squash(logits: Float32) -> Float32:
+    squashed: Float32 = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return squashed
+
+
+# -- without a model ----------------------------------------------------------------------------------------------
+SMALL = 96  # pixels, the longer side of the picture that saliency looks at
+GROUNDS = 6  # colours that stand for the ground
+
+
+def _saliency(picture: Image) -> list[Proposal]:
+    """Joined areas whose colour is far from the colours of the picture's border (in Lab), at several bounds.
+
+    The idea is that of boundary priors (Wei et al. 2012, "Geodesic Saliency Using Background Priors").
+    """
+    from PIL import Image as Pillow
+
+    scale = SMALL / max(picture.size)
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    small = picture.resize((size[0], size[1]), Pillow.Resampling.BOX)
+    lab = np.asarray(small.convert("LAB")).astype(np.float32)
+    lab[..., 1:] = np.where(lab[..., 1:] > 127, lab[..., 1:] - 256, lab[..., 1:])
+    border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
+    # the border's colours by their lightness: each group's mean is a colour of the ground
+    groups = np.array_split(border[np.argsort(border[:, 0], kind="stable")], GROUNDS)
+    colours = np.stack([g.mean(0) for g in groups if len(g)])
+    away = np.sqrt(((lab[:, :, None] - colours) ** 2).sum(3)).min(2)
+    found = []
+    levels = np.concatenate([np.percentile(away, (60, 70, 80, 88, 94)), (8, 15, 25)])
+    for bound in np.unique(levels[levels >= 5]):
+        labels, count = joined(away > bound)
+        for label in range(1, count + 1):
+            rows, columns = np.nonzero(labels == label)
+            share = len(rows) / labels.size
+            if not 0.002 < share < 0.6:
+                continue
+            height, width = labels.shape
+            x0, x1, y0, y1 = columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
+            filled = len(rows) / ((x1 - x0) * (y1 - y0))
+            contrast = float(away[rows, columns].mean()) / 100
+            score = float(min(1.0, contrast * np.sqrt(filled)))
+            found.append(Proposal(Box(x0 / width, y0 / height, x1 / width, y1 / height), score))
+    return found
+
+
+def joined(mask: NDArray[np.bool_]) -> tuple[Int64, int]:
+    """Areas of a (h, w) bool mask joined by sides: labels (h, w), 0 outside, 1 .. count inside, and the count.
+
+    Runs of a row are joined with the runs of the row above that they touch (union-find).
+    """
+    parent = [0]
+
+    def root(a: int) -> int:
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        return a
+
+    labels = np.zeros(mask.shape, np.int64)
+    for y, row in enumerate(mask):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            above = {root(int(a)) for a in np.unique(labels[y - 1, start:end]) if a} if y else set()
+            if above:
+                own = min(above)
+                for other in above:
+                    parent[other] = own
+            else:
+                own = len(parent)
+                parent.append(own)
+            labels[y, start:end] = own
+    roots = np.array([root(a) for a in range(len(parent))], np.int64)
+    numbers, labels = np.unique(roots[labels], return_inverse=True)
+    labels = labels.reshape(mask.shape)
+    if numbers[0] != 0:
+        labels = labels + 1
+    return labels, int(labels.max(initial=0))
+
+
+def _grid(picture: Image) -> list[Proposal]:
+    """Nine windows of half the picture's sides, three by three, all equally sure."""
+    at = (0.0, 0.25, 0.5)
+    return [Proposal(Box(x, y, x + 0.5, y + 0.5), 1.0) for y in at for x in at]
+
+
+FINDERS: Mapping[str, Finder] = MappingProxyType({"bundled": _bundled, "saliency": _saliency, "grid": _grid})
+
+
+# -- with a download ----------------------------------------------------------------------------------------------
+@lru_cache(maxsize=2)
+def _torchvision(name: str) -> Finder:
+    """A detection model of torchvision (BSD-3-Clause) with its default weights, as a finder."""
+    try:
+        import torch
+        from torchvision import models
+        from torchvision.transforms.functional import to_tensor
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"the finder 'torchvision:{name}' needs torchvision", "clip") from error
+    known = models.list_models(module=models.detection)
+    if name not in known:
+        raise UnknownNameError("torchvision detector", name, known)
+    try:
+        model = models.get_model(name, weights="DEFAULT").eval()
+    except OSError as error:
+        remedy = "Connect to the network once, or use the bundled finder (--finder bundled)"
+        raise EncoderError(f"the weights of {name} cannot be fetched", str(error), remedy) from error
+
+    def find_objects(picture: Image) -> list[Proposal]:
+        with torch.inference_mode():
+            found = model([to_tensor(picture)])[0]
+        scale = np.array([*picture.size, *picture.size], np.float32)
+        boxes = found["boxes"].numpy() / scale
+        return [
+            Proposal(Box(*map(float, box)), float(score))
+            for box, score in zip(boxes, found["scores"].numpy(), strict=True)
+            if score >= 0.3
+        ]
+
+    return find_objects

@@ -1,0 +1,43 @@
+"""From a query to hits: query parts, filters, columns, plans, mixing."""
+
+from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Noise, plain_pictures
+from .columns import ahead_of_tests
+from .filters import ATTRIBUTES, COLUMNS, Both, Check, Node, Not, Test, json_path, parse, tests
+from .mixing import DEFAULT_WEIGHTS, all_weights, encoded, mixed, query_of, unread
+from .query import NO_GROUPS, Snapshot, find
+from .query_checks import check_query, unit_rows
+from .scales import SAMPLE, Sample, blended
+
+__all__ = [
+    "ATTRIBUTES",
+    "COLUMNS",
+    "DEFAULT_WEIGHTS",
+    "NO_GROUPS",
+    "PINS_SHARE",
+    "SAMPLE",
+    "UNRELATED",
+    "WORDS_SHARE",
+    "Both",
+    "Check",
+    "Judge",
+    "Node",
+    "Noise",
+    "Not",
+    "Sample",
+    "Snapshot",
+    "Test",
+    "ahead_of_tests",
+    "all_weights",
+    "blended",
+    "check_query",
+    "encoded",
+    "find",
+    "json_path",
+    "mixed",
+    "parse",
+    "plain_pictures",
+    "query_of",
+    "tests",
+    "unit_rows",
+    "unread",
+]

@@ -1,0 +1,32 @@
+"""The record of truth on disk: catalog, vectors, writer lock, checks. The only SQL over the catalog is here."""
+
+from .catalog import Catalog, Generation, Pin, Reader, Writer
+from .checks import Problem, check
+from .exclusions import Excluded, Exclusions
+from .lock import writing
+from .values import MAX_ID_BYTES, check_id, checked, tidied
+from .vectors import Segment, Vectors, alive_rows, flush_folder, widened, write_segment, write_whole
+
+__all__ = [
+    "MAX_ID_BYTES",
+    "Catalog",
+    "Excluded",
+    "Exclusions",
+    "Generation",
+    "Pin",
+    "Problem",
+    "Reader",
+    "Segment",
+    "Vectors",
+    "Writer",
+    "alive_rows",
+    "check",
+    "check_id",
+    "checked",
+    "flush_folder",
+    "tidied",
+    "widened",
+    "write_segment",
+    "write_whole",
+    "writing",
+]
