@@ -16,11 +16,11 @@ import visualsearch as vs
 from visualsearch.errors import PictureError, UnknownNameError, UsageError
 from visualsearch.images.crops import CropStyle, Shape, view
 from visualsearch.look import proposals
-from visualsearch.look import shop as look
+from visualsearch.look import scene as look
 from visualsearch.look.ground import Ground, empty_parts
 from visualsearch.look.naming import Words, votes
 from visualsearch.look.proposals import Proposal
-from visualsearch.look.shop import LookObject
+from visualsearch.look.scene import LookObject
 from visualsearch.pages.scenes import write_look
 from visualsearch.types import WHOLE, Box, Hit, Hits
 

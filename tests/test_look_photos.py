@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from visualsearch.errors import UsageError
-from visualsearch.look.shop import Look, LookObject
+from visualsearch.look.scene import Look, LookObject
 from visualsearch.quality import look_photos
 from visualsearch.quality.look_photos import (
     Drawn,

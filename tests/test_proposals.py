@@ -68,15 +68,9 @@ def test_an_empty_picture_has_no_object(finder: str) -> None:
 
 def test_a_better_box_swallows_its_repetitions_and_parts_but_not_a_small_object_on_it() -> None:
     large, twin = Box(0.1, 0.1, 0.6, 0.6), Box(0.12, 0.1, 0.6, 0.62)
-    half, small = Box(0.1, 0.1, 0.6, 0.37), Box(0.2, 0.2, 0.3, 0.3)
+    half, small = Box(0.1, 0.1, 0.6, 0.35), Box(0.2, 0.2, 0.3, 0.3)
     found = thinned([Proposal(twin, 0.7), Proposal(large, 0.9), Proposal(half, 0.6), Proposal(small, 0.5)])
     assert [p.box for p in found] == [large, small]
-
-
-def test_a_thing_that_fills_less_than_half_of_what_it_lies_on_is_kept() -> None:
-    armchair, cushion = Box(0.1, 0.1, 0.9, 0.9), Box(0.3, 0.3, 0.7, 0.7)
-    found = thinned([Proposal(armchair, 0.9), Proposal(cushion, 0.6)])
-    assert [p.box for p in found] == [armchair, cushion]
 
 
 def test_an_object_may_fill_most_of_the_picture() -> None:
@@ -84,13 +78,6 @@ def test_an_object_may_fill_most_of_the_picture() -> None:
     ImageDraw.Draw(picture).ellipse((30, 20, 370, 280), fill=(30, 60, 160))
     best = overlaps(np.array([[0.075, 0.067, 0.925, 0.933]]), np.array([p.box for p in find(picture)]))
     assert best.max() > 0.7
-
-
-def test_the_contrast_of_a_box_is_its_inside_less_the_frame_around_it() -> None:
-    outline = np.zeros((48, 48), np.float32)
-    outline[12:36, 12:36] = 1.0
-    boxes = np.array([[0.25, 0.25, 0.75, 0.75], [0.0, 0.0, 0.2, 0.2], [0.0, 0.0, 1.0, 1.0]])
-    assert proposals._contrast(outline, boxes) == pytest.approx(np.array([1.0, 0.0, 0.0]))
 
 
 def test_boxes_are_clipped_and_those_without_area_dropped() -> None:

@@ -2,7 +2,7 @@
 
 from .naming import VOCABULARY, Words
 from .proposals import FINDER, MOST, find, overlaps, region_boxes
-from .shop import PREFER, Look, LookObject, complete_pin, shop
+from .scene import PREFER, Look, LookObject, complete_pin, shop
 
 __all__ = [
     "FINDER",

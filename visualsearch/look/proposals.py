@@ -32,7 +32,7 @@ OVERLAP = 0.5
 """A box that shares more than this (intersection over union) with a better one is dropped."""
 INSIDE = 0.85
 """A box of which more than this lies in a better one is dropped as a part of it, unless it is much smaller."""
-SMALLER = 0.5
+SMALLER = 0.25
 """... that is: unless its area is below this share of the other's."""
 THINNEST = 0.02
 """Boxes with a side below this share of the picture's are dropped: too little to search with."""
@@ -143,116 +143,43 @@ def region_boxes(picture: Image) -> list[Box]:
 
 
 # -- the bundled detector -----------------------------------------------------------------------------------------
-SURE = 0.08
-"""Chance below which the bundled detector's boxes are dropped."""
-CLEAR = 0.3
-"""A peak of the centre map above this is an object by itself; its score is above one half, that of other boxes below it."""
-NEAR, LIKE = 0.25, 0.4
-"""Cells within this share of the box's sides from a peak take part in the vote on its box, if theirs overlaps it by LIKE."""
-HEARD = 0.02
-"""Cells with a lower centre score have no voice."""
-SEED = 0.05
-"""Cells with a lower centre score propose no box of their own."""
-VOICED = 768
-"""Most cells that have a voice, the best first: bounds the time on a picture full of things."""
-PRESENT = 0.15
-"""A picture none of whose cells has this centre score shows no object."""
-TWINS = 0.7
-"""Seeds whose boxes overlap more than this (intersection over union) are one seed."""
-AGREE = 0.6
-"""Cells whose boxes overlap a seed's by at least this speak for it."""
-AROUND = 0.25
-"""Width of the frame around a box that its inside is compared with, as a share of the box's sides."""
-CHANCE = (-2.71, 0.65, 7.41, 0.22)
-"""Bias and weights of the logarithm of the agreeing scores, of the outline's contrast, and of the logarithm of the seed's score.
-
-Logistic regression of "the box overlaps an object by half" on the tuning third of the photographs of `visualsearch bench look
---tasks photos` and on 60 composed scenes that no figure is reported of.
+SURE = 0.15
+"""Centre score below which the bundled detector's boxes are dropped. Measured on 449 objects of 100 composed scenes: from
+0.08 to 0.3 recall falls from 0.911 to 0.884 and the boxes of a scene from 8.6 to 4.8; here they are 0.907 and 6.6.
 """
 
 
-def _bundled(picture: Image) -> list[Proposal]:
-    """Boxes that many cells agree on and that the outline map sets apart from what is around them.
+NEAR = 0.25
+"""Cells within this share of the box's sides from a peak take part in the vote on the box."""
+AGREE = 0.4
+"""... if their own box overlaps the peak's by at least this (intersection over union)."""
 
-    In real rooms a single cell's centre score says little: of the boxes that hold an object half score below 0.08, among hundreds
-    that hold none. Neighbouring cells that name the same box say more. A box is the mean of those that overlap it, weighted by
-    their scores (box voting: Gidaris and Komodakis 2015, section 5).
+
+def _bundled(picture: Image) -> list[Proposal]:
+    """Peaks of the detector's centre map, each with the box that the cells around it agree on.
+
+    One cell's box is noisy; the mean of its neighbours' that overlap it, weighted by their centre scores, is less so (box
+    voting: Gidaris and Komodakis 2015, section 5). Measured on 449 objects of 100 composed scenes: recall 0.898 -> 0.907, mean
+    overlap with the true boxes 0.698 -> 0.718.
     """
     cells = cells_of([picture])[0]
-    grid = cells.shape[-1]
+    heat = _squash(cells[0])
+    grid = len(heat)
+    rows, columns = _peaks(heat)
+    sure = heat[rows, columns] >= SURE
     y, x = np.mgrid[:grid, :grid] + 0.5
     reach = np.exp(np.clip(cells[1:5], -4, 4.5))
-    edges = np.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], -1)
-    boxes = np.clip(edges.reshape(-1, 4) / grid, 0.0, 1.0)
-    heat = _squash(cells[0]).reshape(-1)
-    clear = _peaks(heat.reshape(grid, grid), boxes)
-    heard = np.flatnonzero((heat >= HEARD) & (boxes[:, 2:] - boxes[:, :2] >= THINNEST).all(1))
-    heard = heard[np.argsort(-heat[heard], kind="stable")][:VOICED]
-    boxes, heat = boxes[heard], heat[heard].astype(np.float64)
-    if not len(heat) or heat[0] < PRESENT:
-        return clear
-    seeds = _apart(boxes[: int((heat >= SEED).sum())])
-    shared = overlaps(boxes[seeds], boxes)
-    votes = np.where(shared >= AGREE, shared * heat, 0.0)
-    voted = votes @ boxes / votes.sum(1, keepdims=True)
-    agreed = np.where(overlaps(voted, boxes) >= AGREE, heat, 0.0).sum(1)
-    bias, of_agreed, of_contrast, of_seed = CHANCE
-    odds = bias + of_agreed * np.log(agreed + 1e-3) + of_contrast * _contrast(_squash(cells[5]), voted)
-    chances = _squash((odds + of_seed * np.log(heat[seeds])).astype(np.float32))
-    agreeing = [
-        Proposal(Box(*map(float, box)), float(chance) / 2)
-        for box, chance in zip(voted, chances, strict=True)
-        if chance >= SURE
-    ]
-    return clear + agreeing
-
-
-def _peaks(heat: Float32, boxes: NDArray[np.float64]) -> list[Proposal]:
-    """Cells of the centre map that none of their eight neighbours exceeds, each with the box that its neighbours agree on."""
-    grid = len(heat)
-    framed = np.pad(heat, 1, constant_values=-1.0)
-    around = np.stack([framed[y : y + grid, x : x + grid] for y in range(3) for x in range(3)]).max(0)
-    y, x = np.mgrid[:grid, :grid]
+    boxes = np.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], -1).reshape(-1, 4) / grid
     found = []
-    for row, column in np.argwhere((heat >= around) & (heat >= CLEAR)):
+    for row, column in zip(rows[sure], columns[sure], strict=True):
         own, score = boxes[row * grid + column], float(heat[row, column])
         width, height = np.maximum(1.0, NEAR * grid * (own[2:] - own[:2]))
-        near = (np.abs(x - column) <= width) & (np.abs(y - row) <= height) & (heat >= 0.2 * score)
+        near = (np.abs(x - column - 0.5) <= width) & (np.abs(y - row - 0.5) <= height) & (heat >= 0.2 * score)
         voting = np.flatnonzero(near)
-        voting = voting[overlaps(own[None], boxes[voting])[0] >= LIKE]
+        voting = voting[overlaps(own[None], boxes[voting])[0] >= AGREE]
         agreed = np.average(boxes[voting], axis=0, weights=heat.reshape(-1)[voting])
-        found.append(Proposal(Box(*map(float, agreed)), (1 + score) / 2))
+        found.append(Proposal(Box(*map(float, agreed)), score))
     return found
-
-
-def _apart(boxes: NDArray[np.float64]) -> Int64:
-    """Numbers of the boxes, best first, that overlap no better one by more than TWINS."""
-    alike = overlaps(boxes, boxes) > TWINS
-    free = np.ones(len(boxes), bool)
-    for at in range(len(boxes)):
-        if free[at]:
-            free[at + 1 :] &= ~alike[at, at + 1 :]
-    return np.flatnonzero(free)
-
-
-def _contrast(outline: Float32, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of a (h, h) map inside each box less its mean in a frame around it; 0 where the box fills the picture."""
-    sums = np.pad(outline.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-
-    def summed(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], Int64]:
-        grid = len(outline)
-        corners = np.clip(np.round(places * grid), 0, grid).astype(np.int64)
-        low = np.minimum(corners[:, :2], grid - 1)
-        high = np.maximum(corners[:, 2:], low + 1)
-        (x0, y0), (x1, y1) = low.T, high.T
-        return sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0], (x1 - x0) * (y1 - y0)
-
-    margin = AROUND * (boxes[:, 2:] - boxes[:, :2])
-    inner, cells = summed(boxes)
-    outer, more = summed(np.clip(np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], 1), 0.0, 1.0))
-    frame = np.where(more > cells, (outer - inner) / np.maximum(more - cells, 1), inner / cells)
-    contrast: NDArray[np.float64] = inner / cells - frame
-    return contrast
 
 
 def outlines(pictures: list[Image]) -> Float32:
@@ -285,6 +212,16 @@ def _session(path: Path) -> Any:
 @lru_cache(maxsize=1)
 def _loaded(path: Path) -> Any:
     return onnx.session(path, onnx.options())
+
+
+def _peaks(heat: Float32) -> tuple[Int64, Int64]:
+    """Cells that none of their eight neighbours exceeds."""
+    framed = np.pad(heat, 1, constant_values=-1.0)
+    around = np.stack(
+        [framed[y : y + heat.shape[0], x : x + heat.shape[1]] for y in range(3) for x in range(3)]
+    ).max(0)
+    rows, columns = np.nonzero(heat >= around)
+    return rows, columns
 
 
 def _squash(logits: Float32) -> Float32:
