@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import visualsearch as vs
-from visualsearch import engine
+from visualsearch import upkeep
 from visualsearch.errors import (
     EncoderError,
     EncoderMismatchError,
@@ -203,7 +203,7 @@ def test_every_preset_finds_the_neighbours_with_true_cosines(
     encoder = FakeEncoder(dim=dim)
     matrix = clustered(4000, dim)
     monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 100)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 100)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)
     add_given(index, matrix, monkeypatch)
     queries = unit(matrix[::400] + 0.2 * np.random.default_rng(1).normal(size=(10, dim)) / np.sqrt(dim))
@@ -231,7 +231,7 @@ def test_a_filter_that_leaves_enough_pins_gives_k_of_them(
 ) -> None:
     matrix = clustered(3000)
     monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)
     add_given(index, matrix, monkeypatch)
     query = matrix[17]
@@ -255,7 +255,7 @@ def test_fresh_rows_are_found_exactly_beside_the_approximate_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder
 ) -> None:
     monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset="hnsw")
     old, new = clustered(2000), clustered(40, seed=5)
     add_given(index, old, monkeypatch)
@@ -274,7 +274,7 @@ def test_many_fresh_rows_are_taken_into_the_approximate_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder
 ) -> None:
     monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 50)
     index = vs.create(tmp_path / "x.index", encoder, preset="hnsw")
     add_given(index, clustered(1000), monkeypatch)
     built = []
@@ -291,7 +291,7 @@ def test_removed_pins_are_gone_at_once_and_compact_frees_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder, preset: str
 ) -> None:
     monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 50)
     matrix = clustered(1000)
     index = vs.create(tmp_path / "x.index", encoder, preset=preset)
     add_given(index, matrix, monkeypatch)

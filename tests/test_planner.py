@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import visualsearch as vs
-from visualsearch import engine
+from visualsearch import upkeep
 from visualsearch.nearest import exact
 from visualsearch.search import planner
 from visualsearch.search.planner import FAMILIES, Costs, Way, choose
@@ -87,7 +87,7 @@ def test_codes_hold_the_nearest_of_the_rows_that_a_filter_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planner, "COSTS", Costs(start=0, passed=1e9, copied=1e9, code=0))
-    monkeypatch.setattr(engine, "FRESH_ROWS", 200)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 200)
     matrix = clustered(3100)
     index = vs.create(tmp_path / "x.index", FakeEncoder(), preset="hnsw")
     add_given(index, matrix[:3000], monkeypatch)
@@ -112,7 +112,7 @@ def test_a_filter_that_leaves_out_the_surroundings_of_the_query_costs_no_recall(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
 ) -> None:
     monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 50)
     matrix = clustered(4000)
     query = matrix[7]
     matrix = matrix[np.argsort(matrix @ query)]  # far from the query first
@@ -131,7 +131,7 @@ def test_a_filter_that_leaves_out_just_the_nearest_costs_no_recall(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: int
 ) -> None:
     monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 50)
     matrix = clustered(4000)
     index = vs.create(tmp_path / "x.index", FakeEncoder(), preset="hnsw")
     add_given(index, matrix, monkeypatch)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import visualsearch as vs
-from visualsearch import engine
+from visualsearch import upkeep
 from visualsearch.cli.common import size_in_bytes
 from visualsearch.errors import UsageError
 from visualsearch.nearest import ann, tuning
@@ -101,7 +101,7 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_what_is_chosen_is_stored_used_and_survives_a_compaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str, knob: str
 ) -> None:
-    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 50)
     monkeypatch.setattr(planner, "COSTS", DEAR_SCANS)
     index = vs.create(tmp_path / "x.index", FakeEncoder(), preset=preset)
     add_given(index, clustered(2000), monkeypatch)
@@ -156,7 +156,7 @@ def test_another_recipe_that_wins_is_built_remembered_and_found_again(
 def test_an_index_whose_memory_is_too_small_for_any_recipe_is_searched_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "FRESH_ROWS", 50)
+    monkeypatch.setattr(upkeep, "FRESH_ROWS", 50)
     index = vs.create(tmp_path / "x.index", FakeEncoder(), preset="hnsw")
     add_given(index, clustered(500), monkeypatch)
     chosen, trials = index.tune(0.9, memory=10, samples=20)

@@ -6,12 +6,11 @@ search -> rescore from the stored vectors -> best row of each pin -> attributes 
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +21,7 @@ from visualsearch import nearest
 from visualsearch.errors import EncoderMismatchError, NotAnIndexError, UnknownNameError, UsageError
 from visualsearch.images import STYLE, CropStyle
 from visualsearch.look import FINDER, region_boxes
-from visualsearch.nearest import Preset, Rows, measured_recall
+from visualsearch.nearest import measured_recall
 from visualsearch.search import (
     NO_GROUPS,
     Judge,
@@ -36,21 +35,18 @@ from visualsearch.search import (
     unit_rows,
     unread,
 )
-from visualsearch.storage import check_links, gone, is_leftover, storage_error, stored_file
+from visualsearch.storage import gone, storage_error, stored_file
 from visualsearch.store import (
     Catalog,
     Excluded,
     Exclusions,
-    Generation,
     Problem,
     Reader,
-    Segment,
     Vectors,
     Writer,
     alive_rows,
     check,
     checked,
-    write_segment,
     writing,
 )
 from visualsearch.types import (
@@ -63,23 +59,18 @@ from visualsearch.types import (
     Float32,
     Hits,
     IndexReport,
-    Int64,
     Part,
     Precision,
     Query,
     Stored,
 )
+from visualsearch.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from visualsearch.indexing import PinSet, Progress, Settings
     from visualsearch.look import Look, Words
     from visualsearch.nearest import Trial
     from visualsearch.sources import Columns
-
-MERGE_SEGMENTS = 16
-MERGE_ROWS = 262_144
-FRESH_ROWS = 20_000
-"""So many rows beside the approximate index are scanned with every query before they are taken in: about a millisecond."""
 
 
 class Index:
@@ -100,6 +91,7 @@ class Index:
         self._noise = Noise()
         with catalog.read() as reader:
             self.spec = reader.spec()
+        self.upkeep = Upkeep(folder, self.spec.dim)
         if encoder is not None and not isinstance(encoder, str):
             self._encoder = self._checked(encoder)
 
@@ -304,7 +296,7 @@ class Index:
                 self.folder, self.catalog, writer, encoder, chosen, progress, propose, since or 0, claimed
             )
             report = run.run(opened, opened.uri, opened.kind, count)
-            self._maintain(writer)
+            self.upkeep.maintain(writer)
         return report
 
     def _made_by(self, name: str | None) -> EncoderSpec | None:
@@ -371,32 +363,7 @@ class Index:
         Readers go on with the state they have. Needs free space for a second copy of the vectors.
         """
         with self._writing() as writer:
-            old = writer.segments()
-            vectors = Vectors(self.folder, old, self.spec.dim)
-            alive = alive_rows(vectors, writer.dead())
-            keep = np.flatnonzero(alive)
-            segments = []
-            number = int(writer.meta("next_file"))
-            for at in range(0, len(keep), MERGE_ROWS):
-                part = keep[at : at + MERGE_ROWS]
-                segments.append(_copied(self.folder, number, vectors, part))
-                number += 1
-            compacted = Vectors(self.folder, segments, self.spec.dim)
-            recipe = self._recipe(writer, len(compacted))
-            generation = None
-            if len(compacted) and not recipe.exact:
-                generation, _ = self._built(compacted, number, recipe, _tuned(writer))
-            with writer.commit():
-                writer.set_meta("next_file", number + 1)
-                writer.drop_segments(s.number for s in old)
-                for segment in segments:
-                    writer.add_segment(segment)
-                writer.db.execute("DELETE FROM dead")
-                writer.set_generation(generation)
-                writer.mend()
-            self._sweep(writer)
-            with suppress(Exception):
-                writer.db.execute("VACUUM")
+            self.upkeep.compact(writer)
 
     @contextmanager
     def _writing(self) -> Iterator[Writer]:
@@ -404,92 +371,8 @@ class Index:
             stack.enter_context(writing(self.folder))
             writer = self.catalog.writer()
             stack.callback(writer.close)
-            self._sweep(writer)
+            self.upkeep.sweep(writer)
             yield writer
-
-    def _sweep(self, writer: Writer) -> None:
-        """Delete files that no state names: leftovers of a killed writer, and what a commit replaced."""
-        check_links(self.folder)
-        used = writer.files()
-        for folder in ("vectors", nearest.FOLDER):
-            for path in (self.folder / folder).glob("*"):
-                if f"{folder}/{path.name}" not in used and is_leftover(path):
-                    with suppress(OSError):
-                        path.unlink()
-
-    def _recipe(self, reader: Reader, rows: int) -> Preset:
-        chosen = reader.meta("preset", "auto")
-        return nearest.choose(rows) if chosen == "auto" else nearest.preset(chosen)
-
-    def _maintain(self, writer: Writer) -> None:
-        """After a run: merge small segments, and bring the approximate index up to date when enough rows are fresh."""
-        self._merge(writer)
-        vectors = Vectors(self.folder, writer.segments(), self.spec.dim)
-        recipe = self._recipe(writer, len(vectors))
-        now = writer.generation()
-        if recipe.exact:
-            if now is not None:
-                with writer.commit():
-                    writer.set_generation(None)
-                self._sweep(writer)
-            return
-        fresh = len(vectors) - (now.covers if now else 0)
-        same = now is not None and now.preset == recipe.name
-        if not len(vectors) or (same and fresh < max(FRESH_ROWS, len(vectors) // 10)):
-            return
-        number = int(writer.meta("next_file"))
-        # A trained index takes more rows well until the collection has grown several times over.
-        grown = now if same and now is not None and 3 * now.covers >= len(vectors) else None
-        generation, _ = self._built(vectors, number, recipe, _tuned(writer), grown)
-        with writer.commit():
-            writer.set_meta("next_file", number + 1)
-            writer.set_generation(generation)
-        self._sweep(writer)
-
-    def _built(
-        self,
-        vectors: Vectors,
-        number: int,
-        recipe: Preset,
-        tuned: Mapping[str, Any],
-        grown: Generation | None = None,
-    ) -> tuple[Generation, Any]:
-        """A new generation over all of `vectors`, not yet named in the catalog, and its index."""
-        if grown is not None:
-            index, factory = nearest.load(stored_file(self.folder, grown.file)), grown.factory
-            for _, block in vectors.blocks(start=grown.covers, size=65_536):
-                index.add(block)
-        else:
-            index, factory = nearest.build(recipe, vectors)
-        file, size = nearest.save(index, self.folder, number)
-        search = recipe.parameters
-        if tuned.get("preset") == recipe.name:
-            search.update(tuned["search"])
-        made = Generation(number, file, recipe.name, factory, search, len(vectors), size)
-        rows = Rows(vectors, np.ones(len(vectors), bool), made, index, len(vectors))
-        return replace(made, recall=measured_recall(rows)), index
-
-    def _merge(self, writer: Writer) -> None:
-        """Fold runs of small segments into larger ones, so that their number stays small as an index grows."""
-        segments = writer.segments()
-        small = [s for s in segments if s.count < MERGE_ROWS]
-        tail = segments[len(segments) - len(small) :]
-        if len(tail) < MERGE_SEGMENTS or tail != small:
-            return
-        vectors = Vectors(self.folder, segments, self.spec.dim)
-        start = int(vectors.starts[len(segments) - len(tail)])
-        positions = np.arange(start, len(vectors), dtype=np.int64)
-        number = int(writer.meta("next_file"))
-        merged = []
-        for at in range(0, len(positions), MERGE_ROWS):
-            merged.append(_copied(self.folder, number, vectors, positions[at : at + MERGE_ROWS]))
-            number += 1
-        with writer.commit():
-            writer.set_meta("next_file", number)
-            writer.drop_segments(s.number for s in tail)
-            for segment in merged:
-                writer.add_segment(segment)
-        self._sweep(writer)
 
     # -- searching ------------------------------------------------------------------------------------------------
     def search(
@@ -813,57 +696,9 @@ class Index:
         first. Where nothing fulfils the wish, the highest recall is kept: see `tuning.fulfils`. Raises LockedError,
         UnknownNameError, UsageError for an empty index.
         """
-        from visualsearch.nearest import Wish, front, pick, survey, trials_of
-
-        wish = Wish(recall, latency_ms, memory)
-        recipes = [nearest.preset(preset)] if preset else list(nearest.presets().values())
-        with self._writing() as writer:
-            with self._open() as (_, snapshot):
-                if not snapshot.live:
-                    raise UsageError(
-                        "there is nothing to tune", "the index is empty", "Index some pictures first"
-                    )
-                compared = survey(snapshot, recipes, k, samples, seconds=seconds, say=say)
-                # A recipe that was named is tuned; the exact scan is then shown for comparison only.
-                allowed = [t for t in compared if t.preset == preset] if preset else compared
-                first = pick(allowed or compared, wish, snapshot.live)
-                recipe = nearest.preset(first.preset)
-                if recipe.exact:
-                    self._adopt(writer, recipe, None, {})
-                    return first, compared
-                generation, index = self._generation_of(recipe, snapshot, writer, say)
-                final = trials_of(replace(snapshot, generation=generation, ann=index), k, samples)
-            chosen = pick(final, wish, snapshot.live)
-            kept = replace(generation, search=dict(chosen.search), recall=chosen.recall)
-            self._adopt(writer, recipe, kept, dict(chosen.search))
-        # What was measured over all rows replaces what the sample said of the same recipe.
-        return chosen, front([*(t for t in compared if t.preset != recipe.name), *final])
-
-    def _generation_of(
-        self, recipe: Preset, snapshot: Snapshot, writer: Writer, say: Callable[[str], None]
-    ) -> tuple[Generation, Any]:
-        """A generation of that recipe and its index: the snapshot's own where it is one, else a new one, not yet named."""
-        if snapshot.generation is not None and snapshot.generation.preset == recipe.name:
-            return snapshot.generation, snapshot.ann
-        say(f"{recipe.name}: building on all {len(snapshot.vectors):,} rows")
-        return self._built(snapshot.vectors, int(writer.meta("next_file")), recipe, {})
-
-    def _adopt(
-        self, writer: Writer, recipe: Preset, generation: Generation | None, search: Mapping[str, Any]
-    ) -> None:
-        """Make a recipe, its generation and its search parameters those of the index, in one commit.
-
-        A recipe that the size alone would not choose is remembered, or the next run would undo the choice.
-        """
-        rows = sum(s.count for s in writer.segments())
-        with writer.commit():
-            if self._recipe(writer, rows).name != recipe.name:
-                writer.set_meta("preset", recipe.name)
-            writer.set_meta("tuned", json.dumps({"search": dict(search), "preset": recipe.name}))
-            if generation is not None:
-                writer.set_meta("next_file", max(int(writer.meta("next_file")), generation.number + 1))
-            writer.set_generation(generation)
-        self._sweep(writer)
+        wish = nearest.Wish(recall, latency_ms, memory)
+        with self._writing() as writer, self._open() as (_, snapshot):
+            return self.upkeep.tune(writer, snapshot, wish, preset, k, samples, seconds, say)
 
     def recall(self, k: int = 10, samples: int = 64) -> float:
         """recall@k of the index as it is searched now, against exact search, on stored vectors as queries."""
@@ -919,12 +754,6 @@ def _remember_group(writer: Writer, wanted: str | None, found: str | None) -> No
             writer.set_meta("group_by", chosen)
 
 
-def _tuned(reader: Reader) -> dict[str, Any]:
-    """What `tune` chose, and for which preset; empty when it was never run."""
-    found: dict[str, Any] = json.loads(reader.meta("tuned", "{}"))
-    return found
-
-
 # -- helpers ------------------------------------------------------------------------------------------------------
 class _Finished:
     """Stands for the encoder where a source brings finished vectors: nothing is left to encode."""
@@ -972,17 +801,6 @@ def _pin(reader: Reader, name: str) -> Any:
         some = reader.db.execute("SELECT id FROM pins LIMIT 20000")
         raise UnknownNameError("pin", name, (r[0] for r in some), "Search first to learn the ids")
     return pin
-
-
-def _copied(folder: Path, number: int, vectors: Vectors, positions: Int64) -> Segment:
-    """A new segment file with the vectors of ascending positions."""
-    rows = vectors.rows(positions)
-    matrix = np.empty((len(positions), vectors.dim), np.float16)
-    for at in range(0, len(positions), 8192):
-        matrix[at : at + 8192] = vectors.gather(positions[at : at + 8192])
-    file = write_segment(folder, number, matrix)
-    dense = int(rows[-1]) - int(rows[0]) + 1 == len(rows)
-    return Segment(number, file, int(rows[0]), len(rows), vectors.pins[positions], None if dense else rows)
 
 
 def _ours(path: Path) -> bool:
