@@ -7,27 +7,106 @@
 >>> [(hit.id, round(hit.score, 3)) for hit in hits]      # doctest: +SKIP
 """
 
+import importlib as _importlib
+import typing as _typing
+
+from visualsearch.embedding import EmbeddedBatch, embed
 from visualsearch.encoders import load_encoder
 from visualsearch.engine import Index, create, open, open_or_create
-from visualsearch.errors import VisualSearchError
-from visualsearch.types import Box, Encoder, EncoderSpec, Failure, Hit, Hits, IndexReport, Part, Query, Record
+from visualsearch.errors import (
+    EncoderError,
+    EncoderMismatchError,
+    FilterError,
+    IndexStateError,
+    LockedError,
+    MissingExtraError,
+    NotAnIndexError,
+    PictureError,
+    SourceError,
+    StorageError,
+    UnknownNameError,
+    UsageError,
+    VersionError,
+    VisualSearchError,
+)
+from visualsearch.sources import Columns, Source, open_source
+from visualsearch.types import (
+    Box,
+    Encoder,
+    EncoderSpec,
+    Failure,
+    Hit,
+    Hits,
+    IndexReport,
+    Part,
+    PassedOver,
+    Precision,
+    Preprocessing,
+    Query,
+    Record,
+    StoredPin,
+)
+
+if _typing.TYPE_CHECKING:
+    from visualsearch.indexing import Progress, Settings
+    from visualsearch.look import Look, LookObject
 
 __all__ = [
     "Box",
+    "Columns",
+    "EmbeddedBatch",
     "Encoder",
+    "EncoderError",
+    "EncoderMismatchError",
     "EncoderSpec",
     "Failure",
+    "FilterError",
     "Hit",
     "Hits",
     "Index",
     "IndexReport",
+    "IndexStateError",
+    "LockedError",
+    "Look",
+    "LookObject",
+    "MissingExtraError",
+    "NotAnIndexError",
     "Part",
+    "PassedOver",
+    "PictureError",
+    "Precision",
+    "Preprocessing",
+    "Progress",
     "Query",
     "Record",
+    "Settings",
+    "Source",
+    "SourceError",
+    "StorageError",
+    "StoredPin",
+    "UnknownNameError",
+    "UsageError",
+    "VersionError",
     "VisualSearchError",
+    "__version__",
     "create",
+    "embed",
     "load_encoder",
     "open",
     "open_or_create",
+    "open_source",
 ]
 __version__ = "0.1.0"
+
+_LATER = {"Look": "look", "LookObject": "look", "Progress": "indexing", "Settings": "indexing"}
+"""Public names whose modules are imported at first use: a search needs neither."""
+
+
+def __getattr__(name: str) -> _typing.Any:
+    if name in _LATER:
+        return getattr(_importlib.import_module(f".{_LATER[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -63,6 +63,7 @@ from visualsearch.types import (
     Precision,
     Query,
     Stored,
+    StoredPin,
 )
 from visualsearch.upkeep import Upkeep
 
@@ -604,6 +605,14 @@ class Index:
         """Names of the attributes that pins have."""
         with self.catalog.read() as reader:
             return list(reader.names())
+
+    def pin(self, name: str) -> StoredPin:
+        """What the index knows of the pin with this id. Raises UnknownNameError."""
+        with self.catalog.read() as reader:
+            pin = _pin(reader, name)
+            boxes = tuple(box for _, box in reader.rows_of(pin) if box is not None)
+        digest = None if pin.hash is None else pin.hash.hex()
+        return StoredPin(pin.id, pin.pin, pin.uri, pin.attributes, pin.named, digest, boxes)
 
     def attributes_of(self, pin: str) -> Mapping[str, Any]:
         """The attributes of a stored pin. Raises UnknownNameError."""

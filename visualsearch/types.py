@@ -348,11 +348,32 @@ class Hits(Sequence[Hit]):
 
     def to_pandas(self) -> Any:
         """The same as a pandas.DataFrame. Raises UsageError where pandas is not installed."""
-        if importlib.util.find_spec("pandas") is None:
-            raise UsageError(
-                "cannot make a pandas table", "pandas is not installed", "Run: pip install pandas"
-            )
-        return self.to_arrow().to_pandas()
+        return pandas_of(self.to_arrow())
+
+
+def pandas_of(table: Any) -> Any:
+    """An Arrow table as a pandas.DataFrame. Raises UsageError where pandas is not installed."""
+    if importlib.util.find_spec("pandas") is None:
+        raise UsageError("cannot make a pandas table", "pandas is not installed", "Run: pip install pandas")
+    return table.to_pandas()
+
+
+@dataclass(frozen=True)
+class StoredPin:
+    """A pin of an index, as `Index.pin` gives it.
+
+    `number` is its pin number: it is never given to another pin. `named` says that the user chose the id. `hash` is the sha256
+    (hex) of the picture's file, or of the vector where only a vector was given. `boxes` are the objects inside the
+    picture that have rows of their own.
+    """
+
+    id: str
+    number: int
+    uri: str
+    attributes: Attributes
+    named: bool
+    hash: str | None
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from visualsearch import images
 from visualsearch.errors import ODD, UsageError, VisualSearchError
-from visualsearch.indexing import Clock, Embedded, embed, failed, look_ahead, released, stopped
+from visualsearch.indexing import (
+    Clock,
+    Embedded,
+    embed,
+    failed,
+    look_ahead,
+    not_finite,
+    released,
+    stopped,
+    usable,
+)
 from visualsearch.resources import cores
 from visualsearch.sources import SeenIds, gone
 from visualsearch.storage import storage_error
@@ -106,8 +116,8 @@ def embed_records(
     max_pixels: int = images.MAX_PIXELS,
     clock: Clock | None = None,
     known: Callable[[Record, bytes], bool] | None = None,
-) -> Iterator[list[Outcome]]:
-    """Read, decode and embed in this process, in order; one bad picture costs itself only.
+) -> Generator[list[Outcome], None, None]:
+    """Read, decode and embed in this process, in order; one bad picture costs itself only. A finished vector is kept.
 
     `known(record, sha256)` says that there is a vector of this content already.
     """
@@ -116,6 +126,9 @@ def embed_records(
     def prepare(item: Item) -> _Ready:
         if isinstance(item, Failure):
             return _Ready(Record(item.id, item.uri, no_bytes), failure=item)
+        if item.vector is not None:  # finished: there is nothing to read
+            whole = usable(item, encoder.spec.dim)
+            return prepare(whole) if isinstance(whole, Failure) else _Ready(whole, digest=item.digest)
         try:
             with clock.stage("read", threads):
                 data = item.read()
@@ -138,8 +151,12 @@ def embed_records(
 
 
 def _outcome(entry: Embedded[_Ready]) -> Outcome:
-    vector = None if entry.vectors is None else entry.vectors[0]
-    return Outcome(entry.item.record, vector, entry.item.failure, entry.item.digest)
+    ready = entry.item
+    failure = ready.failure or not_finite(ready.record, entry.vectors)
+    if failure is not None:
+        return Outcome(ready.record, failure=failure)
+    vector = ready.record.vector if entry.vectors is None else entry.vectors[0]
+    return Outcome(ready.record, vector, digest=ready.digest)
 
 
 def write_embeddings(

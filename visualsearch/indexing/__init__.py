@@ -1,7 +1,7 @@
 """The batch indexer: from a source to the store, with bounded look-ahead, identity of pins, resumable."""
 
 from .identity import PinSet
-from .indexer import Indexer, Progress, Settings
+from .indexer import Indexer, Progress, Settings, not_finite, usable
 from .pipeline import Clock, Embedded, embed, failed, look_ahead, released, stopped
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "embed",
     "failed",
     "look_ahead",
+    "not_finite",
     "released",
     "stopped",
+    "usable",
 ]
