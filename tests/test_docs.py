@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -19,55 +20,72 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted(p for pattern in ("*.md", "*/*.md", "models/*/README.md") for p in ROOT.glob(pattern))
 
 
-def block(mark: str) -> list[str]:
-    """The commands of the block that follows a mark."""
-    found = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)```", README, re.DOTALL)
+def block(mark: str, language: str = "sh") -> str:
+    """The block that follows a mark."""
+    found = re.search(rf"<!-- {mark} -->\n```{language}\n(.*?)```", README, re.DOTALL)
     assert found is not None, f"no block {mark}"
-    return [line for line in found.group(1).splitlines() if line.strip()]
+    return found.group(1)
 
 
-def test_the_tour_runs_as_it_stands(tmp_path: Path) -> None:
-    pictures = sorted(samples_dir().rglob("*.jpg"))[:40]
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for picture in pictures:
-        shutil.copy(picture, photos / picture.name)
-    shutil.copy(pictures[0], tmp_path / "shoe.jpg")
-    shutil.copy(pictures[1], tmp_path / "scene.jpg")
-    (photos / "list.csv").write_text(
-        f"id,image,price\nshoe-17,{pictures[0].name},10\nshoe-18,{pictures[1].name},20\n", encoding="utf-8"
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder that looks like a clone to the README's commands: it has the samples where a clone has them."""
+    shutil.copytree(
+        samples_dir(), tmp_path / "visualsearch" / "samples", ignore=shutil.ignore_patterns("__pycache__", "*.py")
     )
+    return tmp_path
+
+
+def started(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    call = [sys.executable, *words]
+    return subprocess.run(call, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
-    def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-        assert words[0] == "visualsearch"
-        call = [sys.executable, "-m", *words]
-        return subprocess.run(call, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
-    commands = [shlex.split(line, comments=True) for line in block("tour")]
+def test_the_tour_runs_as_it_stands(clone: Path) -> None:
+    commands = [shlex.split(line, comments=True) for line in block("tour").splitlines() if line.strip()]
     assert len(commands) >= 8
-    for number, words in enumerate(commands):
-        done = run(words)
-        if (
-            "--text" in words and done.returncode == 2
-        ):  # the bundled model may have no text tower: then it says so
-            assert "text" in done.stderr
-            continue
+    for words in commands:
+        assert words[0] == "visualsearch"
+        done = started(clone, "-m", *words)
         assert done.returncode == 0, (words, done.stderr)
-        if number == 0:
-            named = run(["visualsearch", "index", "photos/list.csv", "--to", "pins.index"])
-            assert named.returncode == 0, named.stderr
-    assert (tmp_path / "found.html").stat().st_size > 10_000
-    assert list((tmp_path / "embeddings" / "img_emb").glob("*.npy"))
+        if "a bird" in words:
+            hits = json.loads(done.stdout)["hits"]
+            assert len(hits) == 5
+            assert all(hit["attributes"]["price"] < 50 for hit in hits)
+            assert sum(hit["attributes"]["kind"] == "birds" for hit in hits) >= 4
+    assert (clone / "found.html").stat().st_size > 10_000
+    assert (clone / "look.html").stat().st_size > 10_000
+    assert list((clone / "embeddings" / "img_emb").glob("*.npy"))
+
+
+def test_the_twenty_lines_of_python_run_as_they_stand(clone: Path) -> None:
+    code = block("python", "python")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 20
+    done = started(clone, "-c", f"{code}\nassert vectors.shape == (2, 512) and table.num_rows == 5")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("264 added, 0 failed\n")
+    pytest.importorskip("torch")
+    done = started(clone, "-c", f"{block('torch', 'python')}\nprint(sum(len(ids) for ids, _ in loader))")
+    assert (done.stdout.strip(), done.returncode) == ("264", 0), done.stderr
 
 
 def test_the_first_commands_are_two_and_name_what_exists() -> None:
-    first = README.split("## Your pictures")[0]
+    first = README.split("## Install")[0]
     commands = re.findall(r"```sh\n(.*?)```", first, re.DOTALL)
     assert len(commands) == 2
     assert commands[0].strip().endswith("visualsearch demo")
+    assert commands[1] == block("test-command")
     assert "pytest" in commands[1]
     assert "'.[test]'" in commands[1]
+
+
+def test_the_readme_names_every_extra() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = README.split("| extra | adds |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", table)) >= set(project["optional-dependencies"]) - {"test", "dev"}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
