@@ -31,7 +31,9 @@ def block(mark: str, language: str = "sh") -> str:
 def clone(tmp_path: Path) -> Path:
     """A folder that looks like a clone to the README's commands: it has the samples where a clone has them."""
     shutil.copytree(
-        samples_dir(), tmp_path / "visualsearch" / "samples", ignore=shutil.ignore_patterns("__pycache__", "*.py")
+        samples_dir(),
+        tmp_path / "visualsearch" / "samples",
+        ignore=shutil.ignore_patterns("__pycache__", "*.py"),
     )
     return tmp_path
 

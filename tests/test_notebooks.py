@@ -12,7 +12,29 @@ CLAIMS = {
 assert share(ways["its true box"], 10) >= 0.9
 assert share(ways["look"], 1) >= 2 * share(ways["whole picture"], 1)
 assert figures[True] > figures[False]
-"""
+""",
+    "quickstart": """
+assert (report.added, report.failed, again.embedded) == (264, 0, 0)
+assert whole[0].id == "plants/daffodil"
+assert "tools/hammer" in part.ids[:3]
+assert sum(hit.attributes["kind"] == "birds" for hit in words) >= 4
+assert answer.alike is False
+assert len(index.search(text="a bird", k=5, min_score="auto")) == 5
+assert mixed[0].id != "food/apple-red"
+assert all(hit.attributes["price"] < 3 for hit in cheap) and len(cheap) == 5
+""",
+    "embedding_pipeline": """
+assert sizes == [64, 64, 64, 64, 8] and not failures
+assert len(exact) == len(graph) == 264
+assert recalls["exact"] >= 0.995  # float16 may swap two that are equal but for rounding
+assert recalls["graph"] >= 0.95
+""",
+    "tune_and_measure": """
+assert chosen.preset == "hnsw" and chosen.recall >= 0.95
+assert measured >= 0.9
+assert len(front) >= 2
+assert quality[0] >= 0.9 and quality[0] > quality[-1]
+""",
 }
 
 
