@@ -104,6 +104,28 @@ def test_no_document_names_a_place_of_the_machine_it_was_written_on(path: Path) 
     assert "/root/" not in text
 
 
+def test_the_way_from_the_command_to_the_hits_names_at_most_eight_files_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    way = text.split("## From the command to the hits")[1].split("\n## ")[0]
+    files = re.findall(r"^\d\. `([^`]+)`", way, re.MULTILINE)
+    assert files[0] == "visualsearch/cli/search.py"
+    assert len(files) <= 8
+    assert all((ROOT / file).is_file() for file in files)
+
+
+def test_a_recipe_may_use_what_its_readme_offers() -> None:
+    from dataclasses import replace
+
+    from visualsearch import nearest
+    from visualsearch.nearest.ann import factory_for
+
+    text = (ROOT / "indexes" / "README.md").read_text(encoding="utf-8")
+    offered = re.findall(r"\{\w+\}", text.split("Keys: `factory` may use")[1].split(";")[0])
+    assert offered
+    recipe = replace(nearest.preset("ivf-rabitq"), factory=",".join(offered))
+    assert "{" not in factory_for(recipe, 100_000)
+
+
 def test_every_command_of_the_help_is_in_the_changelog() -> None:
     from visualsearch.cli import app
 

@@ -97,6 +97,11 @@ def test_labels_are_words_where_the_encoder_knows_words(
     assert found[0].label_score == pytest.approx(1.0, abs=0.05)
 
 
+def test_the_sentence_around_a_word_can_be_chosen(encoder: FakeEncoder) -> None:
+    np.testing.assert_array_equal(Words(encoder, ["red"], prompt="{}").vectors, encoder.encode_texts(["red"]))
+    np.testing.assert_array_equal(Words(encoder, ["red"]).vectors, encoder.encode_texts(["a photo of a red"]))
+
+
 def test_neighbours_that_agree_name_an_object_before_the_general_vocabulary(
     shop: vs.Index, scene: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ from visualsearch.errors import (
     VersionError,
     VisualSearchError,
 )
+from visualsearch.look import Look, LookObject
 from visualsearch.sources import Columns, Source, open_source
 from visualsearch.types import (
     Box,
@@ -49,7 +50,6 @@ from visualsearch.types import (
 
 if _typing.TYPE_CHECKING:
     from visualsearch.indexing import Progress, Settings
-    from visualsearch.look import Look, LookObject
 
 __all__ = [
     "Box",
@@ -98,8 +98,8 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-_LATER = {"Look": "look", "LookObject": "look", "Progress": "indexing", "Settings": "indexing"}
-"""Public names whose modules are imported at first use: a search needs neither."""
+_LATER = {"Progress": "indexing", "Settings": "indexing"}
+"""Public names whose room is imported at first use: a search does not need it."""
 
 
 def __getattr__(name: str) -> _typing.Any:

@@ -48,13 +48,13 @@ class Name:
 
 
 class Words:
-    """A vocabulary's vectors, encoded once."""
+    """A vocabulary's vectors, encoded once. `prompt` is the sentence around each word, with {} in its place (default: PROMPT)."""
 
     def __init__(
-        self, encoder: Encoder, vocabulary: Sequence[str] = VOCABULARY, prompt: str = PROMPT
+        self, encoder: Encoder, vocabulary: Sequence[str] = VOCABULARY, prompt: str | None = None
     ) -> None:
         self.vocabulary = tuple(vocabulary)
-        texts = [PROMPT.format(word) for word in self.vocabulary]
+        texts = [(prompt or PROMPT).format(word) for word in self.vocabulary]
         parts = [encoder.encode_texts(texts[at : at + 64]) for at in range(0, len(texts), 64)]
         self.vectors: Float32 = np.concatenate(parts)
 

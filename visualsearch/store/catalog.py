@@ -1,8 +1,9 @@
 """The record of truth: one SQLite file (WAL) with pins, rows, segments and generations.
 
 Every commit of the index is one transaction here; a vector file or a generation exists for readers only once it is named
-here. Readers work inside a read transaction, so they see one state throughout. Boards, people and events can be added
-as tables of their own that refer to `pins.pin`; `PRAGMA user_version` numbers the layout.
+here. Readers work inside a read transaction, so they see one state throughout. `PRAGMA user_version` numbers the layout.
+
+What changes often does not belong here: every commit makes readers build their filter columns again.
 """
 
 from __future__ import annotations
