@@ -29,8 +29,8 @@ from pathlib import Path
 import numpy as np
 import visualsearch as vs
 from visualsearch import images
-from visualsearch.indexer import Settings
-from visualsearch.pipeline import look_ahead
+from visualsearch.indexing import Settings
+from visualsearch.indexing import look_ahead
 given = json.loads(sys.argv[1])
 paths = Path(given["listing"]).read_text().split("\\n")
 compiled = images.accelerate()

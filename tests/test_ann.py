@@ -98,9 +98,7 @@ def test_nothing_is_foreign_to_an_index_of_all_dimensions(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("given", [None, "HASWELL"])
 def test_importing_faiss_leaves_the_environment_as_it_was(given: str | None) -> None:
-    code = (
-        "import os; from visualsearch import ann; ann.library(); print(os.environ.get('OPENBLAS_CORETYPE'))"
-    )
+    code = "import os; from visualsearch.nearest import ann; ann.library(); print(os.environ.get('OPENBLAS_CORETYPE'))"
     environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
     if given is not None:
         environment["OPENBLAS_CORETYPE"] = given
@@ -133,7 +131,7 @@ def test_every_size_has_its_recipe_and_the_sizes_meet() -> None:
 def test_threads_that_need_the_library_first_at_once_all_get_it() -> None:
     code = (
         "import os; from concurrent.futures import ThreadPoolExecutor; from threading import Barrier\n"
-        "from visualsearch import ann\n"
+        "from visualsearch.nearest import ann\n"
         "barrier = Barrier(8)\n"
         "def get(_): barrier.wait(); return ann.library()\n"
         "with ThreadPoolExecutor(8) as pool: found = set(pool.map(get, range(8)))\n"

@@ -25,7 +25,7 @@ def hook(event, details):
 sys.addaudithook(hook)
 from PIL import Image
 from visualsearch.encoders import load_encoder
-from visualsearch.proposals import FINDER, load_finder
+from visualsearch.look.proposals import FINDER, load_finder
 picture = Image.new("RGB", (64, 48), (200, 30, 30))
 encoder = load_encoder("bundled")
 encoder.encode_images(encoder.preprocess(picture)[None])

@@ -93,7 +93,7 @@ def test_documents_are_named(page: bytes, why: str) -> None:
 
 def test_a_number_of_many_digits_in_a_filter_is_read_at_once() -> None:
     code = (
-        "from visualsearch.errors import FilterError\nfrom visualsearch.filters import parse\n"
+        "from visualsearch.errors import FilterError\nfrom visualsearch.search.filters import parse\n"
         "for text in ('1' * 19_000 + 'a', '.' + '1' * 19_000 + '_', '1.' + '1' * 19_000 + '.'):\n"
         "    try:\n        parse('price < ' + text, {'price'})\n    except FilterError:\n        print('refused')"
     )
