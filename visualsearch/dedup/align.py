@@ -214,7 +214,8 @@ def _step(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) -> Bo
     slopes[2] *= u
     slopes[3] *= v
     slopes[4], slopes[5], slopes[6] = seen, 1, wanted
-    both = _products(slopes[:6] * (inside(box, size) * _weights(seen, wanted)), slopes)
+    weights: Float32 = inside(box, size).astype(np.float32) * _weights(seen, wanted)
+    both = _products(slopes[:6] * weights, slopes)
     normal = both[:, :6]
     normal[np.diag_indices(6)] += 1e-4 * np.trace(normal[:4, :4]) / 4 * np.array([1, 1, 1, 1, 0, 0]) + 1e-6
     try:
@@ -236,7 +237,7 @@ def _agreement(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) 
     if fits.mean() < 0.4:
         return 0.0
     both = np.stack([seen, wanted])
-    both = (both - both[:, fits].mean(1)[:, None, None]) * fits
+    both = ((both - both[:, fits].mean(1)[:, None, None]) * fits).astype(np.float32)
     products = _products(both, both)
     return float(products[0, 1] / max((products[0, 0] * products[1, 1]) ** 0.5, 1e-6))
 

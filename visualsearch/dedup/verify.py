@@ -21,9 +21,9 @@ WINDOWED = 2
 """Windows are looked for as the picture is and mirrored; a crop that was turned as well is not."""
 LEAST_GLANCE, LEAST_WINDOW = 0.82, 0.88
 """Correlation of 12 x 12 cells with the best of a few windows, and of all, below which a neighbour is left alone."""
-COARSE = ((32, 2, 0.90), (48, 3, 0.94))
+COARSE = ((32, 2, 0.86), (48, 3, 0.90))
 """(side, steps, correlation that they must reach) on the small copies."""
-FINE, LEAST_FINE = (112, 4), 0.94
+FINE, LEAST_FINE = (112, 4), 0.90
 BATCH = 512
 
 Start = tuple[int, int, Place]
