@@ -182,9 +182,9 @@ def _pixels(covered: Bool, chosen: Bool, shape: tuple[int, ...]) -> Bool:
     """
     whole = np.zeros(chosen.shape, bool)
     whole[chosen] = covered
-    whole = sliding_window_view(np.pad(whole, 1), (3, 3)).any((2, 3))
+    around: Bool = sliding_window_view(np.pad(whole, 1), (3, 3)).max((2, 3))
     down, across = (np.diff(_edges(side)) for side in shape)
-    return whole.repeat(down, 0).repeat(across, 1)
+    return around.repeat(down, 0).repeat(across, 1)
 
 
 def _measured(seen: Float32, wanted: Float32, fits: Bool) -> tuple[_Blocks, Bool]:
