@@ -37,9 +37,12 @@ PLAIN = 6.0
 """A block with less texture proves nothing."""
 PROOF = 0.1
 """Share of blocks that must have texture."""
-IN_PHASE, PHASED = 0.8, 0.85
-"""Correlation of brightness in a block with texture, and the share of such blocks that must have it: two pieces of one
-plaster, granite or weave differ little and are not in phase."""
+IN_PHASE = ((6.0, 0.8, 0.85, 0), (12.0, 0.95, 0.92, 160))
+"""(texture, correlation, share, side): this share of the blocks with more texture must correlate so in brightness. Two pieces
+of one plaster or weave differ little and are not in phase; a second photograph of a still scene is not quite. The second is
+asked of pictures compared at that longer side: in smaller ones JPEG leaves less."""
+PHASED_BESIDE = 0.85
+"""The share where some blocks are covered: a text reaches into the blocks beside it."""
 GREY, GREY_SHARE = 6.0, 0.25
 """A picture is grey when its channels differ by less than this (mean), and by this share of what the other's do."""
 TONE = 12.0
@@ -100,7 +103,7 @@ def compare(first: Image.Image, second: Image.Image, place: Place) -> Evidence |
     else:
         wanted = np.clip((wanted - offset) / gain, 0, 255)
     blocks, chosen = _measured(seen, wanted, fits)
-    covered = _judged(blocks)
+    covered = _judged(blocks, max(fits.shape))
     if covered is None or _changed(seen, wanted, fits & ~_pixels(covered, chosen, fits.shape)):
         return None
     edits = _edits(first, second, place)
@@ -236,7 +239,7 @@ def _changed(seen: Float32, wanted: Float32, fits: Bool) -> bool:
     return float(changed.mean()) > CHANGED
 
 
-def _judged(blocks: _Blocks) -> Bool | None:
+def _judged(blocks: _Blocks, side: int) -> Bool | None:
     """Which blocks are covered by something; None when the pictures do not show the same."""
     count = len(blocks.off)
     if count < BLOCKS * BLOCKS // 3:
@@ -248,9 +251,18 @@ def _judged(blocks: _Blocks) -> Bool | None:
     telling = agree & (blocks.texture > PLAIN)
     if differs.mean() > COVERED or telling.mean() < PROOF:
         return None
-    if (blocks.structure[telling] > IN_PHASE).mean() < PHASED or _unexplained(blocks, agree) > UNEXPLAINED:
+    if not _in_phase(blocks, agree, side) or _unexplained(blocks, agree) > UNEXPLAINED:
         return None
     return differs
+
+
+def _in_phase(blocks: _Blocks, agree: Bool, side: int) -> bool:
+    limit = 1.0 if agree.all() else PHASED_BESIDE
+    for texture, correlation, share, least in IN_PHASE:
+        those = blocks.structure[agree & (blocks.texture > texture)]
+        if side >= least and len(those) and (those > correlation).mean() < min(share, limit):
+            return False
+    return True
 
 
 def _unexplained(blocks: _Blocks, agree: Bool) -> float:

@@ -23,7 +23,7 @@ LEAST_GLANCE, LEAST_WINDOW = 0.82, 0.88
 """Correlation of 12 x 12 cells with the best of a few windows, and of all, below which a neighbour is left alone."""
 COARSE = ((32, 2, 0.86), (48, 3, 0.90))
 """(side, steps, correlation that they must reach) on the small copies."""
-FINE, LEAST_FINE = (112, 4), 0.90
+FINE, LEAST_FINE = (112, 10), 0.90
 BATCH = 512
 
 Start = tuple[int, int, Place]
