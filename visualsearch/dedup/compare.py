@@ -27,7 +27,7 @@ SHIFT, SHIFT_TEXTURE = 8.0, 0.1
 """Levels by which a block's mean colour may differ in one channel, and what its texture adds."""
 FEW = 0.01
 """Share of blocks that may differ without a cause in an edited picture: one in 144. In one that was saved anew, none."""
-COVERED = 0.17
+COVERED = 0.14
 """Share of blocks that a text or logo may cover."""
 LAID_ON = 0.15
 """How much more texture one picture must have than the other in covered blocks: a text adds some, another print does not."""
