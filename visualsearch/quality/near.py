@@ -17,10 +17,10 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from visualsearch.dedup import Group, Likeness, find
-from visualsearch.encoders import BaseEncoder
 from visualsearch.engine import Index
 from visualsearch.errors import UsageError
 from visualsearch.images import load
+from visualsearch.types import Encoder
 
 Change = Callable[[Image.Image, Generator], Image.Image]
 
@@ -114,7 +114,7 @@ def printed(picture: Image.Image, other: Image.Image) -> Image.Image:
 
 
 def measure(
-    encoder: BaseEncoder, originals: Sequence[Path], others: Sequence[Path] = (), seed: int = SEED
+    encoder: Encoder, originals: Sequence[Path], others: Sequence[Path] = (), seed: int = SEED
 ) -> Score:
     """Find the edits of the originals in an index that holds them, their variants and other pictures."""
     if not originals:
