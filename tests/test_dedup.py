@@ -238,3 +238,53 @@ def test_the_command_prints_classes_and_evidence(tmp_path: Path, capsys: pytest.
     assert (group["likeness"], group["keep"], group["remove"]) == ("edited", "original.png", [])
     assert group["members"][1]["class"] == "edited"
     assert group["members"][1]["evidence"]["edits"] == ["without colour"]
+
+
+def test_a_text_makes_a_class_of_its_own_and_joins_no_group(tmp_path: Path) -> None:
+    picture = load(PICTURE)
+    saved(tmp_path / "p", "original.png", picture)
+    saved(tmp_path / "p", "saved.jpg", picture, 90)
+    saved(tmp_path / "p", "text.jpg", edited(tmp_path, "text", picture), 95)
+    with index_of(tmp_path / "x.index", [tmp_path / "p"]) as index:
+        near_by, covered = find(index).groups
+    assert (near_by.likeness, set(near_by.ids)) == (Likeness.NEAR, {"original.png", "saved.jpg"})
+    assert (covered.likeness, len(covered.ids), covered.remove) == (Likeness.COVERED, 2, ())
+    assert "text.jpg" in covered.ids
+
+
+def test_a_text_on_an_edited_picture_proves_too_little(tmp_path: Path) -> None:
+    picture = load(PICTURE)
+    proof = judged(picture, edited(tmp_path, "text", picture).convert("L").convert("RGB"))
+    assert proof is None
+
+
+def test_two_pieces_of_one_plaster_are_no_duplicates() -> None:
+    rng = np.random.default_rng(7)
+    shade = np.linspace(60, 200, 256, dtype=np.float32)[None, :, None]
+    first, second = (
+        Image.fromarray(
+            np.clip(shade + rng.normal(0, 8, (256, 256, 1)), 0, 255).astype(np.uint8).repeat(3, 2)
+        )
+        for _ in range(2)
+    )
+    assert examine(first, first.copy(), Place(0, WHOLE)) is not None
+    assert examine(first, second, Place(0, WHOLE)) is None
+
+
+def test_another_colour_of_a_small_thing_is_no_duplicate() -> None:
+    picture = load(PICTURE).resize((384, 308))
+    other = picture.copy()
+    other.paste((200, 30, 30), (180, 140, 205, 165))
+    first = picture.copy()
+    first.paste((30, 100, 30), (180, 140, 205, 165))
+    assert examine(first, other, Place(0, WHOLE)) is None
+
+
+def test_the_task_finds_edits_and_leaves_variants_alone() -> None:
+    coloured = [p for p in PINS if near.recoloured(load(p), 85) is not None][:3]
+    found = near.measure(FakeEncoder(), coloured)
+    assert found.precision == 1
+    assert (found.joined, found.same) == (0, 0)
+    assert found.variants >= 10
+    assert set(found.recall) == set(near.EDITS)
+    assert np.mean(list(found.recall.values())) >= 0.9

@@ -29,8 +29,9 @@ def dedup(
     """Find groups of pins that show the same picture, proved on their pixels.
 
     exact: the same bytes or pixels. near: the same picture saved anew, in another format, quality or size. edited: cropped,
-    framed, mirrored, turned, without colour, brighter, or with a text on it. Another colour of a product, or another photograph
-    of it, is none of these.
+    framed, mirrored, turned, without colour or brighter. covered: the same but for a small part. That is a text or logo laid on
+    it, or a variant with another print: pixels cannot tell, so look yourself. Another colour of a product, or another
+    photograph of it, is none of these. Only exact and near pins are proposed for removal.
 
     The first id of a group is the one to keep: the most pixels, then the largest file, then the oldest pin. Nothing is removed;
     the page of --html has a command for each group. Exit code 1 when some pictures could not be read: of those only the same

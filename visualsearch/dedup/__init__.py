@@ -105,7 +105,9 @@ class _Search:
         proofs = self._proofs((i, j) for i, j, score in near if score >= LEAST_COSINE)
         links = [Link(a, b, Likeness.EXACT) for some in self.copies for a, b in pairwise(some)]
         links += [self._link(i, j, proof) for (i, j), proof in sorted(proofs.items())]
-        groups = list(self._groups(links))
+        covered = [link for link in links if link.likeness is Likeness.COVERED]
+        links = [link for link in links if link.likeness is not Likeness.COVERED]
+        groups = [*self._groups(links), *self._groups(_between(covered, links))]
         if similar is not None:
             alike = [(i, j) for i, j, score in near if score >= similar and (i, j) not in proofs]
             groups += self._similar(alike)
@@ -153,6 +155,8 @@ class _Search:
 
     def _link(self, i: int, j: int, proof: Evidence) -> Link:
         likeness = Likeness.EDITED if proof.edits else Likeness.NEAR
+        if Edit.COVERED in proof.edits:
+            likeness = Likeness.COVERED
         one, other = self.pictures.facts[i], self.pictures.facts[j]
         if likeness is Likeness.NEAR and (one.width, one.height) == (other.width, other.height):
             try:
@@ -212,3 +216,17 @@ class _Search:
         rows = np.array([self.pins[n].row for n in numbers], dtype=np.int64)
         vectors = self.snapshot.vectors.gather(self.snapshot.vectors.positions(rows))
         return min(1.0, float((vectors @ vectors[0]).min()))
+
+
+def _between(covered: Iterable[Link], links: Iterable[Link]) -> list[Link]:
+    """Of the covered pairs, the clearest between each two groups: a logo shop-wide would list every copy with each other."""
+    parts = components([(link.first, link.second) for link in links])
+    part_of = {number: min(part) for part in parts for number in part}
+    best: dict[tuple[int, int], Link] = {}
+    for link in covered:
+        a, b = sorted(part_of.get(number, number) for number in (link.first, link.second))
+        rank = link.evidence.difference if link.evidence else 0.0
+        held = best.get((a, b))
+        if a != b and (held is None or (held.evidence and rank < held.evidence.difference)):
+            best[a, b] = link
+    return list(best.values())

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
-from visualsearch.types import Bool, Float32, UInt8
+from visualsearch.types import Bool, Float32, Float64, UInt8
 
 Box: TypeAlias = tuple[float, float, float, float]
 """x0, y0, x1, y1 as shares of a picture's sides; unlike `types.Box` it may reach beyond them."""
@@ -26,6 +26,8 @@ SIDE = 32
 CELLS = 12
 SIZES = (32, 30, 28, 26, 24, 22, 20)
 """Widths and heights of the windows in pixels of the thumbnail: a crop may keep as little as 62 % of a side."""
+FEW_WINDOWS = 2
+"""Every second size and place: 256 windows in place of 2,401, enough to leave most pairs alone."""
 SHAPE = 0.12
 """A window's shape may differ from the other picture's by this much (natural logarithm); the whole picture's by any."""
 TURNS: tuple[Image.Transpose | None, ...] = (
@@ -67,10 +69,17 @@ def cells(thumbnails: UInt8) -> Float32:
 
 def bank(thumbnail: UInt8) -> Float32:
     """(windows, CELLS * CELLS): every window of a thumbnail, normalised as `cells` are."""
-    rows, _ = _grid()
-    low = (rows.reshape(-1, SIDE) @ thumbnail.astype(np.float32)).reshape(len(rows), CELLS, SIDE)
-    both = np.einsum("iax,jbx->ijab", low, rows, optimize=True)
-    return _normal(both.reshape(len(rows) ** 2, -1))
+    return _normal(_windows_of(thumbnail, _grid(1)[0]))
+
+
+def glance(thumbnail: UInt8, others: Float32) -> Float32:
+    """(n,) correlation of other pictures' `cells`, (n, turns, CELLS * CELLS), with the best of a few windows of a thumbnail.
+
+    A quarter of the cells, so that a window half a cell off fits well: a bound to leave most pairs alone.
+    """
+    few = _coarser(_windows_of(thumbnail, _grid(FEW_WINDOWS)[0]))
+    best: Float32 = np.einsum("wc,ntc->wnt", few, _coarser(others)).max((0, 2))
+    return best
 
 
 def places(
@@ -81,9 +90,12 @@ def places(
     `windows` is the first picture's bank and `shape` its width / height; `others` is (n, turns, cells), `shapes` (n,). Returns
     (n, turns) correlations and their places.
     """
-    scores = (windows @ others.reshape(-1, others.shape[-1]).T).reshape(len(windows), *others.shape[:2])
-    spans = _grid()[1]
+    spans = _grid(1)[1]
     count = len(spans)
+    # (turns, n, window's rows, columns): each product is small, see `_products`
+    scores = np.stack(
+        [[(windows.reshape(count, count, -1) @ cells[:, None]).ravel() for cells in each] for each in others]
+    )
     lengths = np.log(spans[:, 1] - spans[:, 0])
     # width / height of each window, in logarithms: rows of the grid are heights, columns are widths
     of_window = (np.log(shape) + lengths[None, :] - lengths[:, None]).ravel()
@@ -96,8 +108,8 @@ def places(
         for turn in range(others.shape[1]):
             own = np.log(shapes[number]) * (1 if turn < 4 else -1)
             fits: Bool = (np.abs(of_window - own) <= SHAPE) | whole
-            chosen = int(np.argmax(np.where(fits, scores[:, number, turn], -1)))
-            best[number, turn] = scores[chosen, number, turn]
+            chosen = int(np.argmax(np.where(fits, scores[number, turn], -1)))
+            best[number, turn] = scores[number, turn, chosen]
             (top, bottom), (left, right) = spans[chosen // count], spans[chosen % count]
             row.append(Place(turn, (float(left), float(top), float(right), float(bottom))))
         found.append(row)
@@ -166,7 +178,7 @@ def inside(box: Box, size: tuple[int, int]) -> Bool:
 def settle(
     first: Padded, second: Image.Image, place: Place, side: int, steps: int
 ) -> tuple[Place, float] | None:
-    """The place, its edges moved to where the grey pictures agree best, and the correlation there; None when it got lost.
+    """The place, its edges moved to where the grey pictures agree best, and their correlation there; None when it got lost.
 
     `first` and `second` are grey, and `second` is not turned yet; they are compared at `side` pixels.
     """
@@ -189,7 +201,7 @@ def _step(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) -> Bo
     """One Gauss-Newton step of the window's four edges, with gain and offset; pixels that fit badly count less."""
     seen = np.asarray(first.cut(box, size), np.float32)
     wide, high = size
-    slopes = np.zeros((6, high, wide), np.float32)
+    slopes = np.zeros((7, high, wide), np.float32)
     # How the window's pixels change as an edge moves by one share of the first picture: left, top, right, bottom.
     along, down = slopes[2], slopes[3]
     along[:, 1:-1] = (seen[:, 2:] - seen[:, :-2]) * (0.5 * wide / (box[2] - box[0]))
@@ -201,13 +213,13 @@ def _step(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) -> Bo
     slopes[1] *= 1 - v
     slopes[2] *= u
     slopes[3] *= v
-    slopes[4], slopes[5] = seen, 1
-    flat = slopes.reshape(6, -1)
-    weighted = flat * (inside(box, size) * _weights(seen, wanted)).reshape(1, -1)
-    normal = (weighted @ flat.T).astype(np.float64)
+    slopes[4], slopes[5], slopes[6] = seen, 1, wanted
+    weights: Float32 = inside(box, size).astype(np.float32) * _weights(seen, wanted)
+    both = _products(slopes[:6] * weights, slopes)
+    normal = both[:, :6]
     normal[np.diag_indices(6)] += 1e-4 * np.trace(normal[:4, :4]) / 4 * np.array([1, 1, 1, 1, 0, 0]) + 1e-6
     try:
-        found = np.linalg.solve(normal, weighted @ wanted.ravel())
+        found = np.linalg.solve(normal, both[:, 6])
     except np.linalg.LinAlgError:
         return None
     gain = found[4]
@@ -219,15 +231,24 @@ def _step(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) -> Bo
 
 
 def _agreement(first: Padded, wanted: Float32, box: Box, size: tuple[int, int]) -> float:
+    """Correlation of all pixels that both have. Each counts the same: with weights, other pictures would fit as well."""
     seen = np.asarray(first.cut(box, size), np.float32)
-    fits = inside(box, size)
+    fits = inside(box, size) & ~_lost(seen, wanted)
     if fits.mean() < 0.4:
         return 0.0
-    weights = fits * _weights(seen, wanted)
-    weights /= max(float(weights.sum()), 1e-6)
-    a, b = seen - (weights * seen).sum(), wanted - (weights * wanted).sum()
-    lengths = float((weights * a * a).sum() * (weights * b * b).sum())
-    return float((weights * a * b).sum() / max(lengths**0.5, 1e-6))
+    both = np.stack([seen, wanted])
+    both = ((both - both[:, fits].mean(1)[:, None, None]) * fits).astype(np.float32)
+    products = _products(both, both)
+    return float(products[0, 1] / max((products[0, 0] * products[1, 1]) ** 0.5, 1e-6))
+
+
+def _products(a: Float32, b: Float32) -> Float64:
+    """(i, h, w) and (j, h, w) -> (i, j): sums of the products of their pixels, row by row.
+
+    BLAS starts threads for products of a few 10,000 numbers, which then wait for one another: a hundred times slower.
+    """
+    out: Float64 = np.matmul(a.transpose(1, 0, 2), b.transpose(1, 2, 0)).sum(0, dtype=np.float64)
+    return out
 
 
 def _weights(seen: Float32, wanted: Float32) -> Float32:
@@ -237,9 +258,14 @@ def _weights(seen: Float32, wanted: Float32) -> Float32:
     few = left.ravel()[:: max(1, left.size // 400)]  # enough for a median
     left -= np.median(few)
     spread = 2.5 * float(np.median(np.abs(few))) + 4.0
-    clipped = (seen > CLIPPED) != (wanted > CLIPPED)  # brightness that one of them has lost
-    weights: Float32 = np.where(clipped, 0, 1 / (1 + (left / spread) ** 2)).astype(np.float32)
+    weights: Float32 = np.where(_lost(seen, wanted), 0, 1 / (1 + (left / spread) ** 2)).astype(np.float32)
     return weights
+
+
+def _lost(seen: Float32, wanted: Float32) -> Bool:
+    """(h, w): where one of them is too bright to show what the other shows."""
+    lost: Bool = (seen > CLIPPED) != (wanted > CLIPPED)
+    return lost
 
 
 def _turned(small: Float32, turn: int) -> Float32:
@@ -264,10 +290,24 @@ def _normal(values: Float32) -> Float32:
     return out
 
 
+def _windows_of(thumbnail: UInt8, spans: Float32) -> Float32:
+    """(n * n, CELLS * CELLS): the windows of n spans down and across."""
+    low = spans @ thumbnail.astype(np.float32)
+    both = low[:, None] @ spans.transpose(0, 2, 1)[None]
+    return both.reshape(len(spans) ** 2, -1)
+
+
+def _coarser(values: Float32) -> Float32:
+    """(..., CELLS * CELLS) -> a quarter as many cells, normalised."""
+    half = CELLS // 2
+    cells = values.reshape(*values.shape[:-1], half, 2, half, 2).mean((-3, -1))
+    return _normal(cells.reshape(*values.shape[:-1], half * half))
+
+
 @cache
-def _grid() -> tuple[Float32, Float32]:
+def _grid(step: int) -> tuple[Float32, Float32]:
     """(n, CELLS, SIDE) weights of the spans along one side, and (n, 2) where they begin and end, as shares."""
-    spans = [(at, at + size) for size in SIZES for at in range(SIDE - size + 1)]
+    spans = [(at, at + size) for size in SIZES[::step] for at in range(0, SIDE - size + 1, step)]
     weights = np.stack([_windows(low, high) for low, high in spans])
     return weights, np.array(spans, np.float32) / np.float32(SIDE)
 

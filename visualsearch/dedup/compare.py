@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
-from visualsearch.types import Bool, Float32
+from visualsearch.types import Bool, Float32, Int64
 
 from .align import Box, Padded, Place, grid, inside, turned
 
@@ -26,26 +27,34 @@ OFF_TEXTURE, OFF_LEVELS = 0.6, 6.0
 SHIFT, SHIFT_TEXTURE = 8.0, 0.1
 """Levels by which a block's mean colour may differ in one channel, and what its texture adds."""
 FEW = 0.01
-"""Share of blocks that may differ without a cause: one in 144."""
-COVERED = 0.17
+"""Share of blocks that may differ without a cause in an edited picture: one in 144. In one that was saved anew, none."""
+COVERED = 0.14
 """Share of blocks that a text or logo may cover."""
-LAID_ON = 0.3
+LAID_ON = 0.15
 """How much more texture one picture must have than the other in covered blocks: a text adds some, another print does not."""
-UNEXPLAINED = 0.3
-"""Mean square difference against the texture, over the blocks that agree."""
-PLAIN = 4.0
-"""A block with less texture proves nothing about alignment."""
-PROOF = 0.06
+UNEXPLAINED, UNEXPLAINED_BESIDE = 0.3, 0.12
+"""Mean square difference against the texture, over the blocks that agree; and over those beside a text or logo."""
+PLAIN = 6.0
+"""A block with less texture proves nothing."""
+PROOF = 0.1
 """Share of blocks that must have texture."""
+IN_PHASE = ((6.0, 0.8, 0.85, 0), (12.0, 0.95, 0.92, 160))
+"""(texture, correlation, share, side): this share of the blocks with more texture must correlate so in brightness. Two pieces
+of one plaster or weave differ little and are not in phase; a second photograph of a still scene is not quite. The second is
+asked of pictures compared at that longer side: in smaller ones JPEG leaves less."""
+PHASED_BESIDE = 0.85
+"""The share where some blocks are covered: a text reaches into the blocks beside it."""
 GREY, GREY_SHARE = 6.0, 0.25
 """A picture is grey when its channels differ by less than this (mean), and by this share of what the other's do."""
 TONE = 12.0
 """Levels by which dark or bright pixels may change before it counts as another brightness or contrast."""
-PATCH, PATCH_CHROMA, RECOLOURED = 5, 16.0, 0.003
-"""Over patches of this many pixels a side, a colour that differs by more than these levels beside its brightness, and the
-share of such patches above which something has another colour."""
+PATCH, PATCH_CHROMA, PATCH_LIGHT, CHANGED = 5, 10.0, 12.0, 0.004
+"""Over patches of this many pixels a side: levels by which the colour beside its brightness, and the brightness, may differ,
+and the share of patches that may differ by more."""
 CLIPPED = 250
-STRUCTURE = 0.5
+EVEN = 4.0
+"""Variance of brightness below which no contrast can be measured."""
+STRUCTURE = 0.75
 """Correlation of brightness in covered blocks above which they show the same in another colour, and nothing covers them."""
 WITHIN = 0.7
 """Share of a block that must lie in both pictures."""
@@ -94,16 +103,18 @@ def compare(first: Image.Image, second: Image.Image, place: Place) -> Evidence |
         seen = np.clip(gain * seen + offset, 0, 255)
     else:
         wanted = np.clip((wanted - offset) / gain, 0, 255)
-    blocks = _measured(seen, wanted, fits)
-    covered = _judged(blocks)
-    if covered is None or (covered.mean() <= FEW and _recoloured(seen, wanted, fits)):
+    blocks, chosen = _measured(seen, wanted, fits)
+    covered = _judged(blocks, max(fits.shape))
+    if covered is None or _changed(seen, wanted, fits & ~_pixels(covered, chosen, fits.shape)):
         return None
     edits = _edits(first, second, place)
     if max(abs(gain * level + offset - level) for level in (32, 224)) > TONE:
         edits.append(Edit.TONE)
     if grey:
         edits.append(Edit.GREY)
-    if covered.mean() > FEW:
+    if covered.mean() > FEW or (covered.any() and not edits):
+        if edits or not _laid_on(blocks, covered):
+            return None  # two things at once prove too little
         edits.append(Edit.COVERED)
     return Evidence(float(1 - covered.mean()), float(blocks.off[~covered].mean()), tuple(edits), place.box)
 
@@ -127,7 +138,7 @@ def tone(seen: Float32, wanted: Float32) -> tuple[float, float]:
         total = float(weights.sum())
         mean_a, mean_b = float((weights * a).sum()) / total, float((weights * b).sum()) / total
         spread = float((weights * (a - mean_a) ** 2).sum()) / total
-        if spread < PLAIN:
+        if spread < EVEN:
             return 1.0, mean_b - mean_a
         gain = float((weights * (a - mean_a) * (b - mean_b)).sum()) / total / spread
         offset = mean_b - gain * mean_a
@@ -163,8 +174,26 @@ def _one_is_grey(seen: Float32, wanted: Float32) -> bool:
     return min(chroma) < GREY and min(chroma) < GREY_SHARE * max(chroma)
 
 
-def _measured(seen: Float32, wanted: Float32, fits: Bool) -> _Blocks:
-    starts = [np.linspace(0, side, BLOCKS + 1).round().astype(int)[:-1] for side in fits.shape]
+def _edges(side: int) -> Int64:
+    """Where blocks begin, and where the last one ends."""
+    return np.linspace(0, side, BLOCKS + 1).round().astype(np.int64)
+
+
+def _pixels(covered: Bool, chosen: Bool, shape: tuple[int, ...]) -> Bool:
+    """(h, w): the pixels of the covered blocks, and of those around them, into which a text may reach.
+
+    `chosen` says where in the grid the blocks lie.
+    """
+    whole = np.zeros(chosen.shape, bool)
+    whole[chosen] = covered
+    around: Bool = sliding_window_view(np.pad(whole, 1), (3, 3)).max((2, 3))
+    down, across = (np.diff(_edges(side)) for side in shape)
+    return around.repeat(down, 0).repeat(across, 1)
+
+
+def _measured(seen: Float32, wanted: Float32, fits: Bool) -> tuple[_Blocks, Bool]:
+    """The blocks that lie in both pictures, and which of the grid they are."""
+    starts = [_edges(side)[:-1] for side in fits.shape]
 
     def summed(values: Float32) -> Float32:
         """(h, w) or (h, w, channels) -> the same over the blocks."""
@@ -193,11 +222,11 @@ def _measured(seen: Float32, wanted: Float32, fits: Bool) -> _Blocks:
         textures[1] - textures[0],
         structure,
     )
-    return _Blocks(*(field[chosen].astype(np.float32) for field in fields))
+    return _Blocks(*(field[chosen].astype(np.float32) for field in fields)), chosen
 
 
-def _recoloured(seen: Float32, wanted: Float32, fits: Bool) -> bool:
-    """Whether a small thing has another colour: too small for the mean of its block to show it.
+def _changed(seen: Float32, wanted: Float32, fits: Bool) -> bool:
+    """Whether a small thing is another, or of another colour: too small for its block to show it.
 
     Where a channel is clipped in one of them, the colour is lost and says nothing.
     """
@@ -205,11 +234,13 @@ def _recoloured(seen: Float32, wanted: Float32, fits: Bool) -> bool:
     high, wide = (side // PATCH * PATCH for side in fits.shape)
     patches = ((wanted - seen) * whole[..., None])[:high, :wide]
     colour = patches.reshape(high // PATCH, PATCH, wide // PATCH, PATCH, -1).mean((1, 3))
-    chroma = np.abs(colour - colour.mean(2, keepdims=True)).max(2)
-    return float((chroma > PATCH_CHROMA).mean()) > RECOLOURED
+    light = colour.mean(2)
+    chroma = np.abs(colour - light[..., None]).max(2)
+    changed = (chroma > PATCH_CHROMA) | (np.abs(light) > PATCH_LIGHT)
+    return float(changed.mean()) > CHANGED
 
 
-def _judged(blocks: _Blocks) -> Bool | None:
+def _judged(blocks: _Blocks, side: int) -> Bool | None:
     """Which blocks are covered by something; None when the pictures do not show the same."""
     count = len(blocks.off)
     if count < BLOCKS * BLOCKS // 3:
@@ -218,17 +249,33 @@ def _judged(blocks: _Blocks) -> Bool | None:
         blocks.shift > SHIFT + SHIFT_TEXTURE * blocks.texture
     )
     agree = ~differs
-    if differs.mean() > COVERED or (blocks.texture[agree] > PLAIN).mean() < PROOF:
+    telling = agree & (blocks.texture > PLAIN)
+    if differs.mean() > COVERED or telling.mean() < PROOF:
         return None
-    if (blocks.off[agree] ** 2).sum() > UNEXPLAINED * (blocks.texture[agree] ** 2).sum():
+    if not _in_phase(blocks, agree, side) or _unexplained(blocks, agree) > UNEXPLAINED:
         return None
-    if differs.mean() > FEW:
-        laid_on = abs(float(blocks.busier[differs].sum())) / max(float(blocks.texture[differs].sum()), 1e-6)
-        if laid_on < LAID_ON:
-            return None
-        if float(blocks.structure[differs].mean()) > STRUCTURE:
-            return None
     return differs
+
+
+def _in_phase(blocks: _Blocks, agree: Bool, side: int) -> bool:
+    limit = 1.0 if agree.all() else PHASED_BESIDE
+    for texture, correlation, share, least in IN_PHASE:
+        those = blocks.structure[agree & (blocks.texture > texture)]
+        if side >= least and len(those) and (those > correlation).mean() < min(share, limit):
+            return False
+    return True
+
+
+def _unexplained(blocks: _Blocks, agree: Bool) -> float:
+    return float((blocks.off[agree] ** 2).sum() / max(float((blocks.texture[agree] ** 2).sum()), 1e-6))
+
+
+def _laid_on(blocks: _Blocks, covered: Bool) -> bool:
+    """Whether something was laid on the covered blocks and all beside them is the same. A print of its own looks alike."""
+    added = abs(float(blocks.busier[covered].sum())) / max(float(blocks.texture[covered].sum()), 1e-6)
+    shown = float(blocks.structure[covered].mean())
+    beside = _unexplained(blocks, ~covered)
+    return added >= LAID_ON and shown <= STRUCTURE and beside <= UNEXPLAINED_BESIDE
 
 
 def _edits(first: Image.Image, second: Image.Image, place: Place) -> list[Edit]:

@@ -22,6 +22,11 @@ class Likeness(StrEnum):
     """The same picture saved anew: another format, quality or size."""
     EDITED = "edited"
     """The same picture, and something was done to it: see `Evidence.edits`."""
+    COVERED = "covered"
+    """The same picture but for a small part: a text or logo was laid on it, or it is a variant with another print.
+
+    Pixels cannot tell which, so such pairs make groups of their own, and none of their pins is proposed for removal.
+    """
     SIMILAR = "similar"
     """Close vectors only; no duplicate."""
 

@@ -14,6 +14,7 @@ TITLES = {
     Likeness.EXACT: "Copies",
     Likeness.NEAR: "The same picture saved anew",
     Likeness.EDITED: "The same picture, edited",
+    Likeness.COVERED: "The same picture but for a text, a logo or another print",
     Likeness.SIMILAR: "Similar pictures, no duplicates",
 }
 FACTS = ("likeness", "evidence", "size", "advice")
@@ -27,8 +28,8 @@ def write_review(
     spare = sum(len(group.remove) for group in groups)
     lead = (
         f"{len(groups):,} groups. The picture to keep is on the left. {spare:,} pictures are copies, or were saved anew,"
-        " of one that is kept. Edited pictures are shown and not proposed for removal. Nothing was removed: run the command"
-        " of a group to remove its copies."
+        " of one that is kept. Edited pictures, and those with a text or another print, are not proposed for removal."
+        " Nothing was removed: run the command of a group to remove its copies."
     )
     return write_page(path, sections, title="Near duplicates", lead=lead, facts=FACTS, picture=picture)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -12,18 +12,19 @@ from PIL import Image
 
 from visualsearch.errors import PictureError
 from visualsearch.resources import cores
+from visualsearch.types import Float32
 
-from .align import Padded, Place, bank, cells, places, settle
+from .align import Padded, Place, bank, cells, glance, places, settle
 from .compare import Evidence, compare
 from .pictures import Facts, Pictures
 
 WINDOWED = 2
 """Windows are looked for as the picture is and mirrored; a crop that was turned as well is not."""
-LEAST_WINDOW = 0.6
-"""Correlation of 12 x 12 cells with the best window, below which a neighbour is left alone."""
-COARSE = ((32, 2, 0.7), (48, 3, 0.9))
+LEAST_GLANCE, LEAST_WINDOW = 0.82, 0.88
+"""Correlation of 12 x 12 cells with the best of a few windows, and of all, below which a neighbour is left alone."""
+COARSE = ((32, 2, 0.86), (48, 3, 0.90))
 """(side, steps, correlation that they must reach) on the small copies."""
-FINE, LEAST_FINE = (112, 4), 0.93
+FINE, LEAST_FINE = (112, 10), 0.90
 BATCH = 512
 
 Start = tuple[int, int, Place]
@@ -36,13 +37,18 @@ def windows(facts: dict[int, Facts], pairs: Iterable[tuple[int, int]]) -> Iterat
     for i, j in pairs:
         partners[i].append(j)
         partners[j].append(i)
-    with ThreadPoolExecutor(cores(), "near-duplicates") as pool:
-        asked = [(i, sorted(some)) for i, some in sorted(partners.items())]
-        for (i, some), found in zip(asked, pool.map(partial(_windows, facts), asked), strict=True):
-            for j, (score, place) in zip(some, found, strict=True):
-                # Either may lie in the other, and only their pixels tell which.
-                if score >= LEAST_WINDOW:
-                    yield i, j, place
+    if not partners:
+        return
+    numbers = sorted(partners)
+    at = {number: place for place, number in enumerate(numbers)}
+    turned = cells(np.stack([facts[number].thumbnail for number in numbers]))[:, :WINDOWED]
+    for i in numbers:
+        some = np.array(sorted(partners[i]))
+        others = turned[[at[j] for j in some]]
+        # Either may lie in the other, and only their pixels tell which.
+        likely = glance(facts[i].thumbnail, others) >= LEAST_GLANCE
+        if likely.any():
+            yield from _windows(facts, i, some[likely].tolist(), others[likely])
 
 
 def verified(
@@ -65,13 +71,12 @@ def verified(
 
 
 # -- parts --------------------------------------------------------------------------------------------------------
-def _windows(facts: dict[int, Facts], asked: tuple[int, Sequence[int]]) -> list[tuple[float, Place]]:
-    number, others = asked
-    turned = cells(np.stack([facts[other].thumbnail for other in others]))[:, :WINDOWED]
+def _windows(facts: dict[int, Facts], number: int, others: list[int], turned: Float32) -> Iterator[Start]:
     shapes = np.array([facts[other].shape for other in others], np.float32)
     scores, found = places(bank(facts[number].thumbnail), facts[number].shape, turned, shapes)
-    chosen = scores.argmax(1)
-    return [(float(scores[n, turn]), found[n][turn]) for n, turn in enumerate(chosen)]
+    for n, (other, turn) in enumerate(zip(others, scores.argmax(1).tolist(), strict=True)):
+        if scores[n, turn] >= LEAST_WINDOW:
+            yield number, other, found[n][turn]
 
 
 def _coarse(pictures: Pictures, start: Start) -> Start | None:

@@ -17,10 +17,10 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from visualsearch.dedup import Group, Likeness, find
-from visualsearch.encoders import BaseEncoder
 from visualsearch.engine import Index
 from visualsearch.errors import UsageError
 from visualsearch.images import load
+from visualsearch.types import Encoder
 
 Change = Callable[[Image.Image, Generator], Image.Image]
 
@@ -114,7 +114,7 @@ def printed(picture: Image.Image, other: Image.Image) -> Image.Image:
 
 
 def measure(
-    encoder: BaseEncoder, originals: Sequence[Path], others: Sequence[Path] = (), seed: int = SEED
+    encoder: Encoder, originals: Sequence[Path], others: Sequence[Path] = (), seed: int = SEED
 ) -> Score:
     """Find the edits of the originals in an index that holds them, their variants and other pictures."""
     if not originals:
@@ -137,23 +137,22 @@ def measure(
 
 def score(groups: Sequence[Group], pictures: Sequence[Path]) -> Score:
     """Compare groups with what the pictures' names say: a folder for each original, variants marked in their names."""
-    group_of = {pin: number for number, group in enumerate(groups) for pin in group.ids}
-    originals: dict[Path, set[int]] = {}
-    for path in pictures:
-        if path.stem == "original" and path.as_posix() in group_of:
-            originals.setdefault(path.parent, set()).add(group_of[path.as_posix()])
+    groups_of: dict[str, set[int]] = {}
+    for number, group in enumerate(groups):
+        for pin in group.ids:
+            groups_of.setdefault(pin, set()).add(number)
+    families = {p.parent: _family(p, groups, groups_of) for p in pictures if p.stem == "original"}
     found: dict[str, list[bool]] = {}
     variants = joined = 0
     for path in pictures:
         if path.stem == "original":
             continue
-        own = group_of.get(path.as_posix())
-        family = originals.get(path.parent, set())
+        own = bool(groups_of.get(path.as_posix(), set()) & families.get(path.parent, set()))
         if path.stem.startswith("variant"):
             variants += 1
-            joined += own in family
+            joined += own
         else:
-            found.setdefault(path.stem, []).append(own in family)
+            found.setdefault(path.stem, []).append(own)
     pairs = [pair for group in groups for pair in combinations(group.ids, 2)]
     right = sum(Path(a).parent == Path(b).parent and not ("variant" in a or "variant" in b) for a, b in pairs)
     same = sum(
@@ -173,6 +172,12 @@ def _write(folder: Path, original: Image.Image, another: Image.Image, rng: Gener
         change(original, rng).save(folder / f"{name}.{form.lower()}", form, **options)
     for name, picture in _variants(original, another):
         picture.save(folder / f"variant {name}.jpg", quality=95)
+
+
+def _family(original: Path, groups: Sequence[Group], groups_of: Mapping[str, set[int]]) -> set[int]:
+    """The groups with the original, and those which show one of its copies with a text on it."""
+    own = groups_of.get(original.as_posix(), set())
+    return own | {number for at in own for pin in groups[at].ids for number in groups_of[pin]}
 
 
 def _variants(original: Image.Image, another: Image.Image) -> Iterator[tuple[str, Image.Image]]:
