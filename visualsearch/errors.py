@@ -4,6 +4,9 @@ VisualSearchError
 ├── UsageError            the caller asked for something that cannot be done (wrong argument, crop, filter)
 │   ├── FilterError       a `where` expression that does not parse or names no known attribute
 │   ├── UnknownNameError  a name that is not in a table; lists the near ones
+│   ├── ForbiddenError    a thing that belongs to somebody else
+│   ├── ConsentError      a person's consent does not let it be stored
+│   ├── ConflictError     the same name was used for something else
 │   └── MissingExtraError an optional dependency is not installed
 ├── SourceError           a source of pictures that cannot be read at all
 ├── PictureError          one picture that cannot be read; never stops a batch
@@ -60,6 +63,18 @@ class UnknownNameError(UsageError):
             "no such name is known",
             f"{hint}. {remedy}".strip(". ") if remedy else hint,
         )
+
+
+class ForbiddenError(UsageError):
+    """The thing belongs to somebody else."""
+
+
+class ConsentError(UsageError):
+    """A person's consent does not let this be stored."""
+
+
+class ConflictError(UsageError):
+    """The same name was used for something else."""
 
 
 class MissingExtraError(UsageError):

@@ -1,0 +1,59 @@
+"""Who did what: people, boards, saves, follows, comments and events, kept safely and forgettable.
+
+The values are light. `open_people` and `People` load SQLAlchemy at first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .model import (
+    MEANINGS,
+    Board,
+    BoardKind,
+    Comment,
+    CommentState,
+    Consent,
+    ConsentLevel,
+    Event,
+    Person,
+    PinRef,
+    Pins,
+    Receipt,
+    Save,
+    Status,
+    Verdict,
+    weight,
+)
+
+if TYPE_CHECKING:
+    from .people import People, open_people
+
+__all__ = [
+    "MEANINGS",
+    "Board",
+    "BoardKind",
+    "Comment",
+    "CommentState",
+    "Consent",
+    "ConsentLevel",
+    "Event",
+    "People",
+    "Person",
+    "PinRef",
+    "Pins",
+    "Receipt",
+    "Save",
+    "Status",
+    "Verdict",
+    "open_people",
+    "weight",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("People", "open_people"):
+        from . import people
+
+        return getattr(people, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,173 @@
+"""Parquet files of closed days: how one is written so that it is there whole or not at all, and how it is read."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import LockedError, StorageError
+from .model import DAY_MS
+from .schema import EVENT_COLUMNS, events
+
+FOLDER = "events"
+LOCK = "people.lock"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+class Part(NamedTuple):
+    """One file, relative to the index folder, and the range of pseudonyms in it: a row of `parts`."""
+
+    file: str
+    day: str
+    rows: int
+    lowest: int
+    highest: int
+
+
+def day_of(at: int) -> str:
+    """The UTC day of a time in milliseconds: 2026-11-28."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def day_start(at: int) -> int:
+    """The first millisecond of that day."""
+    return at - at % DAY_MS
+
+
+def arrow_schema() -> Any:
+    """The columns of a part: those of the table `events`; times are UTC timestamps in milliseconds."""
+    import pyarrow as pa
+
+    kinds = {"BIGINT": pa.int64(), "INTEGER": pa.int32(), "FLOAT": pa.float64(), "TEXT": pa.string()}
+    special = {"at": pa.timestamp("ms", "UTC"), "received": pa.timestamp("ms", "UTC"), "skew": pa.int64()}
+    return pa.schema([(c.name, special.get(c.name, kinds[str(c.type)])) for c in events.columns])
+
+
+def table_of(rows: Sequence[Sequence[Any]]) -> Any:
+    """Rows of `events` as an Arrow table of that schema."""
+    import pyarrow as pa
+
+    schema = arrow_schema()
+    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
+    return pa.table(
+        [pa.array(list(column), each.type) for column, each in zip(columns, schema, strict=True)], schema
+    )
+
+
+def rows_of(table: Any) -> list[tuple[Any, ...]]:
+    """An Arrow table as rows of `events`: times are milliseconds again."""
+    import pyarrow as pa
+
+    plain = []
+    for name in EVENT_COLUMNS:
+        column = table.column(name)
+        plain.append((column.cast(pa.int64()) if name in ("at", "received") else column).to_pylist())
+    return list(zip(*plain, strict=True))
+
+
+def write_part(folder: Path, day: str, table: Any) -> Part:
+    """Write a table that is sorted by person as the next file of a day; it appears under its name when it is on disk."""
+    import pyarrow.parquet as pq
+
+    place = folder / FOLDER / day
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        aside = place / f".{secrets.token_hex(8)}.tmp"
+        try:
+            with aside.open("wb") as file:
+                pq.write_table(
+                    table,
+                    file,
+                    compression="zstd",
+                    compression_level=1,
+                    use_dictionary=[
+                        name for name in EVENT_COLUMNS if name not in ("event_id", "at", "received", "person")
+                    ],
+                    store_schema=False,
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            name = _named(aside, place)
+        finally:
+            aside.unlink(missing_ok=True)
+        for each in (place, place.parent, folder):
+            _flush(each)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write events of {day}", str(error), "Free some space; no event was lost"
+        ) from error
+    persons = table.column("person")
+    return Part(f"{FOLDER}/{day}/{name}", day, len(table), persons[0].as_py(), persons[-1].as_py())
+
+
+def _named(aside: Path, place: Path) -> str:
+    """Give the finished file the first free number."""
+    number = 1 + max((int(p.stem) for p in place.glob("[0-9]*.parquet") if p.stem.isdigit()), default=0)
+    while True:
+        name = f"{number:04d}.parquet"
+        try:
+            os.link(aside, place / name)  # unlike a rename, it never replaces a file
+            return name
+        except FileExistsError:
+            number += 1
+
+
+def _flush(folder: Path) -> None:
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def read_part(
+    folder: Path, file: str, columns: Sequence[str] | None = None, person: int | None = None
+) -> Any:
+    """A part as an Arrow table, or the rows of one person in it."""
+    import pyarrow.parquet as pq
+
+    filters = None if person is None else [("person", "=", person)]
+    table = pq.read_table(
+        folder / file, columns=None if columns is None else list(columns), filters=filters, partitioning=None
+    )
+    return table if columns is not None else table.cast(arrow_schema())
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """All files below the folder of events, unfinished ones too."""
+    for place in sorted((folder / FOLDER).glob("*")):
+        if place.is_dir() and _DAY.fullmatch(place.name):
+            yield from sorted(p for p in place.iterdir() if p.is_file())
+
+
+@contextmanager
+def upkeep(folder: Path) -> Iterator[None]:
+    """One process at a time writes or deletes parts. Raises LockedError after two minutes."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK, timeout=120)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LockedError(
+            f"cannot tidy the events of {folder}", "another process does it now", "Try again"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove(folder: Path, file: str) -> None:
+    """Delete a part that nothing names any more; its day's folder too, once it is empty."""
+    path = folder / file
+    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.rmdir()

@@ -1,0 +1,208 @@
+"""Persons: from an application's key to a random pseudonym, what they declared, and what they allow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, select, update
+
+from ..errors import ConsentError, UnknownNameError, UsageError
+from .model import (
+    PROFILE,
+    Consent,
+    ConsentLevel,
+    Person,
+    Pins,
+    new_pseudonym,
+    pseudonym_number,
+    pseudonym_text,
+)
+from .schema import consent, people
+from .store import Store, chunks
+
+LONGEST_KEY = 200
+LONGEST_WORD = 200
+
+
+class Known(NamedTuple):
+    """A person inside a transaction: the pseudonym's number, and what they allow."""
+
+    number: int
+    consent: Consent
+
+
+class Base:
+    """What every part of the record has: the store, the pins, and a clock in milliseconds."""
+
+    store: Store
+    pins: Pins
+    now: Callable[[], int]
+
+
+_COLUMNS = (
+    people.c.person,
+    people.c.key,
+    consent.c.level,
+    consent.c.searches,
+    consent.c.clicks,
+    consent.c.profile,
+    consent.c.sites,
+    consent.c.paused,
+)
+
+
+def check_key(name: object) -> str:
+    """A person's key as it may be stored. Raises UsageError."""
+    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_KEY or not name.isprintable():
+        shown = repr(name)[:60]
+        raise UsageError(
+            f"{shown} cannot be a person's key",
+            f"a key is printable text of 1 to {LONGEST_KEY} characters",
+            "Give the id by which your application knows the person",
+        )
+    return name
+
+
+def find(db: Connection, names: Iterable[str]) -> dict[str, Known]:
+    """Those of the names, keys or pseudonyms, that are known."""
+    wanted = list(dict.fromkeys(names))
+    numbers = {number: name for name in wanted if (number := pseudonym_number(name)) is not None}
+    found = {}
+    for part in chunks(wanted):
+        for row in db.execute(_known().where(people.c.key.in_(part))):
+            found[row.key] = Known(row.person, _consent(row))
+    for some in chunks(list(numbers)):
+        for row in db.execute(_known().where(people.c.person.in_(some))):
+            found.setdefault(numbers[row.person], Known(row.person, _consent(row)))
+    return found
+
+
+def need(db: Connection, store: Store, names: Iterable[str], now: int) -> dict[str, Known]:
+    """The persons of those names; keys that are new get a pseudonym. Raises UnknownNameError for a pseudonym nobody has."""
+    wanted = sorted(dict.fromkeys(names))  # sorted, so that two servers never wait for each other's rows
+    found = find(db, wanted)
+    fresh = [name for name in wanted if name not in found]
+    if not fresh:
+        return found
+    for name in fresh:
+        if pseudonym_number(check_key(name)) is not None:
+            raise unknown(name)
+    store.insert(
+        db, people, [(new_pseudonym(), name, now) for name in fresh], columns=("person", "key", "created")
+    )
+    return found | find(db, fresh)
+
+
+def one(db: Connection, name: str) -> Known:
+    """One known person. Raises UnknownNameError."""
+    found = find(db, [name]).get(name)
+    if found is None:
+        raise unknown(name)
+    return found
+
+
+def unknown(name: str) -> UnknownNameError:
+    """No such person. The message names nobody else."""
+    return UnknownNameError("person", name, [], "A person is known from their first save or event on")
+
+
+def storing(db: Connection, store: Store, name: str, now: int) -> Known:
+    """One person who lets their deeds be stored, made if new. Raises ConsentError."""
+    known = need(db, store, [check_key(name)], now)[name]
+    if known.consent.level == ConsentLevel.OFF:
+        raise ConsentError(
+            f"nothing is stored of {name!r}",
+            "their consent is off",
+            "They can turn it on: people.consent(person, 'on')",
+        )
+    return known
+
+
+def _known() -> Any:
+    return select(*_COLUMNS).select_from(people.outerjoin(consent, consent.c.person == people.c.person))
+
+
+def _consent(row: Any) -> Consent:
+    if row.level is None:
+        return Consent()
+    return Consent(ConsentLevel(row.level), row.searches, row.clicks, row.profile, row.sites, row.paused)
+
+
+class Persons(Base):
+    """Who is known, and what they declared."""
+
+    def person(self, name: str) -> Person:
+        """A person by key or pseudonym. Raises UnknownNameError."""
+        with self.store.read() as db:
+            known = one(db, name)
+            row = db.execute(select(people).where(people.c.person == known.number)).one()
+        profile = {column: value for column in PROFILE if (value := row._mapping[column]) is not None}
+        if "interests" in profile:
+            profile["interests"] = json.loads(profile["interests"])
+        return Person(pseudonym_text(row.person), row.key, known.consent, profile, row.created)
+
+    def count(self) -> int:
+        """How many persons are known."""
+        with self.store.read() as db:
+            return int(db.execute(select(func.count()).select_from(people)).scalar_one())
+
+    def declare(self, name: str, **profile: Any) -> Person:
+        """Keep what a person declared of themselves: locale, region, age_band, gender, interests (a list), device. None removes.
+
+        Raises UnknownNameError for another field, ConsentError where the switch `profile` is off.
+        """
+        values = _profile(profile)
+
+        def work(db: Connection) -> None:
+            known = storing(db, self.store, name, self.now())
+            if not known.consent.profile:
+                raise ConsentError(
+                    f"no profile of {name!r} is stored",
+                    "they turned `profile` off",
+                    "They can turn it on: people.consent(person, profile=True)",
+                )
+            if values:
+                db.execute(update(people).where(people.c.person == known.number).values(**values))
+
+        self.store.write(work)
+        return self.person(name)
+
+    def drop_keys(self, names: Iterable[str] | None = None) -> int:
+        """Forget which pseudonym belongs to which of the application's keys; of all persons, or of some. How many had one."""
+        chosen = None if names is None else list(names)
+
+        def work(db: Connection) -> int:
+            dropped = update(people).values(key=None).where(people.c.key.is_not(None))
+            if chosen is None:
+                return db.execute(dropped).rowcount
+            numbers = [known.number for known in find(db, chosen).values()]
+            return sum(db.execute(dropped.where(people.c.person.in_(p))).rowcount for p in chunks(numbers))
+
+        dropped: int = self.store.write(work)
+        self._erase_bytes()
+        return dropped
+
+    def _erase_bytes(self) -> None:
+        """What was deleted leaves the files (`privacy`)."""
+        raise NotImplementedError
+
+
+def _profile(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a declared profile. Raises UsageError."""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in PROFILE:
+            raise UnknownNameError("profile field", name, PROFILE)
+        words = value if name == "interests" else [value]
+        if value is not None and not (
+            isinstance(words, (list, tuple))
+            and all(isinstance(word, str) and len(word) <= LONGEST_WORD for word in words)
+        ):
+            wanted = "a list of words" if name == "interests" else "text"
+            raise UsageError(
+                f"cannot keep {name}", f"it must be {wanted} of at most {LONGEST_WORD} characters"
+            )
+        values[name] = json.dumps(list(words), ensure_ascii=False) if name == "interests" and value else value
+    return values

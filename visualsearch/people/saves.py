@@ -1,0 +1,306 @@
+"""Saves: a pin on a board, whom it was taken from, and what becomes of it when the pin leaves the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+
+from ..errors import ForbiddenError, UnknownNameError
+from .boards import LONGEST_TEXT, made, named, section_of, viewing, visible, working
+from .events import deed
+from .model import PinRef, Save, pseudonym_text
+from .persons import Base, one, storing
+from .schema import boards, saves, sections, tombstones
+from .social import visited
+from .store import chunks
+from .words import plain
+
+_SAVE = select(saves, sections.c.title.label("section_title")).select_from(
+    saves.join(boards, boards.c.board == saves.c.board).outerjoin(
+        sections, sections.c.section == saves.c.section
+    )
+)
+
+
+def remove_saves(db: Connection, numbers: Sequence[int]) -> None:
+    """Delete saves. What was taken from one of them now counts as taken from whom that was taken from."""
+    for part in chunks(numbers):
+        taken = select(saves.c.save, saves.c.repin_of).where(saves.c.save.in_(part))
+        for row in db.execute(taken).all():
+            db.execute(update(saves).where(saves.c.repin_of == row.save).values(repin_of=row.repin_of))
+            db.execute(delete(saves).where(saves.c.save == row.save))
+
+
+def _save(row: Any) -> Save:
+    return Save(
+        row.save,
+        row.board,
+        pseudonym_text(row.person),
+        row.pin_id,
+        row.pin,
+        row.at,
+        row.note,
+        row.site,
+        row.section_title,
+        row.repin_of,
+        row.gone,
+    )
+
+
+def _unsaved(pin: str, board: str) -> UnknownNameError:
+    return UnknownNameError("save", pin, [], f"The board {board!r} does not hold that pin")
+
+
+class Saves(Base):
+    """Put pins on boards and find them there."""
+
+    def pin(self, name: str) -> PinRef:
+        """A pin of the index by id. Raises UnknownNameError."""
+        found = self.pins.find([name]).get(name)
+        if found is None:
+            raise UnknownNameError("pin", name[:200], [], "Search first to learn the ids")
+        return found
+
+    def save(
+        self,
+        person: str,
+        pin: str | PinRef,
+        *,
+        board: str,
+        section: str | None = None,
+        note: str = "",
+        site: str | None = None,
+        repin_of: int | None = None,
+        **seen: Any,
+    ) -> Save:
+        """Put a pin on a board: one by id, or by title, which is made if the person has none of it.
+
+        A pin that is on the board stays as it is. `repin_of` is the save it was taken from. `seen` says where the pin was
+        shown: surface, answer, slot, row, column, variant, session. Raises ConsentError, ForbiddenError, UnknownNameError.
+        """
+        ref = pin if isinstance(pin, PinRef) else self.pin(pin)
+        text = plain(note, "note", LONGEST_TEXT)
+
+        def work(db: Connection) -> int:
+            now = self.now()
+            known = storing(db, self.store, person, now)
+            try:
+                row = working(db, board, known.number)
+                place = str(row.board)
+            except UnknownNameError:
+                place = made(db, known.number, board, now)
+            kept = (
+                select(saves.c.save)
+                .where(saves.c.board == place, saves.c.pin_id == ref.id)
+                .where(saves.c.gone.is_(False))
+            )
+            found = db.execute(kept).scalar()
+            if found is not None:
+                return int(found)
+            if repin_of is not None:
+                self._see(db, repin_of, known.number)
+            source = visited(db, self.store, known, site, now)
+            values = {
+                "board": place,
+                "section": section_of(db, place, section),
+                "person": known.number,
+                "pin": ref.number,
+                "pin_id": ref.id,
+                "pin_hash": ref.hash,
+                "note": text,
+                "site": source,
+                "repin_of": repin_of,
+                "at": now,
+                "gone": False,
+            }
+            number = db.execute(insert(saves).values(**values).returning(saves.c.save)).scalar_one()
+            deed(db, self.store, known, "save", now, ref, board=place, site=source, **seen)
+            return int(number)
+
+        number = self.store.write(work)
+        with self.store.read() as db:
+            return _save(db.execute(_SAVE.where(saves.c.save == number)).one())
+
+    def unsave(self, person: str, pin: str, *, board: str) -> bool:
+        """Take a pin off a board. Who saved it may, and the board's owner. Whether it was there."""
+
+        def work(db: Connection) -> bool:
+            known = one(db, person)
+            row = working(db, board, known.number)
+            found = db.execute(select(saves).where(saves.c.board == row.board, saves.c.pin_id == pin)).all()
+            for each in found:
+                if known.number not in (each.person, row.owner):
+                    raise ForbiddenError(
+                        f"cannot take {pin!r} off the board", "somebody else saved it", "Its owner may"
+                    )
+                remove_saves(db, [each.save])
+                ref = PinRef(each.pin, each.pin_id, each.pin_hash)
+                deed(db, self.store, known, "unsave", self.now(), ref, board=row.board)
+            return bool(found)
+
+        removed: bool = self.store.write(work)
+        return removed
+
+    def move(self, person: str, pin: str, *, board: str, to: str, section: str | None = None) -> Save:
+        """Move a save to another board of the person, or to a section of the same. Raises UnknownNameError, ForbiddenError."""
+
+        def work(db: Connection) -> int:
+            known = storing(db, self.store, person, self.now())
+            source, target = working(db, board, known.number), working(db, to, known.number)
+            held = select(saves).where(saves.c.pin_id == pin, saves.c.gone.is_(False))
+            row = db.execute(held.where(saves.c.board == source.board)).first()
+            if row is None:
+                raise _unsaved(pin, board)
+            if known.number not in (row.person, source.owner):
+                raise ForbiddenError(
+                    f"cannot move {pin!r}", "somebody else saved it", "Save it again instead"
+                )
+            there = db.execute(held.where(saves.c.board == target.board, saves.c.save != row.save)).first()
+            if there is not None:
+                remove_saves(db, [there.save])
+            place = section_of(db, target.board, section)
+            moved = update(saves).where(saves.c.save == row.save).values(board=target.board, section=place)
+            db.execute(moved)
+            return int(row.save)
+
+        number = self.store.write(work)
+        with self.store.read() as db:
+            return _save(db.execute(_SAVE.where(saves.c.save == number)).one())
+
+    def pins_of(
+        self,
+        board: str,
+        *,
+        viewer: str | None = None,
+        section: str | None = None,
+        k: int = 100,
+        after: int | None = None,
+        gone: bool = False,
+    ) -> list[Save]:
+        """A board's saves, newest first; `after` is the number of the last one of the page before. `gone`: also of pins that
+        left the index. Raises UnknownNameError, also where the viewer may not see the board.
+        """
+        with self.store.read() as db:
+            row = named(db, board, viewing(db, viewer))
+            chosen = _SAVE.where(saves.c.board == row.board)
+            chosen = chosen if gone else chosen.where(saves.c.gone.is_(False))
+            chosen = chosen if section is None else chosen.where(sections.c.title == section)
+            chosen = chosen if after is None else chosen.where(saves.c.save < after)
+            return [_save(each) for each in db.execute(chosen.order_by(saves.c.save.desc()).limit(k))]
+
+    def saves_of(
+        self, pin: str, *, viewer: str | None = None, k: int = 100, after: int | None = None
+    ) -> list[Save]:
+        """Who saved a pin, on boards that the viewer may see; newest first."""
+        with self.store.read() as db:
+            chosen = _SAVE.where(saves.c.pin_id == pin, visible(viewing(db, viewer)))
+            chosen = chosen if after is None else chosen.where(saves.c.save < after)
+            return [_save(each) for each in db.execute(chosen.order_by(saves.c.save.desc()).limit(k))]
+
+    def save_counts(self, pins: Sequence[str]) -> dict[str, int]:
+        """How often pins were saved to public boards. Secret boards are in no count."""
+        counts = dict.fromkeys(pins, 0)
+        with self.store.read() as db:
+            for part in chunks(list(counts)):
+                counted = (
+                    select(saves.c.pin_id, func.count())
+                    .select_from(saves.join(boards, boards.c.board == saves.c.board))
+                    .where(saves.c.pin_id.in_(part), visible(None))
+                )
+                counts.update({row[0]: row[1] for row in db.execute(counted.group_by(saves.c.pin_id))})
+        return counts
+
+    def chain(self, save: int, *, viewer: str | None = None) -> list[Save]:
+        """From the first save to this one, each taken from the one before it. Saves on boards that the viewer may not see are
+        left out.
+        """
+        with self.store.read() as db:
+            asking = viewing(db, viewer)
+            self._see(db, save, asking)
+            link = select(saves.c.save, saves.c.repin_of).where(saves.c.save == save).cte(recursive=True)
+            link = link.union(
+                select(saves.c.save, saves.c.repin_of).join(link, saves.c.save == link.c.repin_of)
+            )
+            chosen = _SAVE.where(saves.c.save.in_(select(link.c.save)), visible(asking))
+            return [_save(row) for row in db.execute(chosen.order_by(saves.c.save))]
+
+    def _see(self, db: Connection, save: int, viewer: int | None) -> None:
+        """Raise UnknownNameError unless the viewer may see that save."""
+        if db.execute(_SAVE.where(saves.c.save == save, visible(viewer))).first() is None:
+            raise UnknownNameError("save", str(save), [], "The number is that of a save one may see")
+
+    # -- pins that leave and come back -----------------------------------------------------------------------------
+    def pins_removed(self, pins: Iterable[PinRef]) -> int:
+        """Pins have left the index: their saves are kept, marked gone, and a tombstone keeps id and hash. How many saves."""
+        refs = list(pins)
+
+        def work(db: Connection) -> int:
+            marked = 0
+            for ref in refs:
+                values = {"pin_id": ref.id, "pin": ref.number, "pin_hash": ref.hash, "at": self.now()}
+                self.store.upsert(db, tombstones, values)
+                hit = update(saves).where(saves.c.pin_id == ref.id, saves.c.gone.is_(False))
+                marked += db.execute(hit.values(gone=True)).rowcount
+            return marked
+
+        marked: int = self.store.write(work) if refs else 0
+        return marked
+
+    def pins_returned(self, pins: Iterable[PinRef]) -> int:
+        """Pins have come into the index: saves of the same picture that were gone are back, under its new id. How many."""
+        refs = list(pins)
+        restored: int = self.store.write(lambda db: sum(_restored(db, ref) for ref in refs)) if refs else 0
+        return restored
+
+    def reconcile(self) -> Mapping[str, int]:
+        """Compare the saved pins with the index: what left it is marked gone, what came back is restored. Counts of saves.
+
+        Cheap enough to run after each change of the index: two look-ups in the catalog for each saved pin.
+        """
+        with self.store.read() as db:
+            held = {
+                row.pin_id: row
+                for row in db.execute(
+                    select(saves.c.pin_id, saves.c.pin, saves.c.pin_hash)
+                    .where(saves.c.gone.is_(False))
+                    .distinct()
+                )
+            }
+            dead = db.execute(select(tombstones.c.pin_id, tombstones.c.pin, tombstones.c.pin_hash)).all()
+        gone, back = [], []
+        for part in chunks([PinRef(row.pin, row.pin_id, row.pin_hash) for row in held.values()]):
+            alive = self.pins.find([ref.id for ref in part])
+            gone += [ref for ref in part if ref.id not in alive]
+        for part in chunks([PinRef(row[1], row[0], row[2]) for row in dead] + gone):
+            back += self._back(part)
+        return {"gone": self.pins_removed(gone), "restored": self.pins_returned(back)}
+
+    def _back(self, dead: Sequence[PinRef]) -> list[PinRef]:
+        """The pins that the index holds now for pictures that had left it."""
+        pictures = self.pins.find_pictures([ref.hash for ref in dead if ref.hash is not None])
+        ids = self.pins.find([ref.id for ref in dead if ref.hash is None])
+        return [*pictures.values(), *ids.values()]
+
+
+def _restored(db: Connection, ref: PinRef) -> int:
+    """Bring back the saves of a picture; of two on one board, the one that is not gone stays."""
+    same = saves.c.pin_id == ref.id
+    same = same & saves.c.pin_hash.is_(None) if ref.hash is not None else same
+    if ref.hash is not None:
+        same = or_(saves.c.pin_hash == ref.hash, same)
+    restored = 0
+    for row in db.execute(select(saves.c.save, saves.c.board).where(saves.c.gone, same)).all():
+        twin = select(saves.c.save).where(
+            saves.c.board == row.board, saves.c.pin_id == ref.id, saves.c.gone.is_(False)
+        )
+        if db.execute(twin).first() is not None:
+            remove_saves(db, [row.save])
+            continue
+        values = {"gone": False, "pin": ref.number, "pin_id": ref.id, "pin_hash": ref.hash}
+        db.execute(update(saves).where(saves.c.save == row.save).values(**values))
+        restored += 1
+    known = tombstones.c.pin_hash == ref.hash if ref.hash is not None else tombstones.c.pin_id == ref.id
+    db.execute(delete(tombstones).where(known))
+    return restored

@@ -1,0 +1,263 @@
+"""The tables, in SQLAlchemy Core. Every row that belongs to a person has the pseudonym's number in `person` (or `owner`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+HEAD = "0001"
+"""The newest migration; `migrations/versions` has it."""
+
+SCHEMA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_AUTO = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _person(name: str = "person", **options: bool) -> Column[int]:
+    return Column(
+        name, BigInteger, ForeignKey("people.person", ondelete="CASCADE"), nullable=False, **options
+    )
+
+
+def _board(**options: bool) -> Column[str]:
+    return Column("board", Text, ForeignKey("boards.board", ondelete="CASCADE"), nullable=False, **options)
+
+
+people = Table(
+    "people",
+    SCHEMA,
+    Column("person", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Text, unique=True),
+    Column("created", BigInteger, nullable=False),
+    Column("locale", Text),
+    Column("region", Text),
+    Column("age_band", Text),
+    Column("gender", Text),
+    Column("interests", Text),
+    Column("device", Text),
+)
+consent = Table(
+    "consent",
+    SCHEMA,
+    _person(primary_key=True),
+    Column("level", Text, nullable=False),
+    Column("searches", Boolean, nullable=False),
+    Column("clicks", Boolean, nullable=False),
+    Column("profile", Boolean, nullable=False),
+    Column("sites", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+boards = Table(
+    "boards",
+    SCHEMA,
+    Column("board", Text, primary_key=True),
+    _person("owner"),
+    Column("title", Text, nullable=False),
+    Column("folded", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("ends", BigInteger),
+    Column("secret", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("owner", "folded"),
+)
+sections = Table(
+    "sections",
+    SCHEMA,
+    Column("section", _AUTO, primary_key=True),
+    _board(),
+    Column("title", Text, nullable=False),
+    Column("folded", Text, nullable=False),
+    UniqueConstraint("board", "folded"),
+    sqlite_autoincrement=True,
+)
+collaborators = Table(
+    "collaborators",
+    SCHEMA,
+    _board(primary_key=True),
+    _person(primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "person"),
+)
+saves = Table(
+    "saves",
+    SCHEMA,
+    Column("save", _AUTO, primary_key=True),
+    _board(),
+    Column("section", BigInteger, ForeignKey("sections.section", ondelete="SET NULL")),
+    _person(),
+    Column("pin", BigInteger),
+    Column("pin_id", Text, nullable=False),
+    Column("pin_hash", LargeBinary),
+    Column("note", Text, nullable=False),
+    Column("site", Text),
+    Column("repin_of", BigInteger, ForeignKey("saves.save", ondelete="SET NULL")),
+    Column("at", BigInteger, nullable=False),
+    Column("gone", Boolean, nullable=False),
+    Index(
+        "ux_saves_board_pin_id",
+        "board",
+        "pin_id",
+        unique=True,
+        sqlite_where=text("NOT gone"),
+        postgresql_where=text("NOT gone"),
+    ),
+    Index(None, "board", "save"),
+    Index(None, "pin_id"),
+    Index(None, "pin_hash"),
+    Index(None, "person", "at"),
+    Index(None, "repin_of"),
+    Index(None, "section"),
+    sqlite_autoincrement=True,
+)
+follows = Table(
+    "follows",
+    SCHEMA,
+    _person(primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "kind", "target"),
+)
+connections = Table(
+    "connections",
+    SCHEMA,
+    _person(primary_key=True),
+    Column("network", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+comments = Table(
+    "comments",
+    SCHEMA,
+    Column("comment", _AUTO, primary_key=True),
+    _person(),
+    Column("pin", BigInteger),
+    Column("pin_id", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "pin_id"),
+    Index(None, "person"),
+    sqlite_autoincrement=True,
+)
+mentions = Table(
+    "mentions",
+    SCHEMA,
+    Column("comment", BigInteger, ForeignKey("comments.comment", ondelete="CASCADE"), primary_key=True),
+    _person(primary_key=True),
+    Index(None, "person"),
+)
+reports = Table(
+    "reports",
+    SCHEMA,
+    Column("comment", BigInteger, ForeignKey("comments.comment", ondelete="CASCADE"), primary_key=True),
+    _person(primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "person"),
+)
+sites = Table(
+    "sites",
+    SCHEMA,
+    _person(primary_key=True),
+    Column("site", Text, primary_key=True),
+    Column("visits", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+sessions = Table(
+    "sessions",
+    SCHEMA,
+    _person(primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("started", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Index(None, "last"),
+)
+events = Table(
+    "events",
+    SCHEMA,
+    Column("event_id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("skew", BigInteger, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("person", BigInteger, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("pin", BigInteger),
+    Column("pin_id", Text),
+    Column("surface", Text),
+    Column("answer", Text),
+    Column("slot", Integer),
+    Column("slot_row", Integer),
+    Column("slot_column", Integer),
+    Column("variant", Text),
+    Column("propensity", Float),
+    Column("dwell_ms", BigInteger),
+    Column("board", Text),
+    Column("value", Float),
+    Column("currency", Text),
+    Column("site", Text),
+    Index(None, "person", "at"),
+    Index(None, "at"),
+)
+"""The open days' events. No foreign key: the writer checks the persons of a batch once, in the same transaction."""
+tombstones = Table(
+    "tombstones",
+    SCHEMA,
+    Column("pin_id", Text, primary_key=True),
+    Column("pin", BigInteger),
+    Column("pin_hash", LargeBinary),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "pin_hash"),
+)
+parts = Table(
+    "parts",
+    SCHEMA,
+    Column("file", Text, primary_key=True),
+    Column("day", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("lowest", BigInteger, nullable=False),
+    Column("highest", BigInteger, nullable=False),
+    Index(None, "day"),
+    Index(None, "lowest", "highest"),
+)
+"""Parquet files of closed days, with the range of the pseudonyms in each."""
+imports = Table(
+    "imports",
+    SCHEMA,
+    Column("file", Text, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("finished", Boolean, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+receipts = Table(
+    "receipts",
+    SCHEMA,
+    Column("receipt", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("removed", Text, nullable=False),
+    Column("proof", Text, nullable=False),
+)
+
+EVENT_COLUMNS = tuple(column.name for column in events.columns)

@@ -1,0 +1,237 @@
+"""The database of the people half: SQLite beside the index, or PostgreSQL by address. The only module that opens it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from ..errors import (
+    IndexStateError,
+    LockedError,
+    MissingExtraError,
+    NotAnIndexError,
+    StorageError,
+    UsageError,
+    VersionError,
+)
+from .schema import HEAD
+from .writer import Writer
+
+FILE = "people.sqlite"
+CHUNK = 500
+"""So many values are named in one IN list."""
+_MIGRATING = (
+    0x7669737370656F70  # the advisory lock of PostgreSQL under which the tables are brought up to date
+)
+_ARGUMENTS = ("sqlite", "postgresql")
+
+
+def now_ms() -> int:
+    """The time in milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Store:
+    """Connections to the database: many that read, one thread that writes."""
+
+    def __init__(self, folder: Path, address: str | None = None) -> None:
+        self.folder = folder
+        self._url = _url(folder, address)
+        self.sqlite = self._url.get_backend_name() == "sqlite"
+        self.path = Path(self._url.database or "") if self.sqlite else None
+        self._engine = self._made(writes=False)
+        self._writing = self._made(writes=True)
+        self._open = True
+        self._guard = threading.Lock()
+        self.writer = Writer(self._writing, self.translate)
+        try:
+            self._migrate()
+        except DBAPIError as error:
+            self.close()
+            raise self.translate(error) from error
+
+    @property
+    def address(self) -> str:
+        """Where the database is, without a password."""
+        return str(self.path) if self.path else self._url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Finish what is being written and close every connection."""
+        with self._guard:
+            if not self._open:
+                return
+            self._open = False
+        self.writer.close()
+        self._engine.dispose()
+        self._writing.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one state throughout. It never waits for the writer."""
+        try:
+            with self._engine.connect() as db, db.begin():
+                yield db
+        except DBAPIError as error:
+            raise self.translate(error) from error
+
+    def write(self, work: Callable[[Connection], Any]) -> Any:
+        """Run `work(connection)` in the writing thread; see `Writer.run`."""
+        return self.writer.run(work)
+
+    def alone(self, *statements: str) -> list[Any]:
+        """Run upkeep such as VACUUM outside any transaction; the first row of each statement, or None."""
+        try:
+            if self.path is None:
+                with self._writing.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+                    for statement in statements:
+                        db.exec_driver_sql(statement)
+                return [None] * len(statements)
+            raw = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            try:
+                raw.execute("PRAGMA secure_delete = ON")
+                return [raw.execute(statement).fetchone() for statement in statements]
+            finally:
+                raw.close()
+        except sqlite3.Error as error:
+            raise self.translate(DBAPIError("", (), error)) from error
+        except DBAPIError as error:
+            raise self.translate(error) from error
+
+    # -- statements ------------------------------------------------------------------------------------------------
+    def insert(
+        self, db: Connection, table: Table, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ()
+    ) -> None:
+        """Add many rows by position; rows whose key is there already are left as they are."""
+        if not rows:
+            return
+        names = columns or [c.name for c in table.columns]
+        mark = "?" if self.sqlite else "%s"
+        quoted = ", ".join(f'"{name}"' for name in names)
+        sql = f'INSERT INTO "{table.name}" ({quoted}) VALUES ({", ".join([mark] * len(names))}) ON CONFLICT DO NOTHING'
+        db.exec_driver_sql(sql, [tuple(row) for row in rows])
+
+    def upsert(self, db: Connection, table: Table, values: Mapping[str, Any]) -> None:
+        """Add a row, or replace the values of the row with its primary key."""
+        if self.sqlite:
+            from sqlalchemy.dialects.sqlite import insert
+        else:
+            from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+        key = [c.name for c in table.primary_key.columns]
+        rest = {name: value for name, value in values.items() if name not in key}
+        statement = insert(table).values(dict(values))
+        db.execute(statement.on_conflict_do_update(index_elements=key, set_=rest))
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+    def _made(self, writes: bool) -> Engine:
+        if not self.sqlite:
+            return create_engine(
+                self._url,
+                pool_pre_ping=True,
+                pool_size=1 if writes else 4,
+                isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
+            )
+        engine = create_engine(self._url, connect_args={"timeout": 30}, pool_size=1 if writes else 4)
+
+        @event.listens_for(engine, "connect")
+        def _settle(connection: sqlite3.Connection, _: object) -> None:
+            connection.isolation_level = None  # transactions begin and end where we say
+            for pragma in (
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "foreign_keys = ON",
+                "secure_delete = ON",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+            if not writes:
+                connection.execute("PRAGMA query_only = ON")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+                connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+    def _migrate(self) -> None:
+        """Bring the tables up to date. Raises VersionError where a newer release made them."""
+        if self.path is not None and not self.path.exists():
+            if not self.folder.is_dir():
+                raise NotAnIndexError(
+                    f"no index at {self.folder}", "the folder does not exist", "Name an index folder"
+                )
+            if not os.access(self.folder, os.W_OK):
+                raise StorageError(f"cannot write {self.path}", "the folder is read-only", "Make it writable")
+        with self._engine.connect() as db, db.begin():
+            if inspect(db).has_table("alembic_version"):
+                found = db.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+                if found == HEAD:
+                    return
+        from .migrations import upgrade
+
+        with self._writing.begin() as db:
+            if not self.sqlite:
+                db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+            known = upgrade(db)
+        if not known:
+            raise VersionError(
+                f"cannot open {self.address}",
+                "a newer release made its tables",
+                "Upgrade: pip install --upgrade visualsearch",
+            )
+
+    def translate(self, error: DBAPIError) -> IndexStateError:
+        """A database's error as one of ours."""
+        said = (
+            str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        )
+        low = said.lower()
+        if "locked" in low or "busy" in low:
+            return LockedError(
+                f"cannot write to {self.address}", "another process is writing to it", "Try again"
+            )
+        if "not a database" in low or "malformed" in low:
+            return NotAnIndexError(
+                f"{self.address} is damaged", said, "Restore it from a copy, or move it away to start anew"
+            )
+        remedy = "Free some space; nothing of this was kept" if "full" in low else "Check the disk"
+        if not self.sqlite:
+            remedy = "Check that the server runs and that the address is right; then try again"
+        return StorageError(f"cannot use {self.address}", said, remedy)
+
+
+def _url(folder: Path, address: str | None) -> URL:
+    if address is None:
+        return URL.create("sqlite", database=str((folder / FILE).absolute()))
+    try:
+        url = make_url(address)
+        backend = url.get_backend_name()
+    except ArgumentError:
+        backend = ""
+    if backend not in _ARGUMENTS:
+        raise UsageError(
+            "cannot use that address for people",
+            "it names neither PostgreSQL nor SQLite",
+            "Write postgresql://user@host/database",
+        )
+    if backend == "postgresql":
+        if find_spec("psycopg") is None:
+            raise MissingExtraError("cannot use PostgreSQL", "postgres")
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
+    """The values, `size` at a time."""
+    for at in range(0, len(values), size):
+        yield values[at : at + size]

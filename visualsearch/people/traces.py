@@ -1,0 +1,122 @@
+"""The proof that a person is forgotten: the bytes of every file are searched for their key and their pseudonym."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Text, select
+
+from . import parts as disk
+from .model import pseudonym_text
+from .schema import SCHEMA
+from .store import Store
+
+BLOCK = 1 << 24
+SHORT = 5
+"""Fewer bytes than these turn up by accident in packed files."""
+
+
+class Trace(NamedTuple):
+    """A place where a person's name was found."""
+
+    where: str
+    what: str
+
+
+def needles(number: int) -> list[bytes]:
+    """The forms in which a pseudonym may lie in a file: SQLite's and Parquet's eight bytes, its name, and its digits."""
+    name, digits = pseudonym_text(number).encode(), str(number).encode()
+    return [number.to_bytes(8, "big"), number.to_bytes(8, "little"), name, digits]
+
+
+def traces(store: Store, key: str | None, number: int) -> list[Trace]:
+    """Where a person is still found, by what lies in the tables and by the bytes of the files."""
+    found = list(_in_tables(store, number, key))
+    for path in raw_files(store):
+        name = path.relative_to(store.folder).as_posix() if path.is_relative_to(store.folder) else path.name
+        if path.suffix == ".parquet":
+            persons = disk.read_part(store.folder, name, ["person"]).column(0)
+            if number in set(persons.unique().to_pylist()):
+                found.append(Trace(name, "events"))
+        found += [Trace(name, "pseudonym") for needle in needles(number) if positions(path, needle)]
+    if key is not None and len(key.encode()) >= SHORT:
+        found += [Trace(path.name, "key") for path in raw_files(store) if _holds_key(store, path, key)]
+    return list(dict.fromkeys(found))
+
+
+def raw_files(store: Store) -> Iterator[Path]:
+    """Every file that holds people's rows. PostgreSQL's own files are its server's."""
+    if store.path is not None:
+        for suffix in ("", "-wal", "-journal"):
+            path = store.path.with_name(store.path.name + suffix)
+            if path.exists() and path.stat().st_size:
+                yield path
+    yield from disk.files(store.folder)
+
+
+def positions(path: Path, needle: bytes) -> list[int]:
+    """Where a file has those bytes."""
+    found, offset, tail = [], 0, b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            text = tail + block
+            at = text.find(needle)
+            while at >= 0:
+                found.append(offset - len(tail) + at)
+                at = text.find(needle, at + 1)
+            offset += len(block)
+            tail = text[max(0, len(text) - len(needle) + 1) :]
+    return found
+
+
+def _in_tables(store: Store, number: int, key: str | None) -> Iterator[Trace]:
+    with store.read() as db:
+        for table in SCHEMA.sorted_tables:
+            for column in table.columns:
+                wanted = number if column.name in ("person", "owner") else None
+                if wanted is None and table.name == "people" and column.name == "key":
+                    if key is not None and db.execute(select(column).where(column == key)).first():
+                        yield Trace(f"table {table.name}", "key")
+                elif wanted is not None and db.execute(select(column).where(column == wanted)).first():
+                    yield Trace(f"table {table.name}", "pseudonym")
+
+
+def _holds_key(store: Store, path: Path, key: str) -> bool:
+    """Whether a file has a key's bytes that are no part of what other people wrote."""
+    needle = key.encode()
+    hits = positions(path, needle)
+    if not hits:
+        return False
+    with store.read() as db:
+        live = [text.encode() for text in _texts(db, key)]
+    if path.suffix == ".parquet":
+        name = path.relative_to(store.folder).as_posix()
+        table = disk.read_part(store.folder, name)
+        words = (v for c in table.columns if str(c.type) == "string" for v in c.unique().to_pylist())
+        return not any(word is not None and key in word for word in words)
+    return any(not _explained(path, at, needle, live) for at in hits)
+
+
+def _texts(db: Connection, key: str) -> Iterator[str]:
+    """What the tables hold that contains the key."""
+    for table in SCHEMA.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, Text):
+                yield from db.execute(select(column).where(column.contains(key, autoescape=True))).scalars()
+
+
+def _explained(path: Path, at: int, needle: bytes, live: Sequence[bytes]) -> bool:
+    """Whether the bytes at a place are part of one of the texts."""
+    with path.open("rb") as file:
+        for text in live:
+            inside = text.find(needle)
+            while inside >= 0:
+                start = at - inside
+                if start >= 0:
+                    file.seek(start)
+                    if file.read(len(text)) == text:
+                        return True
+                inside = text.find(needle, inside + 1)
+    return False

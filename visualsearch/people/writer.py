@@ -1,0 +1,138 @@
+"""One writing thread a process. Work that arrives together is committed together: acknowledged means on disk."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from ..errors import StorageError
+
+T = TypeVar("T")
+Work = Callable[[Connection], Any]
+MOST = 256
+"""So many pieces of work share a commit at most."""
+WAITING = 4096
+"""So many may wait; then callers wait to hand theirs over."""
+
+
+class _Job:
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.future: Future[Any] = Future()
+
+
+class Writer:
+    """Runs pieces of work in one thread, in the order they came, many to a transaction.
+
+    Each has a savepoint of its own: one that fails is undone alone, and its caller gets the error.
+    """
+
+    def __init__(self, engine: Engine, translate: Callable[[DBAPIError], Exception]) -> None:
+        self._engine, self._translate = engine, translate
+        self._queue: queue.Queue[_Job | None] = queue.Queue(WAITING)
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Do the work in the writing thread; returns when it is on disk. `work` may run twice, and must only use its connection.
+
+        Raises what the work raised, or StorageError when the commit failed.
+        """
+        with self._guard:
+            if self._closed:
+                raise StorageError("cannot write", "the record of people was closed", "Open it again")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="people-writer", daemon=True)
+                self._thread.start()
+            if threading.current_thread() is self._thread:
+                raise RuntimeError("work for the writing thread must not ask it for more work")
+            job = _Job(work)
+            self._queue.put(job)
+        result: T = job.future.result()
+        return result
+
+    def close(self) -> None:
+        """Finish what waits, and end the thread."""
+        with self._guard:
+            self._closed = True
+            thread = self._thread
+            if thread is not None:
+                self._queue.put(None)
+        if thread is not None:
+            thread.join()
+
+    def _loop(self) -> None:
+        while True:
+            jobs, last = self._waiting()
+            if jobs:
+                self._commit(jobs)
+            if last:
+                return
+
+    def _waiting(self) -> tuple[list[_Job], bool]:
+        """All that waits now, at least one; and whether the end was among it."""
+        jobs: list[_Job] = []
+        job = self._queue.get()
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) >= MOST:
+                return jobs, False
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return jobs, False
+        return jobs, True
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            outcomes = self._transaction(jobs, again=True)
+        except Exception as error:  # nothing of the batch was kept
+            fault = self._translate(error) if isinstance(error, DBAPIError) else error
+            for job in jobs:
+                job.future.set_exception(fault)
+            return
+        for job, (value, failure) in zip(jobs, outcomes, strict=True):
+            if failure is None:
+                job.future.set_result(value)
+            else:
+                job.future.set_exception(failure)
+
+    def _transaction(self, jobs: list[_Job], again: bool) -> list[tuple[Any, Exception | None]]:
+        try:
+            with self._engine.connect() as db:
+                work = db.begin()
+                try:
+                    outcomes = [self._one(db, job.work) for job in jobs]
+                except BaseException:
+                    if not db.invalidated:
+                        work.rollback()
+                    raise
+                again = False  # whether a commit that broke off took effect cannot be told
+                work.commit()
+                return outcomes
+        except DBAPIError as error:
+            # A database server that went away and came back: nothing was committed, so all of it runs again.
+            if again and error.connection_invalidated:
+                self._engine.dispose()
+                return self._transaction(jobs, again=False)
+            raise
+
+    def _one(self, db: Connection, work: Work) -> tuple[Any, Exception | None]:
+        point = db.begin_nested()
+        try:
+            value = work(db)
+        except Exception as error:
+            broken = isinstance(error, DBAPIError)
+            if broken and error.connection_invalidated:
+                raise
+            point.rollback()  # raises where the database gave up the whole transaction, as on a full disk
+            return None, self._translate(error) if isinstance(error, DBAPIError) else error
+        point.commit()
+        return value, None
