@@ -68,9 +68,7 @@ Opener = Callable[[], People]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def opened(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, pins: FakePins
-) -> Iterator[Opener]:
+def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, pins: FakePins) -> Iterator[Opener]:
     """Opens the same record again and again, as several processes would."""
     folder = tmp_path / "pins.index"
     folder.mkdir()

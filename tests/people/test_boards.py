@@ -18,7 +18,9 @@ def ids(saves: Any) -> list[str]:
 
 def test_a_save_makes_the_person_and_the_board_and_is_there_after_reopening(opened: Opener) -> None:
     first = opened()
-    save = first.save("ada", "pin-1", board="Kitchen", note="the oak one", site="https://www.Shop.example/x?y")
+    save = first.save(
+        "ada", "pin-1", board="Kitchen", note="the oak one", site="https://www.Shop.example/x?y"
+    )
     assert (save.pin, save.number, save.note, save.site) == ("pin-1", 1, "the oak one", "shop.example")
     again = opened()
     assert ids(again.pins_of(save.board)) == ["pin-1"]
@@ -98,7 +100,9 @@ def test_titles_that_cannot_be_kept_are_refused(lite: People, title: str) -> Non
         lite.create_board("ada", title)
 
 
-@pytest.mark.parametrize("title", ["<script>alert(1)</script>", "مطبخ", "厨房 🍳", "Robert'); DROP TABLE saves;--"])
+@pytest.mark.parametrize(
+    "title", ["<script>alert(1)</script>", "مطبخ", "厨房 🍳", "Robert'); DROP TABLE saves;--"]
+)
 def test_titles_in_any_script_are_kept_as_they_are(people: People, title: str) -> None:
     assert people.create_board("ada", title).title == title
     assert people.board(title, viewer="ada").title == title

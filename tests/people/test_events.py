@@ -22,7 +22,15 @@ def statuses(verdicts: list) -> list[str]:
 
 def test_an_event_comes_back_as_it_was_given(opened: Opener) -> None:
     full = replace(
-        CLICK, row=1, column=2, variant="b", propensity=0.25, dwell_ms=900, board="x", site="s.example", session="s1"
+        CLICK,
+        row=1,
+        column=2,
+        variant="b",
+        propensity=0.25,
+        dwell_ms=900,
+        board="x",
+        site="s.example",
+        session="s1",
     )
     assert statuses(opened().record([full])) == ["accepted"]
     row = opened().events_of("ada")[0]
@@ -146,7 +154,12 @@ def test_the_table_of_meanings(people: People) -> None:
         "impression", "click", "visit", "save", "unsave", "hide", "report", "share", "follow", "unfollow",
         "search", "purchase",
     }  # fmt: skip
-    assert (weight("save"), weight("hide"), weight("visit", 29_999), weight("visit", 30_000)) == (1, -2, -1, 0.5)
+    assert (weight("save"), weight("hide"), weight("visit", 29_999), weight("visit", 30_000)) == (
+        1,
+        -2,
+        -1,
+        0.5,
+    )
     assert weight("impression") < 0
     assert Status("accepted") == Status.ACCEPTED
 

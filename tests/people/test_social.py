@@ -53,7 +53,11 @@ def test_comments_are_held_shown_reported_and_deleted(people: People) -> None:
 
 def test_a_profile_holds_what_was_declared(people: People) -> None:
     people.declare("ada", locale="de-AT", interests=["oak", "tiles"], age_band="30-39")
-    assert people.person("ada").profile == {"locale": "de-AT", "interests": ["oak", "tiles"], "age_band": "30-39"}
+    assert people.person("ada").profile == {
+        "locale": "de-AT",
+        "interests": ["oak", "tiles"],
+        "age_band": "30-39",
+    }
     people.declare("ada", age_band=None)
     assert "age_band" not in people.person("ada").profile
     with pytest.raises(UnknownNameError):

@@ -1,0 +1,158 @@
+"""Closed days become Parquet, and are read, checked, expired and rewritten there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from visualsearch.people import Event, People
+from visualsearch.people import days as module
+from visualsearch.people import parts as disk
+
+from .conftest import NOON, Clock
+
+CLICK = Event("click", "ada", "pin-1", at=NOON, event_id="e", surface="feed", slot=1)
+
+
+def fill(people: People, clock: Clock) -> None:
+    """Ten persons' events on three days; the third is not over."""
+    for day in range(3):
+        people.record(
+            [replace(CLICK, person=f"p{n}", at=clock() - n, event_id=f"{day}-{n}") for n in range(10)]
+        )
+        clock.pass_(days=1)
+    clock.pass_(days=-1)
+
+
+def test_closed_days_roll_and_read_the_same(people: People, clock: Clock) -> None:
+    fill(people, clock)
+    before = [people.events_of(f"p{n}") for n in range(10)]
+    assert people.roll() == 20
+    assert people.roll() == 0
+    assert people.part_rows() == {"2025-12-29": 10, "2025-12-30": 10}
+    assert (people.store.folder / "events" / "2025-12-29" / "0001.parquet").is_file()
+    assert [people.events_of(f"p{n}") for n in range(10)] == before
+    assert people.events_of("p3", k=2) == before[3][:2]
+    assert people.verify() == []
+
+
+def test_an_event_of_a_closed_day_is_still_stored_once(people: People, clock: Clock) -> None:
+    people.record([CLICK])
+    clock.pass_(days=2)
+    people.roll()
+    verdicts = people.record([CLICK, replace(CLICK, slot=2), replace(CLICK, event_id="late", at=NOON + 5)])
+    assert [v.status.value for v in verdicts] == ["duplicate", "refused", "accepted"]
+    assert people.roll() == 1
+    assert people.part_rows() == {"2025-12-29": 2}
+    assert len(people.part_files()) == 2
+
+
+def test_a_day_is_open_until_an_hour_after_midnight(people: People, clock: Clock) -> None:
+    people.record([CLICK])
+    clock.pass_(hours=12.5)
+    assert people.roll() == 0
+    clock.pass_(hours=1)
+    assert people.roll() == 1
+
+
+def test_large_days_are_several_parts_with_ranges_of_persons(
+    people: People, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PART_ROWS", 4)
+    fill(people, clock)
+    people.roll()
+    day = [part for part in people.part_files() if part.day == "2025-12-29"]
+    assert sorted(part.rows for part in day) == [2, 4, 4]
+    ranges = sorted((part.lowest, part.highest) for part in day)
+    assert all(before[1] <= after[0] for before, after in zip(ranges, ranges[1:], strict=False))
+
+
+def test_old_days_expire(people: People, clock: Clock) -> None:
+    fill(people, clock)
+    people.roll()
+    assert people.expire(1) == 10
+    assert list(people.part_rows()) == ["2025-12-30"]
+    assert not (people.store.folder / "events" / "2025-12-29").exists()
+    clock.pass_(days=5)
+    assert people.expire(1) == 20
+    assert people.events_of("p1") == []
+
+
+class _Stopped(BaseException):
+    """Stands for a process that dies at an instant."""
+
+
+@pytest.mark.parametrize("instant", ["before the rename", "before the transaction", "after the transaction"])
+def test_a_roll_that_stops_anywhere_loses_and_doubles_nothing(
+    people: People, clock: Clock, monkeypatch: pytest.MonkeyPatch, instant: str
+) -> None:
+    fill(people, clock)
+    wanted = [people.events_of(f"p{n}") for n in range(10)]
+
+    def stop(*_: object, **__: object) -> None:
+        raise _Stopped
+
+    real = people.store.write
+
+    def after(work: object) -> None:
+        real(work)
+        raise _Stopped
+
+    if instant == "before the rename":
+        monkeypatch.setattr(disk, "_named", stop)
+    elif instant == "before the transaction":
+        monkeypatch.setattr(people.store, "write", stop)
+    else:
+        monkeypatch.setattr(people.store, "write", after)
+    with pytest.raises(_Stopped):
+        people.roll()
+    monkeypatch.undo()
+    assert [people.events_of(f"p{n}") for n in range(10)] == wanted
+    people.roll()
+    assert [people.events_of(f"p{n}") for n in range(10)] == wanted
+    assert sum(people.part_rows().values()) == 20
+    assert people.verify() == []
+
+
+def test_rows_that_vanish_while_a_part_is_written_are_in_no_part(
+    lite: People, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from visualsearch.people.privacy import erase
+
+    fill(lite, clock)
+    number = next(iter(_numbers(lite, "p3")))
+    real, done = disk.write_part, []
+
+    def racing(*args: object) -> object:
+        made = real(*args)  # type: ignore[arg-type]
+        if not done:
+            done.append(lite.store.write(lambda db: erase(db, number)))
+        return made
+
+    monkeypatch.setattr(disk, "write_part", racing)
+    assert lite.roll() == 18
+    assert lite.verify() == []
+
+
+def _numbers(people: People, name: str) -> set[int]:
+    from visualsearch.people.persons import find
+
+    with people.store.read() as db:
+        return {known.number for known in find(db, [name]).values()}
+
+
+def test_damage_is_found(lite: People, clock: Clock) -> None:
+    fill(lite, clock)
+    lite.roll()
+    first, second = (lite.store.folder / part.file for part in lite.part_files())
+    first.write_bytes(first.read_bytes()[:100])
+    second.unlink()
+    stray: Path = lite.store.folder / "events" / "2025-12-29" / "0099.parquet"
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"")
+    flaws = {flaw.where: flaw.what for flaw in lite.verify()}
+    assert len(flaws) == 3
+    assert "cannot be read" in flaws[first.relative_to(lite.store.folder).as_posix()]
+    assert "no transaction" in flaws["events/2025-12-29/0099.parquet"]
