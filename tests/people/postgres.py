@@ -39,7 +39,9 @@ class Cluster:
         self._call("initdb", "-D", self.data, "-A", "trust", "-U", "tests", "--no-sync", "-E", "UTF8")
 
     def start(self) -> None:
-        options = f"-k {self.folder} -c listen_addresses= -c shared_buffers=32MB -c max_connections=60"
+        options = (
+            f"-k {self.folder} -c listen_addresses= -c fsync=off -c shared_buffers=32MB -c max_connections=60"
+        )
         self._call("pg_ctl", "-D", self.data, "-w", "-l", self.folder / "log", "-o", options, "start")
 
     def stop(self, mode: str = "fast") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_large_days_are_several_parts_with_ranges_of_persons(
     day = [part for part in people.part_files() if part.day == "2025-12-29"]
     assert sorted(part.rows for part in day) == [2, 4, 4]
     ranges = sorted((part.lowest, part.highest) for part in day)
-    assert all(before[1] <= after[0] for before, after in zip(ranges, ranges[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(ranges))
 
 
 def test_old_days_expire(people: People, clock: Clock) -> None:
@@ -156,3 +157,14 @@ def test_damage_is_found(lite: People, clock: Clock) -> None:
     assert len(flaws) == 3
     assert "cannot be read" in flaws[first.relative_to(lite.store.folder).as_posix()]
     assert "no transaction" in flaws["events/2025-12-29/0099.parquet"]
+
+
+def test_small_parts_of_late_events_are_merged(people: People, clock: Clock) -> None:
+    clock.pass_(days=3)
+    for number in range(module.MANY_PARTS + 2):
+        people.record([replace(CLICK, event_id=f"late-{number}", person=f"p{number % 3}")])
+        people.roll()
+    assert len(people.part_files()) == 3
+    assert people.part_rows() == {"2025-12-29": module.MANY_PARTS + 2}
+    assert people.record([replace(CLICK, event_id="late-1", person="p1")])[0].status == "duplicate"
+    assert people.verify() == []

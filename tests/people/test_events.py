@@ -76,7 +76,7 @@ BAD = [
     (replace(CLICK, session="a\x00b"), "session"),
     (replace(CLICK, at=NOON + 365 * 86_400_000), "future"),
     (replace(CLICK, at=NOON - 40 * 86_400_000), "30 days"),
-    (replace(CLICK, at=datetime(2025, 12, 29)), "time zone"),  # noqa: DTZ001
+    (replace(CLICK, at=datetime(2025, 12, 29)), "time zone"),
     (replace(CLICK, at="yesterday"), "no time"),
     (replace(CLICK, person="paaaaaaaaaaaaa"), "pseudonym"),
 ]
@@ -166,7 +166,7 @@ def test_the_table_of_meanings(people: People) -> None:
 
 def test_the_clients_time_of_sending_needs_a_zone(lite: People) -> None:
     with pytest.raises(UsageError, match="zone"):
-        lite.record([CLICK], sent=datetime(2025, 1, 1))  # noqa: DTZ001
+        lite.record([CLICK], sent=datetime(2025, 1, 1))
 
 
 def test_two_servers_record_the_same_batch_once(opened: Opener) -> None:

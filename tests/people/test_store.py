@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -119,7 +118,7 @@ def test_a_full_disk_refuses_the_event_and_keeps_the_rest(lite: People) -> None:
 def test_a_server_that_goes_away_and_comes_back(server: Cluster, tmp_path: Path) -> None:
     with open_people(tmp_path, server.database("away")) as people:
         people.save("ada", "pin-1", board="K")
-        server.stop("immediate")
+        server.stop()
         with pytest.raises(StorageError, match="server"):
             people.save("ada", "pin-2", board="K")
         server.start()
@@ -134,36 +133,50 @@ def test_a_closed_record_says_so(lite: People) -> None:
 
 
 KILLED = """
-import itertools, os, sys
+import itertools, os, signal, sys
 from visualsearch.people import Event, open_people
-people = open_people(sys.argv[1], now=lambda: int(sys.argv[2]))
-day = int(sys.argv[2]) - 5 * 86_400_000
-for n in itertools.count(int(sys.argv[3])):
-    batch = [Event("click", f"p{n % 5}", f"pin-{m}", at=day + m, event_id=f"{n}-{m}") for m in range(4)]
-    people.record(batch)
-    os.write(1, b"%d\\n" % n)
-    if n % 3 == 0:
-        people.roll()
+import pyarrow.parquet, visualsearch.people.parts
+
+folder, now = sys.argv[1], int(sys.argv[2])
+day = now - 5 * 86_400_000
+
+def write(start, said):
+    people = open_people(folder, now=lambda: now)
+    for n in itertools.count(start):
+        batch = [Event("click", f"p{n % 5}", f"pin-{m}", at=day + m, event_id=f"{n}-{m}") for m in range(4)]
+        people.record(batch)
+        os.write(said, b"%d\\n" % n)
+        if n % 3 == 0:
+            people.roll()
+
+for attempt in range(40):
+    heard, said = os.pipe()
+    child = os.fork()
+    if not child:
+        write(attempt * 1000, said)
+    os.close(said)
+    with os.fdopen(heard) as lines:
+        for _ in range(1 + attempt % 6):  # the instant differs: it is that of the n-th acknowledgement
+            print(lines.readline(), end="")
+        os.kill(child, signal.SIGKILL)
+        print(lines.read(), end="")
+    os.waitpid(child, 0)
 """
 
 
 def test_a_killed_process_loses_no_acknowledged_event_and_doubles_none(tmp_path: Path) -> None:
     from visualsearch.people.parts import read_part
 
-    now, said = 1_767_009_600_000, []
-    for attempt in range(24):
-        start = attempt * 1000
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path), str(now), str(start)],
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-        )
-        assert process.stdout is not None
-        for _ in range(1 + attempt % 6):  # the instant differs: it is that of the n-th acknowledgement
-            said.append(int(process.stdout.readline()))
-        process.send_signal(signal.SIGKILL)
-        said += [int(line) for line in process.stdout.read().split()]
-        process.wait()
+    now = 1_767_009_600_000
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), str(now)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    said = [int(line) for line in done.stdout.split()]
+    assert len(said) >= 40
     with open_people(tmp_path, now=lambda: now) as people:
         people.roll()
         assert people.verify() == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select, update
@@ -177,17 +177,23 @@ class Boards(Base):
 
         Raises ConflictError where they have one of that title, UsageError, ConsentError.
         """
-        titles = list(sections)
+        options = {"description": description, "kind": kind, "ends": ends, "secret": secret}
+        work = self.boarding(person, title, sections=list(sections), **options)
+        return self.board(self.store.write(work), viewer=person)
+
+    def boarding(
+        self, person: str, title: str, *, sections: Sequence[str] = (), **options: Any
+    ) -> Callable[[Connection], str]:
+        """The work of `create_board`, for the writing thread; its result is the board's id."""
 
         def work(db: Connection) -> str:
             owner = storing(db, self.store, person, self.now()).number
-            options = {"description": description, "kind": kind, "ends": ends, "secret": secret}
             name = made(db, owner, title, self.now(), **options)
-            for each in titles:
+            for each in sections:
                 section_of(db, name, each)
             return name
 
-        return self.board(self.store.write(work), viewer=person)
+        return work
 
     def board(self, board: str, *, viewer: str | None = None) -> Board:
         """A board by id, or by title of the viewer's own. Raises UnknownNameError, also where the viewer may not see it."""

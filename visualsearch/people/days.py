@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
@@ -18,6 +19,8 @@ from .store import chunks
 
 PART_ROWS = 32_768
 """Rows of a part: forgetting one person rewrites the parts that hold theirs, so they are small."""
+MANY_PARTS = 8
+"""So many small parts of a day are merged."""
 GRACE_MS = 60 * 60_000
 """A day is closed an hour after midnight UTC."""
 EDGE_MS = 60_000
@@ -65,11 +68,12 @@ class Days(Events):
             part = disk.write_part(self.store.folder, day_of(start), disk.table_of(rows))
             names = [row[_ID] for row in rows]
             try:
-                self.store.write(lambda db, part=part, names=names: self._rolled(db, part, names))
+                self.store.write(partial(self._rolled, part=part, names=names))
             except _RacedError:
                 disk.remove(self.store.folder, part.file)
                 continue
             moved += len(rows)
+        self._merge(day_of(start))
         return moved
 
     def _rows_of_day(self, start: int) -> list[tuple[Any, ...]]:
@@ -99,25 +103,35 @@ class Days(Events):
             with self.store.read() as db:
                 old = [Part(*row) for row in db.execute(select(parts).where(parts.c.day < day_of(oldest)))]
             for part in old:
-                self._replace(part.file, [])
+                self._replace([part.file], [])
             removed: int = self.store.write(work)
         return removed + sum(part.rows for part in old)
 
-    def _replace(
-        self, file: str, new: Sequence[Part], also: Callable[[Connection], None] | None = None
-    ) -> None:
-        """Put new parts in the place of one, in one transaction; then delete its file."""
+    def _replace(self, old: Sequence[str], new: Sequence[Part]) -> None:
+        """Put new parts in the place of others, in one transaction; then delete the files of those."""
 
         def work(db: Connection) -> None:
-            if file:
-                db.execute(delete(parts).where(parts.c.file == file))
+            db.execute(delete(parts).where(parts.c.file.in_(old)))
             self.store.insert(db, parts, list(new))
-            if also is not None:
-                also(db)
 
         self.store.write(work)
-        if file:
+        for file in old:
             disk.remove(self.store.folder, file)
+
+    def _merge(self, day: str) -> None:
+        """Make few parts of many small ones, which late events leave: each look-up of a closed day reads its parts."""
+        import pyarrow as pa
+
+        small = [p for p in self.part_files() if p.day == day and p.rows < PART_ROWS // 4]
+        if len(small) < MANY_PARTS:
+            return
+        table = pa.concat_tables([disk.read_part(self.store.folder, part.file) for part in small])
+        table = table.sort_by([("person", "ascending"), ("at", "ascending")])
+        new = [
+            disk.write_part(self.store.folder, day, table.slice(at, PART_ROWS))
+            for at in range(0, len(table), PART_ROWS)
+        ]
+        self._replace([part.file for part in small], new)
 
     def _sweep(self) -> None:
         """Delete files that no transaction named: a process died before it, or after one that replaced them."""
@@ -159,7 +173,8 @@ class Days(Events):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        ids, found = pa.array([row[_ID] for row in rows], pa.string()), {}
+        ids = pa.array([row[_ID] for row in rows], pa.string())
+        found: dict[str, Sequence[Any]] = {}
         for file in db.execute(select(parts.c.file).where(parts.c.day.in_(days))).scalars().all():
             column = disk.read_part(self.store.folder, file, ["event_id"]).column(0)
             hits = pc.is_in(column, value_set=ids)

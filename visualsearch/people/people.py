@@ -6,16 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .boards import Boards
+from .import_export import ImportExport
 from .model import AnyPins, Pins
-from .persons import Persons
 from .privacy import Privacy
-from .saves import Saves
-from .social import Social
 from .store import Store, now_ms
 
 
-class People(Privacy, Saves, Social, Boards, Persons):
+class People(Privacy, ImportExport):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

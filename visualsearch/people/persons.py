@@ -153,11 +153,16 @@ class Persons(Base):
 
         Raises UnknownNameError for another field, ConsentError where the switch `profile` is off.
         """
+        self.store.write(self.declaring(name, **profile))
+        return self.person(name)
+
+    def declaring(self, name: str, **profile: Any) -> Callable[[Connection], bool]:
+        """The work of `declare`, for the writing thread. Without a field it only makes the person known."""
         values = _profile(profile)
 
-        def work(db: Connection) -> None:
+        def work(db: Connection) -> bool:
             known = storing(db, self.store, name, self.now())
-            if not known.consent.profile:
+            if values and not known.consent.profile:
                 raise ConsentError(
                     f"no profile of {name!r} is stored",
                     "they turned `profile` off",
@@ -165,9 +170,9 @@ class Persons(Base):
                 )
             if values:
                 db.execute(update(people).where(people.c.person == known.number).values(**values))
+            return True
 
-        self.store.write(work)
-        return self.person(name)
+        return work
 
     def drop_keys(self, names: Iterable[str] | None = None) -> int:
         """Forget which pseudonym belongs to which of the application's keys; of all persons, or of some. How many had one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select, update
@@ -114,7 +115,7 @@ class Privacy(Days):
             forgotten = 0
             for number in numbers:
                 self._forget_parts(number)
-                forgotten += bool(self.store.write(lambda db, number=number: erase(db, number, True)))
+                forgotten += bool(self.store.write(partial(erase, number=number, keep_consent=True)))
         if forgotten:
             self._erase_bytes()
         return forgotten
@@ -149,6 +150,7 @@ class Privacy(Days):
             with self.store.read() as db:
                 number = one(db, person).number
                 key = db.execute(select(people.c.key).where(people.c.person == number)).scalar()
+            self._sweep()
             count = self._forget_parts(number)
             receipt = secrets.token_hex(8)
 
@@ -215,7 +217,7 @@ class Privacy(Days):
                 continue
             rest = disk.read_part(self.store.folder, part.file).filter(others)
             new = [disk.write_part(self.store.folder, part.day, rest)] if len(rest) else []
-            self._replace(part.file, new)
+            self._replace([part.file], new)
             count += mine
         return count
 

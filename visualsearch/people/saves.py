@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
@@ -81,22 +81,39 @@ class Saves(Base):
         shown: surface, answer, slot, row, column, variant, session. Raises ConsentError, ForbiddenError, UnknownNameError.
         """
         ref = pin if isinstance(pin, PinRef) else self.pin(pin)
+        work = self.saving(
+            person, ref, board=board, section=section, note=note, site=site, repin_of=repin_of, **seen
+        )
+        number = self.store.write(work)
+        with self.store.read() as db:
+            return _save(db.execute(_SAVE.where(saves.c.save == number)).one())
+
+    def saving(
+        self,
+        person: str,
+        ref: PinRef,
+        *,
+        board: str,
+        section: str | None = None,
+        note: str = "",
+        site: str | None = None,
+        repin_of: int | None = None,
+        at: int | None = None,
+        record: bool = True,
+        **seen: Any,
+    ) -> Callable[[Connection], int]:
+        """The work of `save`, for the writing thread; its result is the save's number. `record` also stores an event."""
         text = plain(note, "note", LONGEST_TEXT)
 
         def work(db: Connection) -> int:
             now = self.now()
             known = storing(db, self.store, person, now)
             try:
-                row = working(db, board, known.number)
-                place = str(row.board)
+                place = str(working(db, board, known.number).board)
             except UnknownNameError:
                 place = made(db, known.number, board, now)
-            kept = (
-                select(saves.c.save)
-                .where(saves.c.board == place, saves.c.pin_id == ref.id)
-                .where(saves.c.gone.is_(False))
-            )
-            found = db.execute(kept).scalar()
+            kept = select(saves.c.save).where(saves.c.board == place, saves.c.pin_id == ref.id)
+            found = db.execute(kept.where(saves.c.gone.is_(False))).scalar()
             if found is not None:
                 return int(found)
             if repin_of is not None:
@@ -112,16 +129,15 @@ class Saves(Base):
                 "note": text,
                 "site": source,
                 "repin_of": repin_of,
-                "at": now,
+                "at": now if at is None else at,
                 "gone": False,
             }
             number = db.execute(insert(saves).values(**values).returning(saves.c.save)).scalar_one()
-            deed(db, self.store, known, "save", now, ref, board=place, site=source, **seen)
+            if record:
+                deed(db, self.store, known, "save", now, ref, board=place, site=source, **seen)
             return int(number)
 
-        number = self.store.write(work)
-        with self.store.read() as db:
-            return _save(db.execute(_SAVE.where(saves.c.save == number)).one())
+        return work
 
     def unsave(self, person: str, pin: str, *, board: str) -> bool:
         """Take a pin off a board. Who saved it may, and the board's owner. Whether it was there."""

@@ -32,14 +32,20 @@ SCHEMA = MetaData(
 _AUTO = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _person(name: str = "person", **options: bool) -> Column[int]:
+def _person(name: str = "person", primary_key: bool = False) -> Column[int]:
     return Column(
-        name, BigInteger, ForeignKey("people.person", ondelete="CASCADE"), nullable=False, **options
+        name,
+        BigInteger,
+        ForeignKey("people.person", ondelete="CASCADE"),
+        nullable=False,
+        primary_key=primary_key,
     )
 
 
-def _board(**options: bool) -> Column[str]:
-    return Column("board", Text, ForeignKey("boards.board", ondelete="CASCADE"), nullable=False, **options)
+def _board(primary_key: bool = False) -> Column[str]:
+    return Column(
+        "board", Text, ForeignKey("boards.board", ondelete="CASCADE"), nullable=False, primary_key=primary_key
+    )
 
 
 people = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +20,8 @@ from .words import folded, line, plain
 
 FOLLOWED = ("person", "board", "topic")
 LONGEST_COMMENT = 2000
-MENTION = re.compile(r"(?<![\w@])@([\w.\-]{1,200})")
+MENTION = re.compile(r"(?<![\w@])@([\w.@+\-]{1,200})")
+_TAIL = ".-@+"
 
 
 def host(site: str | None) -> str | None:
@@ -51,6 +52,11 @@ class Social(Base):
 
     def follow(self, person: str, kind: str, target: str) -> bool:
         """Follow a person, a board or a topic. False where they did already. Raises UnknownNameError, ConsentError."""
+        new: bool = self.store.write(self.following(person, kind, target))
+        return new
+
+    def following(self, person: str, kind: str, target: str) -> Callable[[Connection], bool]:
+        """The work of `follow`, for the writing thread; its result says whether the follow is new."""
 
         def work(db: Connection) -> bool:
             now = self.now()
@@ -65,8 +71,7 @@ class Social(Base):
             deed(db, self.store, known, "follow", now, None, board=name if kind == "board" else None)
             return True
 
-        new: bool = self.store.write(work)
-        return new
+        return work
 
     def unfollow(self, person: str, kind: str, target: str) -> bool:
         """End a follow; whether there was one."""
@@ -156,7 +161,7 @@ class Social(Base):
             values = {"person": number, "pin": ref.number, "pin_id": ref.id, "text": said, "at": now}
             made = insert(comments).values(**values, state=state.value).returning(comments.c.comment)
             comment = int(db.execute(made).scalar_one())
-            named = find(db, {word.rstrip(".-") for word in MENTION.findall(said)})
+            named = find(db, {word.rstrip(_TAIL) for word in MENTION.findall(said)})
             self.store.insert(db, mentions, [(comment, each.number) for each in named.values()])
             return comment
 
@@ -251,7 +256,7 @@ def unmention(db: Connection, number: int) -> int:
         text = MENTION.sub(
             lambda found: (
                 "@-" + found[0][len(name) :]
-                if (name := next((n for n in names if found[0].rstrip(".-") == n), ""))
+                if (name := next((n for n in names if found[0].rstrip(_TAIL) == n), ""))
                 else found[0]
             ),
             row.text,

@@ -89,13 +89,14 @@ def _holds_key(store: Store, path: Path, key: str) -> bool:
     hits = positions(path, needle)
     if not hits:
         return False
-    with store.read() as db:
-        live = [text.encode() for text in _texts(db, key)]
     if path.suffix == ".parquet":
-        name = path.relative_to(store.folder).as_posix()
-        table = disk.read_part(store.folder, name)
+        table = disk.read_part(store.folder, path.relative_to(store.folder).as_posix())
         words = (v for c in table.columns if str(c.type) == "string" for v in c.unique().to_pylist())
         return not any(word is not None and key in word for word in words)
+    if store.path is None or not path.name.startswith(store.path.name):
+        return True
+    with store.read() as db:
+        live = [text.encode() for text in _texts(db, key)]
     return any(not _explained(path, at, needle, live) for at in hits)
 
 

@@ -45,6 +45,10 @@ class Writer:
 
         Raises what the work raised, or StorageError when the commit failed.
         """
+        return self.submit(work).result()
+
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
+        """The same, without waiting: much that is handed over at once shares its commits."""
         with self._guard:
             if self._closed:
                 raise StorageError("cannot write", "the record of people was closed", "Open it again")
@@ -55,8 +59,7 @@ class Writer:
                 raise RuntimeError("work for the writing thread must not ask it for more work")
             job = _Job(work)
             self._queue.put(job)
-        result: T = job.future.result()
-        return result
+        return job.future
 
     def close(self) -> None:
         """Finish what waits, and end the thread."""
@@ -129,8 +132,7 @@ class Writer:
         try:
             value = work(db)
         except Exception as error:
-            broken = isinstance(error, DBAPIError)
-            if broken and error.connection_invalidated:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
                 raise
             point.rollback()  # raises where the database gave up the whole transaction, as on a full disk
             return None, self._translate(error) if isinstance(error, DBAPIError) else error
