@@ -30,6 +30,7 @@ from visualsearch.errors import (
     VisualSearchError,
 )
 from visualsearch.look import Look, LookObject
+from visualsearch.people import Event
 from visualsearch.sources import Columns, Source, open_source
 from visualsearch.types import (
     Box,
@@ -59,6 +60,7 @@ __all__ = [
     "EncoderError",
     "EncoderMismatchError",
     "EncoderSpec",
+    "Event",
     "Failure",
     "FilterError",
     "Hit",

@@ -22,6 +22,7 @@ from visualsearch.errors import EncoderMismatchError, NotAnIndexError, UnknownNa
 from visualsearch.images import STYLE, CropStyle
 from visualsearch.look import FINDER, region_boxes
 from visualsearch.nearest import measured_recall
+from visualsearch.people import FILE as PEOPLE_FILE
 from visualsearch.search import (
     NO_GROUPS,
     Judge,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from visualsearch.indexing import PinSet, Progress, Settings
     from visualsearch.look import Look, Words
     from visualsearch.nearest import Trial
+    from visualsearch.people import People
     from visualsearch.sources import Columns
 
 
@@ -88,6 +90,8 @@ class Index:
         self._encoder: Encoder | None = None
         self._snapshot: Snapshot | None = None
         self._guard = threading.RLock()
+        self._people: People | None = None
+        self.people_address: str | None = None
         self._words: dict[tuple[str, ...], Words] = {}
         self._noise = Noise()
         with catalog.read() as reader:
@@ -171,6 +175,8 @@ class Index:
         """Close files and connections; the object cannot be used afterwards."""
         with self._guard:
             self._snapshot = None
+            if self._people is not None:
+                self._people.close()
             self.catalog.close()
 
     def __enter__(self) -> Index:
@@ -189,6 +195,26 @@ class Index:
 
     def __repr__(self) -> str:
         return f"Index({str(self.folder)!r}, {len(self):,} pins, encoder {self.spec.name!r})"
+
+    @property
+    def people(self) -> People:
+        """Who saved and did what with these pins; see `visualsearch.people`. Opened, and made if new, at first use.
+
+        It lies in `people.sqlite` beside the catalog, or where `people_address`, a PostgreSQL address set before, points to.
+        """
+        with self._guard:
+            if self._people is None:
+                from visualsearch.people import open_people
+                from visualsearch.pinned import CatalogPins
+
+                pins = CatalogPins(self.catalog)
+                self._people = open_people(self.folder, self.people_address, pins=pins)
+            return self._people
+
+    def _tell_people(self) -> None:
+        """Saves of pins that are gone now wait for them; those of pictures that came back are restored."""
+        if self._people is not None or (self.folder / PEOPLE_FILE).exists():
+            self.people.reconcile()
 
     @property
     def encoder(self) -> Encoder:
@@ -298,6 +324,7 @@ class Index:
             )
             report = run.run(opened, opened.uri, opened.kind, count)
             self.upkeep.maintain(writer)
+        self._tell_people()
         return report
 
     def _made_by(self, name: str | None) -> EncoderSpec | None:
@@ -343,6 +370,7 @@ class Index:
             with writer.commit():
                 Exclusions(writer.db).add(pins)
                 writer.delete_pins(pin.pin for pin in pins)
+        self._tell_people()
         return missing
 
     def update(self, name: str, attributes: Attributes) -> None:

@@ -25,6 +25,7 @@ from . import (
     info,
     look,
     models,
+    people,
     remove,
     search,
     serve,
@@ -51,6 +52,7 @@ COMMANDS = (
     models,
     serve,
     extension,
+    people,
     bench,
 )
 

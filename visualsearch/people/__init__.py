@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .model import (
+    FILE,
     MEANINGS,
     Board,
     BoardKind,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .people import People, open_people
 
 __all__ = [
+    "FILE",
     "MEANINGS",
     "Board",
     "BoardKind",

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select, update
 
-from ..errors import ConflictError, ForbiddenError, UnknownNameError, UsageError
+from visualsearch.errors import ConflictError, ForbiddenError, UnknownNameError, UsageError
+
 from .model import Board, BoardKind, pseudonym_text
 from .persons import Base, find, need, one, storing
 from .schema import boards, collaborators, follows, saves, sections

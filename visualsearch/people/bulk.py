@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from ..errors import UsageError
-from ..types import Bool, Int64
+from visualsearch.errors import UsageError
+from visualsearch.types import Bool, Int64
+
 from . import parts as disk
 from .days import EDGE_MS, GRACE_MS, Days
 from .events import FUTURE_MS, LONGEST, refusal

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from ..errors import UnknownNameError, UsageError
+from visualsearch.errors import UnknownNameError, UsageError
+
 from .model import (
     DAY_MS,
     MEANINGS,

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ..errors import UnknownNameError, UsageError, VisualSearchError
+from visualsearch.errors import UnknownNameError, UsageError, VisualSearchError
+
 from . import parts as disk
 from .boards import Boards
 from .bulk import Bulk

@@ -10,8 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import UsageError
+from visualsearch.errors import UsageError
 
+FILE = "people.sqlite"
 DAY_MS = 86_400_000
 SESSION_MS = 30 * 60_000
 """A session ends after 30 minutes without an event."""

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import LockedError, StorageError
+from visualsearch.errors import LockedError, StorageError
+
 from .model import DAY_MS
 from .schema import EVENT_COLUMNS, events
 

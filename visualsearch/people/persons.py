@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
-from ..errors import ConsentError, UnknownNameError, UsageError
+from visualsearch.errors import ConsentError, UnknownNameError, UsageError
+
 from .model import (
     PROFILE,
     Consent,

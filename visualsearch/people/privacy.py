@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select, update
 
-from ..errors import LockedError, StorageError, UnknownNameError
+from visualsearch.errors import LockedError, StorageError, UnknownNameError
+
 from . import parts as disk
 from .days import Days
 from .model import PROFILE, SESSION_MS, SIGNALS, Consent, ConsentLevel, Receipt, pseudonym_text

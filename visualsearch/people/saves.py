@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
-from ..errors import ForbiddenError, UnknownNameError
+from visualsearch.errors import ForbiddenError, UnknownNameError
+
 from .boards import LONGEST_TEXT, made, named, section_of, viewing, visible, working
 from .events import deed
 from .model import PinRef, Save, pseudonym_text

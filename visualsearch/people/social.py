@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from ..errors import ForbiddenError, UnknownNameError, UsageError
+from visualsearch.errors import ForbiddenError, UnknownNameError, UsageError
+
 from .boards import named
 from .events import deed
 from .model import Comment, CommentState, pseudonym_text

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from ..errors import (
+from visualsearch.errors import (
     IndexStateError,
     LockedError,
     MissingExtraError,
@@ -25,10 +25,11 @@ from ..errors import (
     UsageError,
     VersionError,
 )
+
+from .model import FILE
 from .schema import HEAD
 from .writer import Writer
 
-FILE = "people.sqlite"
 CHUNK = 500
 """So many values are named in one IN list."""
 _MIGRATING = (

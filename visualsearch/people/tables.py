@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from ..errors import SourceError, UnknownNameError
+from visualsearch.errors import SourceError, UnknownNameError
 
 BATCH = 500_000
 TEXT_BATCH = 50_000

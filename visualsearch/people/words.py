@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from ..errors import UsageError
+from visualsearch.errors import UsageError
 
 
 def line(text: object, what: str, longest: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from ..errors import StorageError
+from visualsearch.errors import StorageError
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]

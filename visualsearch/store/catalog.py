@@ -281,6 +281,10 @@ class Reader:
         """The pin of that id."""
         return next(self._chosen("id", [name]), None)
 
+    def by_ids(self, names: Iterable[str]) -> list[Pin]:
+        """The pins of those ids; ids that are not there are left out."""
+        return list(self._chosen("id", list(names)))
+
     def by_uri(self, uri: str) -> Pin | None:
         """The pin of that place."""
         return next(self._chosen("uri", [kept(self.folder, uri), uri]), None)

@@ -1,0 +1,76 @@
+"""People beside an index: `Index.people`, and what happens to saves when pins are indexed and removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import visualsearch as vs
+from visualsearch.errors import UnknownNameError
+from visualsearch.store import writing
+
+
+def test_saves_name_the_pins_of_the_index(index: vs.Index) -> None:
+    pin = next(index.rows())[0]
+    save = index.people.save("ada", pin.id, board="Kitchen")
+    assert (save.pin, save.number) == (pin.id, pin.pin)
+    assert index.people.record([vs.Event("click", person="ada", pin=pin.id, slot=3)])[0].status == "accepted"
+    with pytest.raises(UnknownNameError):
+        index.people.save("ada", "nothing", board="Kitchen")
+    assert (index.folder / "people.sqlite").exists()
+
+
+def test_a_save_does_not_wait_for_an_indexing_run(index: vs.Index) -> None:
+    pin = next(index.rows())[0].id
+    with writing(index.folder):
+        assert index.people.save("ada", pin, board="Kitchen").pin == pin
+
+
+def test_a_removed_pin_keeps_its_saves_until_it_is_back(index: vs.Index, photos: Path) -> None:
+    pin = next(index.rows())[0].id
+    index.people.save("ada", pin, board="Kitchen")
+    index.remove([pin])
+    assert index.people.pins_of("Kitchen", viewer="ada") == []
+    assert index.people.pins_of("Kitchen", viewer="ada", gone=True)[0].gone
+    index.compact()
+    index.add(photos, include=[pin])
+    back = index.people.pins_of("Kitchen", viewer="ada")
+    assert [save.pin for save in back] == [pin]
+    assert pin in index
+
+
+def test_an_index_without_people_has_no_file_of_them(index: vs.Index) -> None:
+    index.remove([next(index.rows())[0].id])
+    assert not (index.folder / "people.sqlite").exists()
+
+
+def test_the_commands(run: Any, index: vs.Index, tmp_path: Path) -> None:
+    pin = next(index.rows())[0].id
+    index.close()
+    folder = index.folder
+    events = tmp_path / "events.csv"
+    events.write_text(f"user,kind,pin,at\nada,click,{pin},2025-12-20\nada,wink,{pin},2025-12-20\n")
+    done = run("people", "import", folder, events, "--column", "person=user", "--json")
+    assert (done.code, done.json[0]["accepted"], done.json[0]["bad"][0]["line"]) == (1, 1, 3)
+    saves = tmp_path / "saves.csv"
+    saves.write_text(f"person,pin,board\nada,{pin},Kitchen\n")
+    assert run("people", "import", folder, saves).code == 0
+    shown = run("people", "show", folder, "ada")
+    assert "Kitchen: 1 pins" in shown.out
+    assert run("people", "show", folder, "ada", "--json").json["key"] == "ada"
+    assert run("people", "pause", folder, "ada", "--json").json["paused"] is True
+    assert run("people", "pause", folder, "ada", "--resume").code == 0
+    assert len(run("people", "export", folder, "ada").json["saves"]) == 1
+    assert run("people", "export", folder, "ada", "--to", tmp_path / "ada.json").code == 0
+    assert json.loads((tmp_path / "ada.json").read_text())["person"][0]["key"] == "ada"
+    assert run("people", "export", folder, "--to", tmp_path / "all").code == 0
+    assert (tmp_path / "all" / "saves.parquet").exists()
+    receipt = run("people", "forget", folder, "ada", "--json").json
+    assert receipt["removed"]["saves"] == 1
+    assert "no trace" in receipt["proof"]
+    assert run("people", "show", folder, "ada").code == 2
+    assert run("people", "import", folder, saves, "--column", "person").code == 2
+    assert run("people", "export", folder).code == 2
