@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from visualsearch.people import People, PinRef, open_people
 from .postgres import Cluster, cluster
 
 NOON = 1_767_009_600_000  # 2025-12-29 12:00 UTC
-_NUMBERS = itertools.count()
 
 
 class Clock:
@@ -74,7 +72,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, pins: F
     folder.mkdir()
     address = None
     if request.param == "postgresql":
-        address = request.getfixturevalue("server").database(f"test_{next(_NUMBERS)}")
+        address = request.getfixturevalue("server").emptied("people")
     made: list[People] = []
 
     def call() -> People:

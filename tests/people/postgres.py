@@ -32,6 +32,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.data, self.bin = folder, folder / "data", programs()
+        self._made: dict[str, str] = {}
         self._as = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self._as:
             folder.chmod(0o755)
@@ -52,6 +53,15 @@ class Cluster:
         self._call("createdb", "-h", self.folder, "-U", "tests", name)
         return f"postgresql://tests@/{name}?host={self.folder}"
 
+    def emptied(self, name: str) -> str:
+        """A database's address, made at the first call and emptied at the others."""
+        if name not in self._made:
+            self._made[name] = self.database(name)
+        else:
+            sql = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+            self._call("psql", "-q", "-h", self.folder, "-U", "tests", "-d", name, "-c", sql)
+        return self._made[name]
+
     def _call(self, program: str, *words: object) -> None:
         done = subprocess.run(
             [*self._as, str(self.bin / program), *map(str, words)],
@@ -68,7 +78,9 @@ class Cluster:
 @contextmanager
 def cluster() -> Iterator[Cluster]:
     """A running server until the block ends."""
-    folder = Path(tempfile.mkdtemp(prefix="vs-pg-", dir="/tmp"))  # a socket's path must be short
+    memory = Path("/dev/shm")  # a cluster has thousands of files, and none is kept
+    place = memory if os.access(memory, os.W_OK) else Path("/tmp")
+    folder = Path(tempfile.mkdtemp(prefix="vs-pg-", dir=place))  # a socket's path must be short
     try:
         made = Cluster(folder)
         made.start()
