@@ -142,6 +142,12 @@ def filtered(result: Result) -> None:
     assert 0 < result["filter"]["column_bytes_per_pin"] < 100
 
 
+def people(result: Result) -> None:
+    names = {row["name"] for row in result["rows"]}
+    assert {"SQLite, record, 4 threads", "SQLite, save", "SQLite, import, no ids", "SQLite, forget"} <= names
+    assert all(row["per_second"] > 0 for row in result["rows"] if "per_second" in row)
+
+
 def update_while_searching(result: Result) -> None:
     beside = rows(result)["beside the writer"]
     assert rows(result)["readers alone"]["errors"] == beside["errors"] == beside["stale"] == 0
@@ -173,6 +179,7 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "scale": scale,
     "kmeans": kmeans,
     "filtered": filtered,
+    "people": people,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
     "serve_load": serve_load,

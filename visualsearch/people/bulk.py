@@ -20,9 +20,9 @@ from .days import EDGE_MS, GRACE_MS, Days
 from .events import FUTURE_MS, LONGEST, refusal
 from .model import DAY_MS, MEANINGS, SESSION_MS, SURFACES
 from .parts import Part, day_of, day_start
-from .persons import Known, check_key, find, need
+from .persons import OPEN, Known, check_key, find, need
 from .schema import EVENT_COLUMNS, events, parts
-from .store import chunks
+from .store import among, chunks
 from .tables import BadRow, Batch, numbers, texts, times
 
 BULK_ROWS = 131_072
@@ -112,16 +112,16 @@ class Bulk(Days):
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         numbers, known = np.zeros(len(names) + 1, np.int64), {}
         found: dict[str, Known] = {}
-        wanted, wrong = [], []
+        wrong = []
         for at, name in enumerate(names):
             try:
-                wanted.append(check_key(name))
+                check_key(name)
             except UsageError:
                 wrong.append(at)
         used = set(np.unique(codes[rows.good]).tolist())
-        for part in chunks(
-            [name for at, name in enumerate(names) if at in used and at not in set(wrong)], 5000
-        ):
+        odd = set(wrong)
+        usable = [name for at, name in enumerate(names) if at in used and at not in odd]
+        for part in chunks(usable, 20_000):
             found |= self.store.write(partial(_needed, bulk=self, names=part))
         for at, name in enumerate(names):
             if name in found:
@@ -232,12 +232,7 @@ def _needed(db: Connection, bulk: Bulk, names: Sequence[str]) -> dict[str, Known
 
 
 def _alive(db: Connection, persons: Sequence[int]) -> bool:
-    from .schema import people
-
-    count = 0
-    for part in chunks(persons):
-        count += len(db.execute(select(people.c.person).where(people.c.person.in_(part))).all())
-    return count == len(persons)
+    return len(among(db, "SELECT person FROM people WHERE person", persons)) == len(persons)
 
 
 def _slices(table: Any, at: Int64) -> Iterator[tuple[str, Any]]:
@@ -319,6 +314,8 @@ def _consents(rows: _Rows, columns: dict[str, Any], person: Int64, known: dict[i
 
     before = int(rows.good.sum())
     for number, each in known.items():
+        if each.consent is OPEN:
+            continue
         closed = [kind for kind in MEANINGS if refusal(each, kind)]
         if not closed and each.consent.sites:
             continue

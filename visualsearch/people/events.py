@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, func, select
 
 from visualsearch.errors import UnknownNameError, UsageError
 
@@ -25,9 +25,9 @@ from .model import (
     milliseconds,
     pseudonym_text,
 )
-from .persons import Base, Known, check_key, need, one
-from .schema import EVENT_COLUMNS, events, sessions
-from .store import Store, chunks
+from .persons import OPEN, Base, Known, check_key, need, one
+from .schema import EVENT_COLUMNS, events
+from .store import Store, among, chunks
 
 SKEW_MS = 2_000
 """A client's clock that is off by less is taken as it is."""
@@ -129,6 +129,8 @@ def _fault(event: Event) -> str:
 def refusal(known: Known, kind: str) -> str:
     """Why a person's consent keeps a kind of event out; empty where it does not."""
     allows = known.consent
+    if allows is OPEN:
+        return ""
     if allows.level == ConsentLevel.OFF:
         return "the person's consent is off"
     if allows.paused:
@@ -139,15 +141,17 @@ def refusal(known: Known, kind: str) -> str:
     return ""
 
 
+_SESSIONS = "SELECT person, label, started, last FROM sessions WHERE person"
+
+
 class Sessions:
     """Cuts a person's events into sessions: 30 minutes without one end a session. For one transaction."""
 
     def __init__(self, db: Connection, store: Store, persons: Iterable[int]) -> None:
         self._db, self._store = db, store
         self._open: dict[tuple[int, str], tuple[int, int]] = {}
-        for part in chunks(list(persons)):
-            for row in db.execute(select(sessions).where(sessions.c.person.in_(part))):
-                self._open[row.person, row.label] = (row.started, row.last)
+        for person, label, started, last in among(db, _SESSIONS, list(persons)):
+            self._open[person, label] = (started, last)
         self._changed: set[tuple[int, str]] = set()
 
     def of(self, person: int, label: str, at: int) -> str:
@@ -280,9 +284,8 @@ class Events(Base):
     def _stored(self, db: Connection, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The rows that are stored under the ids of these."""
         found: dict[str, Sequence[Any]] = {}
-        for part in chunks([row[0] for row in rows]):
-            for row in db.execute(_BY_IDS, {"ids": part}):
-                found[row[0]] = tuple(row)
+        for row in among(db, _BY_IDS, [row[0] for row in rows]):
+            found[row[0]] = tuple(row)
         return found | self._stored_in_parts(db, rows)
 
     def _stored_in_parts(self, db: Connection, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
@@ -311,7 +314,7 @@ class Events(Base):
             return {row[0]: row[1] for row in db.execute(counted)}
 
 
-_BY_IDS = select(events).where(events.c.event_id.in_(bindparam("ids", expanding=True)))
+_BY_IDS = f"SELECT {', '.join(EVENT_COLUMNS)} FROM events WHERE event_id"
 
 
 def _persons(

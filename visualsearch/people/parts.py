@@ -18,6 +18,8 @@ from .schema import EVENT_COLUMNS, events
 
 FOLDER = "events"
 LOCK = "people.lock"
+GROUP_ROWS = 16_384
+"""Rows are sorted by person, so one person's are in one or two groups of so many."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -85,6 +87,7 @@ def write_part(folder: Path, day: str, table: Any) -> Part:
                 pq.write_table(
                     table,
                     file,
+                    row_group_size=GROUP_ROWS,
                     compression="zstd",
                     compression_level=1,
                     use_dictionary=[

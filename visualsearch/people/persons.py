@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
@@ -20,8 +20,8 @@ from .model import (
     pseudonym_number,
     pseudonym_text,
 )
-from .schema import consent, people
-from .store import Store, chunks
+from .schema import people
+from .store import Store, among, chunks
 
 LONGEST_KEY = 200
 LONGEST_WORD = 200
@@ -42,16 +42,12 @@ class Base:
     now: Callable[[], int]
 
 
-_COLUMNS = (
-    people.c.person,
-    people.c.key,
-    consent.c.level,
-    consent.c.searches,
-    consent.c.clicks,
-    consent.c.profile,
-    consent.c.sites,
-    consent.c.paused,
+_KNOWN = (
+    "SELECT p.key, p.person, c.level, c.searches, c.clicks, c.profile, c.sites, c.paused"
+    " FROM people p LEFT JOIN consent c ON c.person = p.person WHERE p."
 )
+OPEN = Consent()
+"""What a person allows who chose nothing."""
 
 
 def check_key(name: object) -> str:
@@ -70,13 +66,9 @@ def find(db: Connection, names: Iterable[str]) -> dict[str, Known]:
     """Those of the names, keys or pseudonyms, that are known."""
     wanted = list(dict.fromkeys(names))
     numbers = {number: name for name in wanted if (number := pseudonym_number(name)) is not None}
-    found = {}
-    for part in chunks(wanted):
-        for row in db.execute(_known().where(people.c.key.in_(part))):
-            found[row.key] = Known(row.person, _consent(row))
-    for some in chunks(list(numbers)):
-        for row in db.execute(_known().where(people.c.person.in_(some))):
-            found.setdefault(numbers[row.person], Known(row.person, _consent(row)))
+    found = {row[0]: Known(row[1], _consent(row)) for row in among(db, _KNOWN + "key", wanted)}
+    for row in among(db, _KNOWN + "person", list(numbers)):
+        found.setdefault(numbers[row[1]], Known(row[1], _consent(row)))
     return found
 
 
@@ -121,14 +113,11 @@ def storing(db: Connection, store: Store, name: str, now: int) -> Known:
     return known
 
 
-def _known() -> Any:
-    return select(*_COLUMNS).select_from(people.outerjoin(consent, consent.c.person == people.c.person))
-
-
-def _consent(row: Any) -> Consent:
-    if row.level is None:
-        return Consent()
-    return Consent(ConsentLevel(row.level), row.searches, row.clicks, row.profile, row.sites, row.paused)
+def _consent(row: Sequence[Any]) -> Consent:
+    """The columns of `_KNOWN` from the level on."""
+    if row[2] is None:
+        return OPEN
+    return Consent(ConsentLevel(row[2]), *(bool(value) for value in row[3:8]))
 
 
 class Persons(Base):

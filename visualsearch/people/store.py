@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
@@ -230,6 +231,16 @@ def _url(folder: Path, address: str | None) -> URL:
             raise MissingExtraError("cannot use PostgreSQL", "postgres")
         return url.set(drivername="postgresql+psycopg")
     return url
+
+
+def among(db: Connection, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+    """The rows of a statement that ends with a column's name, where that column has one of the values."""
+    if not values:
+        return []
+    if db.dialect.name == "sqlite":
+        sql, listed = f"{sql} IN (SELECT value FROM json_each(?))", json.dumps(list(values))
+        return db.exec_driver_sql(sql, (listed,)).fetchall()
+    return db.exec_driver_sql(f"{sql} = ANY(%s)", (list(values),)).fetchall()
 
 
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable
@@ -19,6 +20,15 @@ MOST = 256
 """So many pieces of work share a commit at most."""
 WAITING = 4096
 """So many may wait; then callers wait to hand theirs over."""
+
+
+RACES = 20
+"""So often a transaction runs again that met another server's in PostgreSQL."""
+
+
+def _raced(error: DBAPIError) -> bool:
+    """Whether PostgreSQL undid a transaction to end a deadlock or a conflict with another server's."""
+    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
 
 
 class _Job:
@@ -95,7 +105,7 @@ class Writer:
 
     def _commit(self, jobs: list[_Job]) -> None:
         try:
-            outcomes = self._transaction(jobs, again=True)
+            outcomes = self._transaction(jobs)
         except Exception as error:  # nothing of the batch was kept
             fault = self._translate(error) if isinstance(error, DBAPIError) else error
             for job in jobs:
@@ -107,32 +117,36 @@ class Writer:
             else:
                 job.future.set_exception(failure)
 
-    def _transaction(self, jobs: list[_Job], again: bool) -> list[tuple[Any, Exception | None]]:
-        try:
-            with self._engine.connect() as db:
-                work = db.begin()
-                try:
-                    outcomes = [self._one(db, job.work) for job in jobs]
-                except BaseException:
-                    if not db.invalidated:
-                        work.rollback()
+    def _transaction(self, jobs: list[_Job]) -> list[tuple[Any, Exception | None]]:
+        """Run all in one transaction. What was undone as a whole before its commit, by no fault of a job, runs again."""
+        for attempt in itertools.count(1):
+            committing = False
+            try:
+                with self._engine.connect() as db:
+                    work = db.begin()
+                    try:
+                        outcomes = [self._one(db, job.work) for job in jobs]
+                    except BaseException:
+                        if not db.invalidated:
+                            work.rollback()
+                        raise
+                    committing = True  # whether a commit that broke off took effect cannot be told
+                    work.commit()
+                    return outcomes
+            except DBAPIError as error:
+                most = RACES if _raced(error) else 1 if error.connection_invalidated else 0
+                if committing or attempt > most:
                     raise
-                again = False  # whether a commit that broke off took effect cannot be told
-                work.commit()
-                return outcomes
-        except DBAPIError as error:
-            # A database server that went away and came back: nothing was committed, so all of it runs again.
-            if again and error.connection_invalidated:
-                self._engine.dispose()
-                return self._transaction(jobs, again=False)
-            raise
+                if error.connection_invalidated:  # a server that went away and came back
+                    self._engine.dispose()
+        raise AssertionError("unreachable")
 
     def _one(self, db: Connection, work: Work) -> tuple[Any, Exception | None]:
         point = db.begin_nested()
         try:
             value = work(db)
         except Exception as error:
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
+            if isinstance(error, DBAPIError) and (error.connection_invalidated or _raced(error)):
                 raise
             point.rollback()  # raises where the database gave up the whole transaction, as on a full disk
             return None, self._translate(error) if isinstance(error, DBAPIError) else error
