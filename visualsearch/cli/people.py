@@ -216,4 +216,4 @@ def pause(
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    app.add_typer(people)
+    app.add_typer(people, name="people")
