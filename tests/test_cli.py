@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from visualsearch import cli
-from visualsearch.samples import manifest, samples_dir
+from visualsearch.samples import manifest, samples_dir, scenes
 
 from .fakes import paint, paint_many
 
@@ -376,12 +376,10 @@ def test_a_query_on_the_bundled_model_never_imports_torch(pins: Path, apple: Pat
     assert len(json.loads(done.stdout)["hits"]) == 10
 
 
-def test_dedup_joins_copies_and_pictures_saved_anew_and_tells_them_apart(
-    run: Any, tmp_path: Path, apple: Path
-) -> None:
+def test_dedup_joins_copies_and_pictures_saved_anew_and_tells_them_apart(run: Any, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    picture = Image.open(apple)
+    picture = Image.open(scenes()[0].image)
     picture.save(photos / "original.png")
     (photos / "same.png").write_bytes((photos / "original.png").read_bytes())
     picture.resize((picture.width * 2 // 3, picture.height * 2 // 3)).save(photos / "small.jpg", quality=60)
