@@ -52,6 +52,7 @@ ROUTES = [
         "/pins/{id}/picture": ("GET",),
         "/info": ("GET",),
         "/attributes": ("GET",),
+        "/attributes/counts": ("GET",),
         "/healthz": ("GET",),
         "/readyz": ("GET",),
         "/metrics": ("GET",),
