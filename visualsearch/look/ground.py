@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SHARE = 0.9
 """A row of results is shown where its best score is above that of this share of the empty parts.
 
-Measured with `visualsearch bench look --tasks look` in an index of 2,083 pins: it keeps 99 % of the rows that hold the
-object, and drops 81 % of the rows of boxes that lie on no object.
+Measured on 60 composed scenes in an index of 2,083 pins, when it was chosen: it keeps 99 % of the rows that hold the object, and
+drops 81 % of the rows of boxes that lie on no object.
 """
 NAMED = 6.0
 """A word of the general vocabulary is told where its cosine is this many standard deviations above its mean over the empty parts.

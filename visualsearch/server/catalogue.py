@@ -34,10 +34,7 @@ def pins(
     """
     check_filter(where, limits.max_tests)
     with limited(index, limits.filter_seconds), index.catalog.read() as reader:
-        condition, values = "1", ()
-        if where is not None:
-            chosen = parse(where, reader.names())
-            condition, values = chosen.sql, chosen.values  # type: ignore[assignment]
+        condition, values = _condition(reader, where)
         total = int(reader.db.execute(f"SELECT count(*) FROM pins p WHERE {condition}", values).fetchone()[0])
         order, keys = _order(reader, sort)
         found = reader.db.execute(
@@ -45,6 +42,14 @@ def pins(
             (*values, *keys, k, offset),
         )
         return [reader.pin(row) for row in found], total
+
+
+def _condition(reader: Reader, where: str | None) -> tuple[str, tuple[Any, ...]]:
+    """A filter as SQL and its values; without one, all pins."""
+    if where is None:
+        return "1", ()
+    chosen = parse(where, reader.names())
+    return chosen.sql, tuple(chosen.values)
 
 
 def sort_key(sort: str, names: list[str]) -> tuple[str, bool]:
@@ -81,10 +86,7 @@ def counts(
     """How many of the pins that a filter leaves have each value of these attributes; values that none has are left out."""
     check_filter(where, limits.max_tests)
     with limited(index, limits.filter_seconds), index.catalog.read() as reader:
-        condition, values = "1", ()
-        if where is not None:
-            chosen = parse(where, reader.names())
-            condition, values = chosen.sql, chosen.values  # type: ignore[assignment]
+        condition, values = _condition(reader, where)
         marks = ", ".join("?" * len(names))
         found = reader.db.execute(
             f"SELECT key, type, value, count(*) FROM"
