@@ -313,7 +313,10 @@ def after_commits(index: vs.Index, queries: Float32, rounds: int = 9) -> list[di
                 change_some(index, rng, changed)
                 spent.append(asked_again(index, queries, where))
             whole, alone = np.median(np.array(spent), axis=0)
-            row |= {f"search_after_{changed}_ms": round(whole, 2), f"filter_after_{changed}_ms": round(alone, 2)}
+            row |= {
+                f"search_after_{changed}_ms": round(whole, 2),
+                f"filter_after_{changed}_ms": round(alone, 2),
+            }
         listed.append(row)
     return listed
 

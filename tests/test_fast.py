@@ -15,9 +15,9 @@ import pytest
 from visualsearch.compiled import search as fast
 from visualsearch.nearest import ann
 from visualsearch.search import planner
-from visualsearch.search.columns import TRUE, UNKNOWN, Column
+from visualsearch.search.column import TRUE, UNKNOWN, Column
 from visualsearch.search.query import Snapshot, candidates
-from visualsearch.store.catalog import Generation
+from visualsearch.store import Generation
 from visualsearch.store.vectors import Segment, Vectors, write_segment
 
 from .test_ann import DIM, low_dimensional, stored

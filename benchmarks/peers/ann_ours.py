@@ -71,7 +71,7 @@ class _Search:
     def __init__(self, preset: str, folder: Path, rows: NDArray[np.float16]) -> None:
         from visualsearch.nearest import ann
         from visualsearch.search.query import Snapshot
-        from visualsearch.store.catalog import Generation
+        from visualsearch.store import Generation
 
         recipe, vectors = ann.preset(preset), _vectors(folder, rows)
         self.bytes, self.factory, index, self._generation = 0, "exact", None, None

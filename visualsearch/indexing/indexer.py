@@ -334,8 +334,9 @@ class Indexer:
         """Remove this source's pins that it no longer has. Those that it may have, where it could not be read, are kept."""
         hidden = tuple(self._hidden)
         with self.clock.stage("commit"), self.writer.commit():
-            found = self.writer.db.execute("SELECT pin, uri FROM pins WHERE source = ?", (self.source,))
-            unseen = [(pin, uri) for pin, uri in found if pin not in self._visited]
+            unseen = [
+                (pin, uri) for pin, uri in self.writer.places_of(self.source) if pin not in self._visited
+            ]
             gone = [pin for pin, uri in unseen if not uri.startswith(hidden)]
             self._kept = len(unseen) - len(gone)
             self.tally.removed += self.writer.delete_pins(gone)
