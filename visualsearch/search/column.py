@@ -49,7 +49,8 @@ class Step:
         """The step from these pins by these changes."""
         kept = None
         if len(changes.removed):
-            kept = np.isin(pins, changes.removed, assume_unique=True, invert=True)
+            kept = np.ones(len(pins), bool)
+            kept[np.searchsorted(pins, changes.removed)] = False
             pins = pins[kept]
         places = np.searchsorted(pins, changes.altered)
         added = len(changes.added)

@@ -46,6 +46,13 @@ def members(values: Int64, chosen: Int64) -> Bool:
     return table[values]
 
 
+def without(numbers: Int64, gone: Int64) -> Int64:
+    """Ascending numbers without a few of them, and of others that are not among them."""
+    spots = np.searchsorted(numbers, gone)
+    spots = spots[spots < len(numbers)] if len(numbers) else spots[:0]
+    return np.delete(numbers, spots[np.isin(numbers[spots], gone)])
+
+
 @dataclass(frozen=True)
 class _Kept(Generic[_T_co]):
     """A thing, the pins that it is of, and the state that these were read in."""
@@ -154,10 +161,9 @@ class Columns:
 
     def _patched(self, reader: Reader, chosen: Filter, old: _Answer, changes: Changes) -> _Answer:
         """An earlier answer, where SQL is asked about the changed pins only."""
-        touched = np.concatenate([changes.removed, changes.altered])
-        staying = old.numbers[np.isin(old.numbers, touched, invert=True)]
-        again = np.concatenate([changes.altered, changes.added])
-        return _Answer(None, np.union1d(staying, reader.matching(chosen, again)), self.mark)
+        staying = without(old.numbers, np.concatenate([changes.removed, changes.altered]))
+        again = reader.matching(chosen, np.concatenate([changes.altered, changes.added]))
+        return _Answer(None, np.insert(staying, np.searchsorted(staying, again), again), self.mark)
 
     def _judged(self, reader: Reader, chosen: Filter) -> UInt8 | None:
         """(pins,) truth of each pin, or None where it is left to SQL."""
