@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from visualsearch.engine import Index
 from visualsearch.errors import UsageError
@@ -19,6 +22,8 @@ SURVEYED = 200_000
 """Attributes are summed up over at most so many pins."""
 MOST_VALUES = 40
 LONGEST = 60  # characters of a value to choose
+KEPT = 64
+"""Counts of so many filters are kept until a pin changes: visitors of a shop ask for the same ones."""
 _NUMBERS = ("integer", "real")
 _TRUTHS = {"true", "false"}
 _SCALARS = {*_NUMBERS, *_TRUTHS, "text"}
@@ -71,10 +76,48 @@ def counts(
     """How many of the pins that a filter leaves have each value of these attributes; values that none has are left out."""
     check_filter(where, limits.max_tests)
     with limited(index, limits.filter_seconds), index.catalog.read() as reader:
-        counted: dict[str, list[ValueOut]] = {name: [] for name in names}
-        for name, *found in reader.value_counts(names, SURVEYED, _condition(reader, where)):
-            counted[name].append(_value(*found))
-        return counted
+        kept = _counts_of(index, reader)
+        key = (where, tuple(names))
+        found = kept.get(key)
+        if found is None:
+            found = {name: [] for name in names}
+            for name, *value in reader.value_counts(names, SURVEYED, _condition(reader, where)):
+                found[name].append(_value(*value))
+            kept.put(key, found)
+        return dict(found)
+
+
+class _Counts:
+    """The counts under the last few filters, all of one state of the pins. Safe for threads."""
+
+    def __init__(self, state: object) -> None:
+        self.state = state
+        self._found: OrderedDict[object, dict[str, list[ValueOut]]] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def get(self, key: object) -> dict[str, list[ValueOut]] | None:
+        with self._guard:
+            if key in self._found:
+                self._found.move_to_end(key)
+            return self._found.get(key)
+
+    def put(self, key: object, found: dict[str, list[ValueOut]]) -> None:
+        with self._guard:
+            self._found[key] = found
+            while len(self._found) > KEPT:
+                self._found.popitem(last=False)
+
+
+_kept: WeakKeyDictionary[Index, _Counts] = WeakKeyDictionary()
+
+
+def _counts_of(index: Index, reader: Reader) -> _Counts:
+    """What is kept for the state that a reader sees; a commit that changes no pin leaves it."""
+    state = reader.mark() or reader.state
+    kept = _kept.get(index)
+    if kept is None or kept.state != state:
+        kept = _kept[index] = _Counts(state)
+    return kept
 
 
 def _summary(reader: Reader, name: str, kinds: list[Any]) -> AttributeOut:
