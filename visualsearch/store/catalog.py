@@ -1,9 +1,10 @@
 """The record of truth: one SQLite file (WAL) with pins, rows, segments and generations.
 
 Every commit of the index is one transaction here; a vector file or a generation exists for readers only once it is named
-here. Readers work inside a read transaction, so they see one state throughout. `PRAGMA user_version` numbers the layout.
+here. Readers work inside a read transaction, so they see one state throughout. `schema` has the tables, `migrations` brings
+catalogs of older releases to them.
 
-What changes often does not belong here: every commit makes readers build their filter columns again.
+What changes often does not belong here: there is one writer, and each commit makes readers look for what it changed.
 """
 
 from __future__ import annotations
