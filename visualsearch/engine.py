@@ -29,6 +29,7 @@ from visualsearch.search import (
     Noise,
     Snapshot,
     check_query,
+    columns_after,
     encoded,
     find,
     mixed,
@@ -627,7 +628,7 @@ class Index:
     def has_regions(self) -> bool:
         """Whether objects inside pictures are indexed too."""
         with self.catalog.read() as reader:
-            return reader.db.execute("SELECT 1 FROM regions LIMIT 1").fetchone() is not None
+            return reader.has_regions()
 
     def attributes(self) -> list[str]:
         """Names of the attributes that pins have."""
@@ -694,7 +695,8 @@ class Index:
                 loaded = nearest.load(path) if reuse is None else reuse
             group = reader.meta("group_by")
             live = int(alive.sum())
-            snapshot = Snapshot(vectors, alive, generation, loaded, live, state, group_by=group)
+            columns = columns_after(reader, None if now is None else now.columns)
+            snapshot = Snapshot(vectors, alive, generation, loaded, live, state, columns, group_by=group)
             # A reader that lags behind must not take the newer snapshot away from the others.
             if now is None or state > now.state:
                 self._snapshot = snapshot
@@ -770,7 +772,7 @@ class Index:
                 "segments": len(snapshot.vectors.segments),
                 "attributes": reader.names(),
                 "group_by": snapshot.group_by,
-                "sources": [r[0] for r in reader.db.execute("SELECT uri FROM sources ORDER BY uri")],
+                "sources": reader.sources(),
                 "created": reader.meta("created"),
             }
 
@@ -835,8 +837,7 @@ def _vector(
 def _pin(reader: Reader, name: str) -> Any:
     pin = reader.by_id(name)
     if pin is None:
-        some = reader.db.execute("SELECT id FROM pins LIMIT 20000")
-        raise UnknownNameError("pin", name, (r[0] for r in some), "Search first to learn the ids")
+        raise UnknownNameError("pin", name, reader.some_ids(20_000), "Search first to learn the ids")
     return pin
 
 

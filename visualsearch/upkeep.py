@@ -55,12 +55,11 @@ class Upkeep:
             writer.drop_segments(s.number for s in old)
             for segment in segments:
                 writer.add_segment(segment)
-            writer.db.execute("DELETE FROM dead")
+            writer.forget_dead()
             writer.set_generation(generation)
             writer.mend()
         self.sweep(writer)
-        with suppress(Exception):
-            writer.db.execute("VACUUM")
+        writer.shrink()
 
     def sweep(self, writer: Writer) -> None:
         """Delete files that no state names: leftovers of a killed writer, and what a commit replaced."""
