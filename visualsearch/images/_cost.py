@@ -41,8 +41,8 @@ _STRIPS = 8
 _COEFFICIENTS = 2
 """A JPEG of several scans is held as coefficients of 16 bits, one for each sample, at full size."""
 
-_READ = 3
-"""The compiled loops hold a JPEG's coded bytes, and where they have markers, beside the file."""
+_READ = 2
+"""A progressive JPEG that is cut after its first scan is held beside the file."""
 
 _FIXED = 1 << 20
 
