@@ -4,7 +4,7 @@ Imported by `_fast` only, since numba takes half a second to load and some secon
 machine (the result is kept on disk). No loop here holds the GIL. They see pixels only, never a file's bytes.
 """
 
-# ruff: noqa: PLR0912, PLR0915 (a call that is not inlined costs more here than it clears up)
+# ruff: noqa: PLR0912 (a call that is not inlined costs more here than it clears up)
 # mypy: disable-error-code="no-untyped-def,assignment"
 from __future__ import annotations
 
