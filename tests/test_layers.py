@@ -54,6 +54,7 @@ HEAVY = {
     "ray",
     "sqlalchemy",
     "alembic",
+    "jinja2",
     "psycopg",
 }
 
