@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .common import AsJson, Device, Model, PrecisionOption, emit, note
+from .panels import Panels
 
 if TYPE_CHECKING:
     from visualsearch.quality import Report, Row
 
 bench = typer.Typer(
     name="bench",
+    cls=Panels,
     help="Measure how good and how fast a model is.\n\nExample: `visualsearch bench quality --data sets/`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
