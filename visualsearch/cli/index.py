@@ -118,14 +118,14 @@ def index(
 ) -> None:
     """Build or update an index from pictures. What is indexed already and unchanged is not read again.
 
-    Pins that were removed stay out. An id that is that of a picture from another place is a failure, unless --replace is given.
+    Pins that were removed stay out. An id that another picture from another place has is a failure, unless --replace is given.
 
     Example: `visualsearch index photos/ catalog.csv --to pins.index --prune`
 
     Exports of Shopify, WooCommerce and Google Merchant are recognised by their columns.
 
-    Exit codes: 0 done; 1 done, but more pictures or rows failed than `--tolerate` allows (the others are indexed); 2 wrong usage,
-    a source that cannot be used, or stopped by `--strict`; 130 stopped by Ctrl-C.
+    Exit code 0: done. 1: done, but more pictures or rows failed than `--tolerate` allows; the others are indexed. 2: wrong usage,
+    a source that cannot be used, or stopped by `--strict`. 130: stopped by Ctrl-C.
     """
     from visualsearch.engine import Index
     from visualsearch.indexing import PinSet, Progress, Settings

@@ -37,7 +37,9 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "About": ("version", "debug"),
     }
 )
-PANELS: Mapping[str, str] = MappingProxyType({name: panel for panel, names in _NAMES.items() for name in names})
+PANELS: Mapping[str, str] = MappingProxyType(
+    {name: panel for panel, names in _NAMES.items() for name in names}
+)
 """A parameter's name -> its heading."""
 
 

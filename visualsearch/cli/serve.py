@@ -28,7 +28,7 @@ def serve(
         KeyScope | None, typer.Option("--new-key", help="Make an API key, print it once, and end.")
     ] = None,
     days: Annotated[
-        float | None, typer.Option(help="With --new-key: the key ends after so many days.", min=0)
+        float | None, typer.Option(help="With --new-key: the key ends after this many days.", min=0)
     ] = None,
     public: Annotated[
         bool, typer.Option("--public", help="Reading needs no key; writing and /metrics do.")

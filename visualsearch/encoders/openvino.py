@@ -1,7 +1,7 @@
 """Image towers run by OpenVINO on the CPU: converted from torch, quantised to int8 on real pictures, cached by the caller.
 
-Run as a program, `python -m visualsearch.encoders.openvino FLOAT.xml PICTURES.npy INT8.xml` quantises: in a process of
-its own, since nncf draws progress bars on stdout and keeps every layer's statistics in memory.
+Run as a program, `python -m visualsearch.encoders.openvino FLOAT.xml PICTURES.npy INT8.xml` quantises. It is a process of its
+own, since nncf draws progress bars on stdout and keeps every layer's statistics in memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How much memory a picture takes at most while it is decoded and worked on, told from its header.
 
 Bytes per pixel were measured as the peak of a process that decoded pictures of 36 megapixels of every format and mode
-(`benchmarks/decode_memory.py`): Pillow's own pixels take 4, scaling with the compiled loops 6 more, alpha laid on white 16.
+(`benchmarks/decode_memory.py`). Pillow's own pixels take 4, scaling with the compiled loops 6 more, alpha laid on white 16.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Exact search: the k rows with the largest inner product, over the float16 rows where they lie.
 
-Scores are computed twice. Every row gets a fast float32 score, whose rounding error is bounded; the rows that may belong to
+Scores are computed twice. Every row gets a fast float32 score, whose rounding error is bounded. The rows that may belong to
 the top k by that bound are scored again in float64 and rounded once. So the answer does not depend on how rows are split
-over threads, blocks or files, and equal rows have equal scores; among them the lower position comes first.
+over threads, blocks or files. Equal rows have equal scores; among them the lower position comes first.
 
-One query reads each stored byte once and needs no memory of its own: FAISS's float16 kernels run over the mapped files, a
-range a core. Many queries share one conversion of each block to float32 and go through numpy's matrix product.
+One query reads each stored byte once and needs no memory of its own: FAISS's float16 kernels run over the mapped files, one
+range per core. Many queries share one conversion of each block to float32 and go through numpy's matrix product.
 """
 
 from __future__ import annotations

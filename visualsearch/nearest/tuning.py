@@ -1,8 +1,8 @@
 """Index and search parameters chosen on the user's own vectors: the fastest that reach a recall within a memory.
 
-Queries are stored vectors, each left out of its own answer; the truth is the exact scan. Every recipe is built, on all rows or
-on a sample of a large collection, every setting of a small grid is timed and compared, and the settings that no other
-beats in recall, time and memory together are the Pareto front.
+Queries are stored vectors, each left out of its own answer. The truth is the exact scan. Every recipe is built on all rows,
+or on a sample of a large collection. Every setting of a small grid is timed and compared. The settings that no other beats in
+recall, time and memory together are the Pareto front.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Mixed queries, and queries that nothing answers, measured on photographs of clothes and groceries.
 
 Colours are measured on the pictures themselves: the share of the middle (40 % of either side) in the range of a colour word.
-Half of the photographs that may be asked with chose the constants of `scales` and `alike`; the other half, the validation
-split, is what the rows report. The index holds the train splits of clothing and groceries, as its users would have it.
+Half of the query photographs chose the constants of `scales` and `alike`. The rows report the other half, the validation
+split. The index holds the train splits of clothing and groceries.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""An encoder that many threads may call at once: one thread encodes, and takes together all that waits.
+"""An encoder that many threads may call at once: one thread encodes everything that waits as one batch.
 
-While a batch is being encoded the next one collects, so batches grow with the load by themselves and a
-request that comes alone never waits for company. Vectors of recent pictures and texts are remembered: the
-next page of a search, or another filter, costs no encoding.
+While a batch is being encoded the next one collects. So batches grow with the load by themselves, and a request that comes alone
+never waits for others. Vectors of recent pictures and texts are remembered. The next page of a search, or another filter,
+costs no encoding.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Fetch a picture from an address that a stranger gave, without being led into the server's own network.
 
-A host is resolved once, every address it has must be a global one, and the connection goes to an address
-that was checked, so a name cannot change its mind in between (DNS rebinding). Each redirect is checked the
-same way. Proxies of the environment are not used: they would resolve for themselves.
+A host is resolved once. Every address it has must be a global one, and the connection goes to an address that was checked. So
+a name cannot change its mind in between (DNS rebinding). Each redirect is checked the same way. Proxies of the environment are
+not used: they would resolve for themselves.
 """
 
 from __future__ import annotations
