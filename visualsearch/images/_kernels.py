@@ -4,7 +4,6 @@ Imported by `_fast` only, since numba takes half a second to load and some secon
 machine (the result is kept on disk). No loop here holds the GIL. They see pixels only, never a file's bytes.
 """
 
-# ruff: noqa: PLR0912 (a call that is not inlined costs more here than it clears up)
 # mypy: disable-error-code="no-untyped-def,assignment"
 from __future__ import annotations
 
@@ -69,18 +68,10 @@ def turn(pixels, out):
 
 
 @loop
-def resample(rows, width, height, left, top, out, cubic):
-    """Scale `rows`, (h, 3 w) uint8, to width x height and write the part at (left, top) to `out`, (3, h', w') uint8.
-
-    First down the columns, then along the rows, both in Pillow's fixed-point arithmetic.
-    """
-    high, wide = out.shape[1], out.shape[2]
+def _columns(rows, first, length, weights, begin, end):
+    """The bytes begin..end of each row, scaled down the columns and turned: (end - begin, outputs) uint8."""
+    high, span = len(first), end - begin
     half = np.int32(1 << (_PRECISION - 1))
-    first_y, length_y, weights_y = _weights(rows.shape[0], height, top, high, cubic)
-    first_x, length_x, weights_x = _weights(rows.shape[1] // 3, width, left, wide, cubic)
-    begin = first_x[0] * 3
-    end = (first_x[wide - 1] + length_x[wide - 1]) * 3
-    span = end - begin
     # Turned, so that the second pass runs over neighbouring bytes as the first one does.
     turned = np.empty((span, high), np.uint8)
     sums = np.empty(span, np.int32)
@@ -90,9 +81,9 @@ def resample(rows, width, height, left, top, out, cubic):
         for y in range(y0, y0 + some):
             for i in range(span):
                 sums[i] = half
-            for t in range(length_y[y]):
-                weight = weights_y[y, t]
-                row = rows[first_y[y] + t, begin:end]
+            for t in range(length[y]):
+                weight = weights[y, t]
+                row = rows[first[y] + t, begin:end]
                 for i in range(span):
                     sums[i] += np.int32(row[i]) * weight
             line = strip[y - y0]
@@ -101,6 +92,14 @@ def resample(rows, width, height, left, top, out, cubic):
         for i in range(span):
             for j in range(some):
                 turned[i, y0 + j] = strip[j, i]
+    return turned
+
+
+@loop
+def _rows(turned, first, length, weights, begin, out):
+    """Scale along the rows what `_columns` gave, into `out`, (3, h, w) uint8."""
+    high, wide = out.shape[1], out.shape[2]
+    half = np.int32(1 << (_PRECISION - 1))
     down = np.empty(high, np.int32)
     block = np.empty((_STRIP, high), np.uint8)
     for channel in range(3):
@@ -109,9 +108,9 @@ def resample(rows, width, height, left, top, out, cubic):
             for x in range(x0, x0 + some):
                 for j in range(high):
                     down[j] = half
-                for t in range(length_x[x]):
-                    weight = weights_x[x, t]
-                    column = turned[(first_x[x] + t) * 3 + channel - begin]
+                for t in range(length[x]):
+                    weight = weights[x, t]
+                    column = turned[(first[x] + t) * 3 + channel - begin]
                     for j in range(high):
                         down[j] += np.int32(column[j]) * weight
                 line = block[x - x0]
@@ -120,3 +119,18 @@ def resample(rows, width, height, left, top, out, cubic):
             for j in range(high):
                 for i in range(some):
                     out[channel, j, x0 + i] = block[i, j]
+
+
+@loop
+def resample(rows, width, height, left, top, out, cubic):
+    """Scale `rows`, (h, 3 w) uint8, to width x height and write the part at (left, top) to `out`, (3, h', w') uint8.
+
+    First down the columns, then along the rows, both in Pillow's fixed-point arithmetic.
+    """
+    high, wide = out.shape[1], out.shape[2]
+    first_y, length_y, weights_y = _weights(rows.shape[0], height, top, high, cubic)
+    first_x, length_x, weights_x = _weights(rows.shape[1] // 3, width, left, wide, cubic)
+    begin = first_x[0] * 3
+    end = (first_x[wide - 1] + length_x[wide - 1]) * 3
+    turned = _columns(rows, first_y, length_y, weights_y, begin, end)
+    _rows(turned, first_x, length_x, weights_x, begin, out)
