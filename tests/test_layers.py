@@ -15,7 +15,7 @@ import visualsearch
 PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own room and from the layers below it.
 LAYERS = (
-    {"errors"},
+    {"errors", "specs"},
     {"types"},
     {"resources", "fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
     {"compiled"},
