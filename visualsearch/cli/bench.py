@@ -16,6 +16,11 @@ from .panels import Panels
 if TYPE_CHECKING:
     from visualsearch.quality import Report, Row
 
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="The folder of picture sets: DIR/clothing, DIR/grocery ..."),
+]
+
 bench = typer.Typer(
     name="bench",
     cls=Panels,
@@ -33,12 +38,7 @@ def _bench() -> None:
 @bench.command()
 def quality(
     model: Model = "bundled",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="The folder of picture sets: DIR/clothing, DIR/grocery ..."
-        ),
-    ] = None,
+    data: DataFolder = None,
     tasks: Annotated[
         str,
         typer.Option(
@@ -100,12 +100,7 @@ def quality(
 @bench.command("look")
 def bench_look(
     model: Model = "bundled",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="The folder of picture sets: DIR/clothing, DIR/grocery ..."
-        ),
-    ] = None,
+    data: DataFolder = None,
     work: Annotated[
         Path | None,
         typer.Option(

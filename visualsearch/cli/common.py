@@ -68,6 +68,8 @@ Memory = Annotated[
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 SHOWN_FAILURES = 20
+STOPPED = 130
+"""The exit code of what was stopped by Ctrl-C."""
 
 
 def settle_streams() -> None:

@@ -11,6 +11,7 @@ from visualsearch.resources import keep_freed_memory
 from visualsearch.types import MAX_PIXELS
 
 from .common import (
+    STOPPED,
     AsJson,
     Batch,
     Compiled,
@@ -31,6 +32,7 @@ from .common import (
     tell_choices,
 )
 from .inputs import (
+    CheckContent,
     GroupBy,
     IdColumn,
     ImageColumn,
@@ -43,8 +45,6 @@ from .inputs import (
     columns_of,
     tell_notes,
 )
-
-STOPPED = 130
 
 
 def embed(
@@ -72,9 +72,7 @@ def embed(
             "--prune", help="Drop embeddings of this source whose pictures a complete read shows to be gone."
         ),
     ] = False,
-    check_content: Annotated[
-        bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
-    ] = False,
+    check_content: CheckContent = False,
     max_pixels: MaxPixels = MAX_PIXELS,
     memory: Memory = None,
     ray: Annotated[

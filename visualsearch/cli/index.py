@@ -11,6 +11,7 @@ from visualsearch.resources import keep_freed_memory
 from visualsearch.types import MAX_PIXELS
 
 from .common import (
+    STOPPED,
     AsJson,
     Batch,
     Compiled,
@@ -30,6 +31,7 @@ from .common import (
     tell_choices,
 )
 from .inputs import (
+    CheckContent,
     GroupBy,
     IdColumn,
     ImageColumn,
@@ -46,8 +48,6 @@ from .inputs import (
 if TYPE_CHECKING:
     from visualsearch.sources import Columns
     from visualsearch.types import EncoderSpec
-
-STOPPED = 130
 
 
 def index(
@@ -101,9 +101,7 @@ def index(
             "--replace", help="Let pictures take the pins of their ids, also where another source gave those."
         ),
     ] = False,
-    check_content: Annotated[
-        bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
-    ] = False,
+    check_content: CheckContent = False,
     id_column: IdColumn = None,
     image_column: ImageColumn = None,
     title_column: TitleColumn = None,
