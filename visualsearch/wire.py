@@ -20,7 +20,7 @@ import httpcore
 import httpx
 
 Lookup = Callable[[str, int], list[str]]
-"""Host and port -> the IP addresses that may be connected to, in this order. Raises OSError, or what shall end the request."""
+"""Host and port -> the IP addresses that may be connected to, in this order. Raises OSError, or what ends the request."""
 
 CONNECTIONS = 32
 _clock = threading.local()

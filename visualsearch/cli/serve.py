@@ -57,7 +57,7 @@ def serve(
         ),
     ] = None,
     rate: Annotated[
-        float, typer.Option(help="Requests a second that one client may make; 0: no limit.", min=0)
+        float, typer.Option(help="Requests per second that one client may make; 0: no limit.", min=0)
     ] = 100.0,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,

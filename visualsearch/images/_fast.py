@@ -13,10 +13,10 @@ from visualsearch.types import UInt8
 def accelerate() -> bool:
     """Resize pictures with compiled loops from now on, in this process; whether they are there.
 
-    They come with the extra `fast` (numba). Loading them takes about half a second, the first time on a machine some more
-    for compiling. So this pays from a few hundred pictures on; batch runs call it themselves. A picture of 400 x 533 then
-    takes 1.8 ms instead of 3.3 from its file to a model's input, and the bytes are Pillow's. Safe to call from many threads,
-    and again.
+    They come with the extra `fast` (numba). Loading them takes about half a second. The first time on a machine, compiling
+    takes some seconds more. So this pays from a few hundred pictures on; batch runs call it themselves. From its file to a
+    model's input, a picture of 400 x 533 then takes 1.8 ms instead of 3.3, and the bytes are Pillow's. Safe to call from many
+    threads, and again.
     """
     return LOOPS.load()
 

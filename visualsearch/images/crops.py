@@ -53,7 +53,7 @@ STYLE = CropStyle(margin=0.05)
 
 
 def view(picture: Image, box: Box, style: CropStyle = STYLE) -> Image:
-    """The part of an upright RGB picture in `box` (fractions) as the encoder shall see it; at least 1 x 1 pixel."""
+    """The part of an upright RGB picture in `box` (fractions) as the encoder sees it; at least 1 x 1 pixel."""
     return _SHAPES[style.shape](picture, _widened(box, style.margin))
 
 

@@ -200,7 +200,7 @@ _GUARD = threading.Lock()
 
 
 def _session(path: Path) -> Any:
-    with _GUARD:  # two threads that ask at once shall not load it twice
+    with _GUARD:  # two threads that ask at once must not load it twice
         return _loaded(path)
 
 

@@ -18,7 +18,7 @@ ROUNDS = 25
 CONVERGED = 1e-4
 """Rounds end when one lowers the mean squared distance by less than this share."""
 WIDTH = 16
-"""So many times the size of a group are the centroids that its points are compared with."""
+"""A group's points are compared with this many times as many centroids as the group has."""
 BLOCK = 4096
 
 

@@ -37,8 +37,8 @@ MOST = 2048
 PIECE = 8192
 """Rows that are worth a thread."""
 FEW = 10
-"""Up to so many queries are scanned one by one: a float16 scan costs 27 ns a row and query, a block's conversion 190 ns a row
-and its product 7 ns a row and query (512 dimensions, both cores of a 2-core AMD EPYC with AVX-512)."""
+"""Up to this many queries are scanned one by one. A float16 scan costs 27 ns per row and query. A block's conversion costs
+190 ns per row, and its product 7 ns per row and query (512 dimensions, both cores of a 2-core AMD EPYC with AVX-512)."""
 BLOCK = 2048
 LOADING_ROWS = 200_000
 """Rows that numpy scans in the time that importing FAISS takes: 0.35 us a row, 80 ms."""

@@ -37,12 +37,12 @@ FAST_ENOUGH = 0.2
 """Milliseconds of an exact scan below which no graph is worth building, keeping and bringing up to date."""
 
 SAMPLE_ROWS = 100_000
-"""Recipes are compared on at most so many rows; the one chosen is built and measured again on all."""
+"""Recipes are compared on at most this many rows. The one chosen is built and measured again on all."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a search shall reach: recall@k (0..1), median milliseconds of a query, bytes of the index in memory."""
+    """What a search should reach: recall@k (0..1), median milliseconds of a query, bytes of the index in memory."""
 
     recall: float = 0.95
     milliseconds: float | None = None

@@ -31,7 +31,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `values` maps a metric to its figure: shares 0..1, or pictures a second, or a ratio."""
+    """One line of the table. `values` maps a metric to its figure: shares 0..1, pictures per second, or a ratio."""
 
     task: str
     what: str

@@ -27,7 +27,7 @@ from .data import Labelled
 WORDS = ("black", "white", "red", "pink", "blue", "green", "yellow", "brown")
 FITS = 0.5  # of the middle in a colour's range: the picture has that colour
 ONE_COLOUR = 0.6  # as much makes a garment one of one colour
-FOREIGN = 0.25  # at most so much of the colour that is asked for may be there already
+FOREIGN = 0.25  # the most of the wanted colour that a query picture may have already
 ENOUGH = 20  # pictures of that kind and colour in the index, so that ten can be found
 UNLIKE = 0.5  # the weight of a minus, as in mixing.DEFAULT_WEIGHTS
 LOOK_ALIKES = 10

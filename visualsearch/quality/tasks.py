@@ -218,7 +218,7 @@ def near_duplicates(bench: Bench) -> list[Row]:
 
 
 def image_speed(bench: Bench) -> list[Row]:
-    """Pictures a second of the image tower, and how many times ViT-B/32's."""
+    """Pictures per second of the image tower, and how many times ViT-B/32's."""
     found = speed.measure(bench.encoder)
     values = {"images/s": found.encoder}
     if found.peer is None or found.ratio is None:

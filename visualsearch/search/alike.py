@@ -33,7 +33,7 @@ PINS_SHARE = 0.02
 FEWEST = 16
 """Among fewer pins nothing is judged."""
 OWN = 128
-"""So many pins, evenly spread, are asked for their nearest neighbour."""
+"""Pins, evenly spread, that are asked for their nearest neighbour."""
 TWICE = 0.999
 """A neighbour above this is the same picture once more and says nothing about what is alike."""
 AGAIN = 0.1

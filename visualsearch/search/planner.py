@@ -26,9 +26,10 @@ from visualsearch.store import Generation
 class Costs:
     """Microseconds, for vectors of 512 float16 values, measured over a million mapped rows on a 2-core AMD EPYC with AVX-512.
 
-    `start`: of a scan. `listed`: a row of the mask, when the rows left are listed; `copied`: a row of that list, fetched and
-    compared. `passed`: a row that the mask leaves out, when rows are compared in place; `row`: one that is compared alone
-    among such; `streamed`: one among neighbours that are read too. `code`: a row's code, fetched from the graph.
+    `start`: of a scan. `code`: a row's code, fetched from the graph.
+    Where the rows left are listed: `listed` per row of the mask, `copied` per row of the list, which is fetched and compared.
+    Where rows are compared in place: `passed` per row that the mask leaves out, `row` per row that is compared alone,
+    `streamed` per row that is compared among others.
     """
 
     start: float = 100

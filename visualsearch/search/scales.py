@@ -20,11 +20,11 @@ import numpy as np
 from visualsearch.types import Float32
 
 SAMPLE = 2048
-"""At most so many stored vectors are measured on."""
+"""The most stored vectors that are measured on."""
 FEWEST = 8
 """Among fewer stored vectors no spread is measured: every part counts with its own length, which is one."""
 LIKE = 30
-"""A part not wanted is compared with so many pins that the rest of the query finds, at most an eighth of the sample."""
+"""Pins that the rest of the query finds, with which an unwanted part is compared; at most an eighth of the sample."""
 FLAT = 1e-3
 """A spread below this is rounding, not a scale: then all parts count with their own length too."""
 SAME = 1e-3

@@ -137,7 +137,7 @@ class Gate:
             raise RefusedError(
                 Kind.RATE,
                 "too many requests",
-                f"at most {self.settings.rate:g} a second are answered",
+                f"at most {self.settings.rate:g} per second are answered",
                 f"Try again in {math.ceil(wait)} s",
                 retry_after=math.ceil(wait),
             )
