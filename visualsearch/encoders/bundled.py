@@ -33,7 +33,7 @@ from .base import BaseEncoder
 
 # Up to this many pictures share all cores, so that a query is soon answered. Of more, each core takes a few of its own at a time.
 # So no core waits at every layer for one that a decoding thread interrupted.
-# lite-clip alone on 2 cores: 296 pictures per second, 271 with all cores at one batch. Runs of 16 are no faster, and they make the
+# lite-clip alone on 2 cores: 296 pictures per second, 271 with all cores at one batch. Runs of 16 are no faster. They make the
 # runtime's memory arena grow, which never shrinks.
 _TOGETHER = 8
 _PICTURES_A_RUN = 4
