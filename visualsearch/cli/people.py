@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import SHOWN_FAILURES, AsJson, Folder, emit, note, open_index, plain
+from .panels import Panels
 
 if TYPE_CHECKING:
     from visualsearch.people import People
 
 people = typer.Typer(
     name="people",
+    cls=Panels,
     help="People, boards, saves, follows and events of an index: import, show, export, forget, pause."
     "\n\nExample: `visualsearch people import pins.index events.parquet`",
     no_args_is_help=True,

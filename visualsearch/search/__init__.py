@@ -1,6 +1,6 @@
 """From a query to hits: query parts, filters, columns, plans, mixing."""
 
-from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Noise, plain_pictures
+from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plain_pictures
 from .columns import columns_after
 from .filters import parse
 from .mixing import DEFAULT_WEIGHTS, all_weights, encoded, mixed, query_of, unread
@@ -21,6 +21,7 @@ __all__ = [
     "Both",
     "Check",
     "Judge",
+    "Level",
     "Node",
     "Noise",
     "Not",
