@@ -16,13 +16,14 @@ from visualsearch.errors import UnknownNameError, UsageError, VisualSearchError
 
 from . import parts as disk
 from .boards import Boards
-from .bulk import Bulk
+from .bulk import Bulk, days_of
+from .folk import Folk
 from .model import PinRef, pseudonym_text
 from .persons import LONGEST_WORD, Persons
 from .saves import Saves
 from .schema import SCHEMA, imports
 from .social import Social
-from .tables import BadRow, Batch, batches, fingerprint, texts, times
+from .tables import BadRow, Batch, ahead, batches, fingerprint, texts, times
 
 MOST_BAD = 1000
 """So many bad rows are listed; all are counted."""
@@ -97,10 +98,10 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
         Raises SourceError, UsageError.
         """
         path, started = Path(path), time.perf_counter()
-        key = ""
+        key, folk = "", Folk()
         report = ImportReport(str(path), what or "")
         done = 0
-        for batch in batches(path):
+        for batch in ahead(batches(path)):
             if not key:
                 found = {**_mapped(batch, columns or {}), **(constants or {})}
                 report.what = what or _guess(found, batch)
@@ -111,7 +112,7 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
             if report.rows > done:
                 report.note(batch.bad)
                 mapped = _renamed(batch, columns or {}, constants or {}, report.what)
-                self._take(report, mapped, dates, key)
+                self._take(report, mapped, dates, key, folk)
             if progress is not None:
                 progress(report)
         report.seconds = time.perf_counter() - started
@@ -132,14 +133,14 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
         with self.store.read() as db:
             return int(db.execute(select(imports.c.rows).where(imports.c.file == key)).scalar() or 0)
 
-    def _take(self, report: ImportReport, batch: Batch, dates: str | None, key: str) -> None:
+    def _take(self, report: ImportReport, batch: Batch, dates: str | None, key: str, folk: Folk) -> None:
         mark = {"file": key, "rows": report.rows, "finished": False, "at": self.now()}
 
         def finish(db: Connection) -> None:
             self.store.upsert(db, imports, mark)
 
         if report.what == "events":
-            counts = self.take_events(batch, dates, key.partition(":")[2], finish)
+            counts = self.take_events(batch, dates, key.partition(":")[2], finish, folk)
             report.accepted += counts.accepted
             report.duplicates += counts.duplicates
             report.refused += counts.refused
@@ -212,7 +213,7 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
         """All events as Arrow tables, each of one day."""
         with self.upkeep():
             for part in self.part_files():
-                yield part.day, disk.read_part(self.store.folder, part.file)
+                yield from days_of(disk.read_part(self.store.folder, part.file))
             yield from self.open_tables()
 
 

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 
 from visualsearch.errors import LockedError, StorageError, UnknownNameError
 
+from . import lookup
 from . import parts as disk
 from .days import Days
 from .model import PROFILE, SESSION_MS, SIGNALS, Consent, ConsentLevel, Receipt, pseudonym_text
-from .persons import LONGEST_KEY, Known, check_key, need, one
+from .persons import LONGEST_KEY, Known, check_key, need, one, renumbered
 from .saves import remove_saves
 from .schema import (
     boards,
@@ -157,6 +158,7 @@ class Privacy(Days):
 
             def work(db: Connection) -> dict[str, int]:
                 removed = erase(db, number)
+                renumbered(db, self.store)
                 removed["events"] = removed.get("events", 0) + count
                 row = (receipt, self.now(), json.dumps(removed, sort_keys=True), PENDING)
                 self.store.insert(db, receipts, [row])
@@ -211,15 +213,10 @@ class Privacy(Days):
 
         count = 0
         for part in self.part_files(number):
-            persons = disk.read_part(self.store.folder, part.file, ["person"]).column(0)
-            others = pc.not_equal(persons, number)
-            mine = len(persons) - (pc.sum(others).as_py() or 0)
-            if not mine:
+            if not len(lookup.between(self.store.folder / part.file, number, number)):
                 continue
-            rest = disk.read_part(self.store.folder, part.file).filter(others)
-            new = [disk.write_part(self.store.folder, part.day, rest)] if len(rest) else []
-            self._replace([part.file], new)
-            count += mine
+            table = disk.read_part(self.store.folder, part.file)
+            count += self._keep(part, table, pc.not_equal(table.column("person"), number))
         return count
 
     def _erase_bytes(self, rewrite: bool = False) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +53,15 @@ def batches(path: Path) -> Iterator[Batch]:
         raise SourceError(
             f"cannot read {path}", str(error), "The file may be cut short: fetch it again"
         ) from error
+
+
+def ahead(read: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; the next one is read while the one before it is used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, read, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, read, None)
+            yield batch
 
 
 def fingerprint(path: Path) -> str:
