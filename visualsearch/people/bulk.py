@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from visualsearch.types import Int64
 
-from . import lookup
+from . import ids, lookup
 from . import parts as disk
 from .days import EDGE_MS, GRACE_MS, Days, parts_of_days
 from .folk import Folk
@@ -93,11 +93,8 @@ class Bulk(Days):
 
         if not given or not len(table):
             return table
+        table = _once(table)
         names = table.column("event_id")
-        _, first = np.unique(names.to_numpy(zero_copy_only=False), return_index=True)
-        if len(first) < len(table):
-            table = table.take(pa.array(np.sort(first)))
-            names = table.column("event_id")
         at = table.column("at").to_numpy()
         low, high = int(at.min()) - EDGE_MS, int(at.max()) + EDGE_MS
         days = {day_of(int(day) * DAY_MS) for day in np.unique(at // DAY_MS)} | {day_of(low), day_of(high)}
@@ -198,6 +195,27 @@ def _slices(table: Any) -> Iterator[tuple[Any, int]]:
     for start, end in itertools.pairwise(edges):
         for first in range(start, end, BULK_ROWS):
             yield table.slice(first, min(BULK_ROWS, end - first)), end - start
+
+
+def _once(table: Any) -> Any:
+    """The rows of a table with each id once: the first."""
+    import pyarrow as pa
+
+    names = table.column("event_id")
+    known = ids.hashes(names)
+    order = np.argsort(known, kind="stable")
+    same = known[order][1:] == known[order][:-1]
+    if not same.any():
+        return table
+    twins = np.zeros(len(table), bool)
+    twins[order[1:][same]] = twins[order[:-1][same]] = True
+    seen: set[str] = set()
+    keep = ~twins
+    for at in np.flatnonzero(twins).tolist():
+        name = names[at].as_py()
+        keep[at] = name not in seen
+        seen.add(name)
+    return table.filter(pa.array(keep))
 
 
 def days_of(table: Any) -> Iterator[tuple[str, Any]]:

@@ -98,11 +98,11 @@ def _made(db: Connection, store: Store, keys: Sequence[str], now: int) -> dict[s
 
 def _restricted(store: Store, person: Int64) -> list[tuple[int, Known]]:
     """Those of the persons who restrict something."""
-    numbers = np.unique(person)
     with store.read() as db:
         count = int(db.execute(select(func.count()).select_from(consent)).scalar_one())
         if not count:
             return []
+        numbers = np.unique(person)
         if count <= MANY:
             chosen = list(db.execute(select(consent.c.person)).scalars())
             numbers = np.intersect1d(numbers, np.array(chosen, np.int64))

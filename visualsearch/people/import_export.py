@@ -17,11 +17,12 @@ from visualsearch.errors import UnknownNameError, UsageError, VisualSearchError
 from . import parts as disk
 from .boards import Boards
 from .bulk import Bulk, days_of
+from .derived import EXPORT, Deriving, export_tables
 from .folk import Folk
-from .model import PinRef, pseudonym_text
+from .model import PinRef
 from .persons import LONGEST_WORD, Persons
 from .saves import Saves
-from .schema import SCHEMA, imports
+from .schema import imports
 from .social import Social
 from .tables import BadRow, Batch, ahead, batches, fingerprint, texts, times
 
@@ -77,7 +78,7 @@ class ImportReport:
         self.bad += rows[: max(0, MOST_BAD - len(self.bad))]
 
 
-class ImportExport(Bulk, Saves, Social, Boards, Persons):
+class ImportExport(Bulk, Deriving, Saves, Social, Boards, Persons):
     """`import_file` and `export_all`."""
 
     def import_file(
@@ -184,23 +185,14 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
         """Write every table as Parquet, and the events day by day, for Spark, DuckDB or a notebook; rows by table.
 
         `person` is the pseudonym's number; `people.parquet` has its name. Secret boards are in it: it is the owner's copy.
+        Who is forgotten later leaves it too, while it stays in its place.
         """
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        counts: dict[str, int] = {}
-        for table in SCHEMA.sorted_tables:
-            if table.name in ("events", "parts", "imports", "sessions"):
-                continue
-            with self.store.read() as db:
-                rows = [dict(row._mapping) for row in db.execute(select(table))]
-            if table.name == "people":
-                rows = [{**row, "pseudonym": pseudonym_text(row["person"])} for row in rows]
-            counts[table.name] = len(rows)
-            if rows:
-                pq.write_table(pa.Table.from_pylist(rows), place / f"{table.name}.parquet")
+        self.track(place, EXPORT)
+        counts = export_tables(self.store, place)
         counts["events"] = 0
         for number, (day, table) in enumerate(self._event_tables()):
             target = place / disk.FOLDER / day

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from visualsearch.errors import LockedError, StorageError, UnknownNameError
 
 from . import lookup
 from . import parts as disk
-from .days import Days
+from .derived import Deriving
 from .model import PROFILE, SESSION_MS, SIGNALS, Consent, ConsentLevel, Receipt, pseudonym_text
 from .persons import LONGEST_KEY, Known, check_key, need, one, renumbered
 from .saves import remove_saves
@@ -66,7 +67,7 @@ def erase(db: Connection, number: int, keep_consent: bool = False) -> dict[str, 
     return {name: count for name, count in removed.items() if count}
 
 
-class Privacy(Days):
+class Privacy(Deriving):
     """Consent, export, forgetting."""
 
     def consent(self, person: str, level: ConsentLevel | str | None = None, **switches: bool) -> Consent:
@@ -93,8 +94,9 @@ class Privacy(Days):
         known: Known = self.store.write(work)
         if known.consent.level == ConsentLevel.OFF:
             with self.upkeep():
-                self._forget_parts(known.number)
+                self._forget_files([known.number])
                 self.store.write(lambda db: erase(db, known.number, keep_consent=True))
+                self._refresh()
             self._erase_bytes()
         return known.consent
 
@@ -115,9 +117,11 @@ class Privacy(Days):
             with self.store.read() as db:
                 numbers = list(db.execute(ended).scalars())
             forgotten = 0
+            self._forget_files(numbers)
             for number in numbers:
-                self._forget_parts(number)
                 forgotten += bool(self.store.write(partial(erase, number=number, keep_consent=True)))
+            if forgotten:
+                self._refresh()
         if forgotten:
             self._erase_bytes()
         return forgotten
@@ -144,7 +148,8 @@ class Privacy(Days):
 
     # -- forgetting ------------------------------------------------------------------------------------------------
     def forget(self, person: str) -> Receipt:
-        """Remove a person from every table, every Parquet file and the database's free pages, and search the files for them.
+        """Remove a person from every table, every Parquet file, the database's free pages and the derived files that `track`
+        named, and search all files for them.
 
         Returns a receipt without their name. Raises UnknownNameError; StorageError where something of them was found after all.
         """
@@ -153,7 +158,7 @@ class Privacy(Days):
                 number = one(db, person).number
                 key = db.execute(select(people.c.key).where(people.c.person == number)).scalar()
             self._sweep()
-            count = self._forget_parts(number)
+            count = self._forget_files([number])
             receipt = secrets.token_hex(8)
 
             def work(db: Connection) -> dict[str, int]:
@@ -165,6 +170,7 @@ class Privacy(Days):
                 return removed
 
             removed = self.store.write(work)
+            self._refresh()
             found, proof = self._proved(key, number)
             if found:
                 raise StorageError(
@@ -187,6 +193,8 @@ class Privacy(Days):
 
     def tidy(self) -> None:
         """Write the database anew, so that nothing deleted is left in its files; also what an interrupted `forget` left."""
+        with self.upkeep():
+            self._refresh()
         self._erase_bytes(rewrite=True)
         for receipt in self.receipts():
             if receipt.proof == PENDING:
@@ -207,8 +215,14 @@ class Privacy(Days):
         proof = "no trace in the tables and the bytes of all files"
         return found, proof if self.store.sqlite else "no trace in the tables and the Parquet files"
 
+    def _forget_files(self, numbers: Sequence[int]) -> int:
+        """Take persons out of the parts and of the derived files; how many events. The caller holds the lock."""
+        count = sum(self._forget_parts(number) for number in numbers)
+        if numbers:
+            self._clean(numbers)
+        return count
+
     def _forget_parts(self, number: int) -> int:
-        """Write the parts that hold a person's events anew without them; how many events. The caller holds the lock."""
         import pyarrow.compute as pc
 
         count = 0
