@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from filelock import FileLock, Timeout
 
 from visualsearch.people import Event, People, ids, merging
 from visualsearch.people import days as module
@@ -224,3 +226,33 @@ def test_hashes_of_ids_stay_the_same_in_every_release() -> None:
     assert found[1] == 98 * 0xE220A8397B1DCDAF % 2**64
     assert ids.hashes(names.slice(3, 2)).tolist() == found[3:5].tolist()
     assert ids.hashes(names.slice(0, 0)).tolist() == []
+
+
+def test_who_waits_for_the_lock_gets_it_before_who_comes_again(tmp_path: Path) -> None:
+    waits, got = threading.Event(), threading.Event()
+
+    def once() -> None:
+        waits.set()
+        with disk.upkeep(tmp_path):
+            got.set()
+
+    thread = threading.Thread(target=once)
+    rounds = 0
+    with disk.upkeep(tmp_path):
+        thread.start()
+        waits.wait()
+        while not _held(tmp_path / disk.TURN):
+            pass
+    while not got.is_set():
+        with disk.upkeep(tmp_path):
+            rounds += 1
+    thread.join()
+    assert rounds <= 1
+
+
+def _held(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True

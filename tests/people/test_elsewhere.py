@@ -273,8 +273,7 @@ def test_the_command_and_the_manifest_that_index_takes(run: Any, index: vs.Index
         picture, other = [pin.uri for pin in reader.each_pin()][:2]
     (tmp_path / "rows.csv").write_text(f"id,image,url\nstool,{picture},https://shop.example/stool\n")
     folder = index.folder
-    index.close()
-    assert run("index", tmp_path / "rows.csv", "--to", folder).code == 0
+    index.add(tmp_path / "rows.csv")
     export = tmp_path / "bookmarks.html"
     export.write_text(
         "<DL><DT><H3>Home</H3><DL>"
@@ -289,5 +288,5 @@ def test_the_command_and_the_manifest_that_index_takes(run: Any, index: vs.Index
         ",https://shop.example/lamp.jpg,", f",{other},"
     )  # as if it had been fetched
     missing.write_text(text)
-    assert run("index", missing, "--to", folder).code == 0
+    index.add(missing)
     assert "Home: 2 pins" in run("people", "show", folder, "ada").out

@@ -21,6 +21,9 @@ from .schema import EVENT_COLUMNS, events
 
 FOLDER = "events"
 LOCK = "people.lock"
+TURN = "people.turn"
+"""Held by the one who waits for LOCK next."""
+PATIENCE = 120
 GROUP_ROWS = 2048
 """Rows are sorted by person and time, so one person's are in one or two groups of so many."""
 EMPTY = b"empty"
@@ -198,12 +201,16 @@ def files(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def upkeep(folder: Path) -> Iterator[None]:
-    """One process at a time writes or deletes parts. Raises LockedError after two minutes."""
+    """One process at a time writes or deletes parts, in turn: who waits goes before who comes again. Raises LockedError after
+    two minutes.
+    """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / LOCK, timeout=120)
+    turn = FileLock(folder / TURN, timeout=PATIENCE, poll_interval=0.02)
+    lock = FileLock(folder / LOCK, timeout=PATIENCE, poll_interval=0.02)
     try:
-        lock.acquire()
+        with turn:
+            lock.acquire()
     except Timeout as error:
         raise LockedError(
             f"cannot tidy the events of {folder}", "another process does it now", "Try again"
