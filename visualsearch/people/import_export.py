@@ -17,11 +17,11 @@ from visualsearch.errors import UnknownNameError, UsageError, VisualSearchError
 from . import parts as disk
 from .boards import Boards
 from .bulk import Bulk, days_of
+from .bulk_saves import BulkSaves, plain_row
 from .derived import EXPORT, Deriving, export_tables
 from .folk import Folk
 from .model import PinRef
 from .persons import LONGEST_WORD, Persons
-from .saves import Saves
 from .schema import imports
 from .social import Social
 from .tables import BadRow, Batch, ahead, batches, fingerprint, texts, times
@@ -78,7 +78,7 @@ class ImportReport:
         self.bad += rows[: max(0, MOST_BAD - len(self.bad))]
 
 
-class ImportExport(Bulk, Deriving, Saves, Social, Boards, Persons):
+class ImportExport(Bulk, Deriving, BulkSaves, Social, Boards, Persons):
     """`import_file` and `export_all`."""
 
     def import_file(
@@ -149,7 +149,11 @@ class ImportExport(Bulk, Deriving, Saves, Social, Boards, Persons):
             report.note(counts.bad)
             return
         waiting: list[tuple[int, Future[Any]]] = []
+        many: list[tuple[int, Mapping[str, Any]]] = []
         for line, row in _rows(batch, dates, report):
+            if report.what == "saves" and plain_row(row):
+                many.append((line, row))
+                continue
             try:
                 waiting.append((line, self.store.writer.submit(self._work(report, row))))
             except VisualSearchError as error:
@@ -159,6 +163,10 @@ class ImportExport(Bulk, Deriving, Saves, Social, Boards, Persons):
                 report.accepted += bool(future.result())
             except VisualSearchError as error:
                 report.note([BadRow(line, str(error))])
+        accepted, unknown, bad = self.take_saves(many)
+        report.accepted += accepted
+        report.unknown_pins += unknown
+        report.note(bad)
         self.store.write(finish)
 
     def _work(self, report: ImportReport, row: Mapping[str, Any]) -> Callable[[Connection], Any]:
