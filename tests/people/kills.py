@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from visualsearch.people.schema import events
 
 NOW = 1_767_009_600_000
 DAY = 86_400_000
-FILES, ROWS = 400, 900
+FILES, ROWS = 300, 600
 tables.BATCH = 300  # several transactions a file
 
 
@@ -101,12 +102,16 @@ def _loud(job: Callable[[], None], heard: int) -> None:
         raise
 
 
-def campaign(folder: Path, address: str | None, kills: int, seed: int) -> list[str]:
+def campaign(folder: Path, address: str | None, kills: int, seed: int, seconds: float) -> list[str]:
     """All that was acknowledged."""
     write_files(folder / "files")
     chance = random.Random(seed)
     said: list[str] = []
+    end = time.monotonic() + seconds
     for attempt in range(kills):
+        if time.monotonic() > end:
+            print(f"stopped after {attempt} kills: the time is over")
+            break
         done = {line[1:] for line in said if line.startswith("i")}
         heard, speaks = os.pipe()
         child = os.fork()
@@ -116,7 +121,7 @@ def campaign(folder: Path, address: str | None, kills: int, seed: int) -> list[s
             os._exit(0)
         os.close(speaks)
         with os.fdopen(heard) as lines:
-            for _ in range(chance.randint(1, 1500 if attempt % 4 == 3 else 80)):
+            for _ in range(chance.randint(1, 300 if attempt % 8 == 7 else 30)):
                 said.append(lines.readline().strip())
             os.kill(child, signal.SIGKILL)
             said += [line.strip() for line in lines if line.endswith("\n")]
@@ -177,12 +182,13 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--people")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="Stop killing after that time.")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    said = campaign(options.folder, options.people, options.kills, options.seed)
+    said = campaign(options.folder, options.people, options.kills, options.seed, options.seconds)
     kinds = Counter(line[0] for line in said)
     print(
-        f"{options.kills} kills; acknowledged: {4 * kinds['e']} events, {kinds['s']} saves, {kinds['i']} imports of {ROWS},"
+        f"at most {options.kills} kills; acknowledged: {4 * kinds['e']} events, {kinds['s']} saves, {kinds['i']} imports of {ROWS},"
         f" {kinds['f']} people forgotten"
     )
     found = flaws(options.folder, options.people, said)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,18 @@ from sqlalchemy import Connection, delete, select
 
 from visualsearch.errors import StorageError, UnknownNameError
 
-from . import parts as disk
 from .days import Days
 from .model import pseudonym_text
-from .schema import SCHEMA, derived
+from .schema import SCHEMA, boards, derived
 from .store import Store
 
 LEARNT = "learnt"
 EXPORT = "export"
-Eraser = Callable[[Path, Collection[int]], None]
+Eraser = Callable[[Store, Path, Collection[int]], None]
 """Takes persons, by the numbers of their pseudonyms, out of a file or folder; or deletes it."""
 
 
-def _drop(place: Path, numbers: Collection[int]) -> None:
+def _drop(store: Store, place: Path, numbers: Collection[int]) -> None:
     """Delete it whole: it can be made again."""
     if place.is_dir():
         shutil.rmtree(place)
@@ -36,17 +35,30 @@ def _drop(place: Path, numbers: Collection[int]) -> None:
         place.unlink(missing_ok=True)
 
 
-def _filter(place: Path, numbers: Collection[int]) -> None:
-    """Write the event files of an export anew without some persons."""
+def _filter(store: Store, place: Path, numbers: Collection[int]) -> None:
+    """Write the files of an export that hold something of some persons anew without it."""
+    with store.read() as db:
+        own = list(db.execute(select(boards.c.board).where(boards.c.owner.in_(numbers))).scalars())
+    texts = [*own, *map(pseudonym_text, numbers)]
+    wanted = {"person": list(numbers), "owner": list(numbers), "board": own, "target": texts}
+    for path in sorted(place.rglob("*.parquet")):
+        _filter_file(path, wanted)
+
+
+def _filter_file(path: Path, wanted: Mapping[str, Sequence[Any]]) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    wanted = pa.array(list(numbers), pa.int64())
-    for path in sorted((place / disk.FOLDER).rglob("*.parquet")):
-        held = pc.is_in(pq.read_table(path, columns=["person"], partitioning=None).column(0), wanted)
-        if pc.any(held).as_py():
-            _replaced(path, pq.read_table(path, partitioning=None).filter(pc.invert(held)))
+    with pq.ParquetFile(path) as file:
+        names = [name for name in wanted if name in file.schema_arrow.names and wanted[name]]
+        table = file.read(columns=names)
+    out = None
+    for name in names:
+        held = pc.is_in(table.column(name), pa.array(wanted[name], table.column(name).type))
+        out = held if out is None else pc.or_(out, held)
+    if out is not None and pc.any(out).as_py():
+        _replaced(path, pq.read_table(path, partitioning=None).filter(pc.invert(out)))
 
 
 ERASERS: dict[str, Eraser] = {LEARNT: _drop, EXPORT: _filter}
@@ -67,16 +79,18 @@ def _replaced(path: Path, table: Any) -> None:
         aside.unlink(missing_ok=True)
 
 
+MENTIONING = ("comments", "mentions", "reports")
+"""Tables that may name a person in another's row: an export of them is written anew."""
 UNEXPORTED = ("events", "parts", "imports", "sessions", "derived", "marks")
 
 
-def export_tables(store: Store, place: Path) -> dict[str, int]:
-    """Write every table but the events as Parquet; rows by table. An empty table's file is deleted."""
+def export_tables(store: Store, place: Path, only: Collection[str] = ()) -> dict[str, int]:
+    """Write every table but the events, or some, as Parquet; rows by table. An empty table's file is deleted."""
     import pyarrow as pa
 
     counts: dict[str, int] = {}
     for table in SCHEMA.sorted_tables:
-        if table.name in UNEXPORTED:
+        if table.name in UNEXPORTED or (only and table.name not in only):
             continue
         with store.read() as db:
             rows = [dict(row._mapping) for row in db.execute(select(table))]
@@ -127,7 +141,7 @@ class Deriving(Days):
         """Take persons out of every derived file, before they leave the tables: what is interrupted is done again."""
         for place, kind in tracked(self.store):
             try:
-                ERASERS[kind](place, numbers)
+                ERASERS[kind](self.store, place, numbers)
             except OSError as error:
                 raise StorageError(
                     f"cannot take a person out of {place}", str(error), "Delete it, then forget them again"
@@ -135,10 +149,10 @@ class Deriving(Days):
         self.store.write(partial(_lost, names=[str(place) for place, _ in tracked(self.store)]))
 
     def _refresh(self) -> None:
-        """Write the tables of exports anew, after persons have left them."""
+        """Write what others said in exports anew, after persons have left the tables."""
         for place, kind in tracked(self.store):
             if kind == EXPORT:
-                export_tables(self.store, place)
+                export_tables(self.store, place, MENTIONING)
 
 
 def _lost(db: Connection, names: Collection[str]) -> None:
