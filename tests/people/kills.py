@@ -188,8 +188,8 @@ def main() -> int:
     said = campaign(options.folder, options.people, options.kills, options.seed, options.seconds)
     kinds = Counter(line[0] for line in said)
     print(
-        f"at most {options.kills} kills; acknowledged: {4 * kinds['e']} events, {kinds['s']} saves, {kinds['i']} imports of {ROWS},"
-        f" {kinds['f']} people forgotten"
+        f"at most {options.kills} kills; acknowledged: {4 * kinds['e']} events, {kinds['s']} saves,"
+        f" {kinds['i']} imports of {ROWS} events, {kinds['f']} people forgotten"
     )
     found = flaws(options.folder, options.people, said)
     print("\n".join(found[:40]) if found else "no flaw")

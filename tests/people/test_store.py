@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import insert, select
 
 from visualsearch.errors import MissingExtraError, NotAnIndexError, StorageError, UsageError, VersionError
-from visualsearch.people import People, open_people
+from visualsearch.people import Event, People, open_people
 from visualsearch.people import store as stores
 from visualsearch.people.schema import HEAD, SCHEMA, receipts
 
-from .conftest import Opener
+from .conftest import Clock, Opener
 from .postgres import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +71,26 @@ def test_readers_see_one_state_and_do_not_wait(people: People) -> None:
         assert db.execute(select(receipts.c.receipt)).all() == [("x",)]
 
 
+def test_tables_of_the_first_release_are_brought_up_to_date(opened: Opener, clock: Clock) -> None:
+    from alembic.command import downgrade
+    from alembic.config import Config
+
+    people = opened()
+    people.record([Event("click", "ada", f"pin-{n}", event_id=f"{n}") for n in range(5)])
+    clock.pass_(days=2)
+    people.roll()
+    config = Config()
+    config.set_main_option("script_location", str(Path(stores.__file__).parent / "migrations"))
+    with people.store._writing.begin() as db:
+        config.attributes["connection"] = db
+        downgrade(config, "0001")
+    again = opened()
+    (part,) = again.part_files()
+    assert (part.day, part.until, part.rows, part.run) == ("2025-12-29", "2025-12-29", 5, 5)
+    assert len(again.events_of("ada")) == 5
+    assert again.verify() == []
+
+
 def test_tables_of_a_newer_release_are_refused(opened: Opener) -> None:
     people = opened()
     people.store.write(lambda db: db.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'"))
@@ -101,8 +121,6 @@ def test_postgresql_without_its_driver_names_the_extra(
 
 
 def test_a_full_disk_refuses_the_event_and_keeps_the_rest(lite: People) -> None:
-    from visualsearch.people import Event
-
     lite.record([Event("search", "ada", event_id="before")])
     with lite.store._writing.connect() as db:
         pages = db.exec_driver_sql("PRAGMA page_count").scalar()
