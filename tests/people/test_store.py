@@ -161,6 +161,8 @@ def test_a_killed_process_loses_nothing_acknowledged_and_doubles_nothing(
         str(tmp_path),
         "--kills",
         "30" if engine == "sqlite" else "8",
+        "--seconds",
+        "240",
     ]
     if engine == "postgresql":
         words += ["--people", request.getfixturevalue("server").emptied("killed")]
