@@ -42,6 +42,7 @@ from visualsearch.store import (
     Catalog,
     Excluded,
     Exclusions,
+    Identities,
     Problem,
     Reader,
     Vectors,
@@ -212,10 +213,11 @@ class Index:
                 self._people = open_people(self.folder, self.people_address, pins=pins)
             return self._people
 
-    def _tell_people(self) -> None:
+    def _tell_people(self, changes: Identities) -> None:
         """Saves of pins that are gone now wait for them; those of pictures that came back are restored."""
-        if self._people is not None or (self.folder / PEOPLE_FILE).exists():
-            self.people.reconcile()
+        kept = self._people is not None or self.people_address is not None
+        if kept or (self.folder / PEOPLE_FILE).exists():
+            self.people.follow_index(*changes)
 
     @property
     def encoder(self) -> Encoder:
@@ -325,7 +327,8 @@ class Index:
             )
             report = run.run(opened, opened.uri, opened.kind, count)
             self.upkeep.maintain(writer)
-        self._tell_people()
+            changed = writer.identities()
+        self._tell_people(changed)
         return report
 
     def _made_by(self, name: str | None) -> EncoderSpec | None:
@@ -371,7 +374,8 @@ class Index:
             with writer.commit():
                 Exclusions(writer.db).add(pins)
                 writer.delete_pins(pin.pin for pin in pins)
-        self._tell_people()
+            changes = writer.identities()
+        self._tell_people(changes)
         return missing
 
     def update(self, name: str, attributes: Attributes) -> None:

@@ -4,6 +4,7 @@ from .attributes import ATTRIBUTES, Condition, json_path
 from .catalog import Catalog
 from .checks import Problem, check
 from .exclusions import Excluded, Exclusions
+from .followed import Identities
 from .lock import writing
 from .reader import Changes, Generation, Mark, Pin, Reader
 from .values import MAX_ID_BYTES, check_id, checked, tidied
@@ -19,6 +20,7 @@ __all__ = [
     "Excluded",
     "Exclusions",
     "Generation",
+    "Identities",
     "Mark",
     "Pin",
     "Problem",
