@@ -31,6 +31,7 @@ from . import (
     serve,
     tune,
     verify,
+    world,
 )
 from .common import note, settle_streams
 
@@ -53,6 +54,7 @@ COMMANDS = (
     serve,
     extension,
     people,
+    world,
     bench,
 )
 
