@@ -26,7 +26,7 @@ ACCOUNTS = 6
 
 @dataclass(frozen=True)
 class Attack:
-    """n spam pins: ids, the places of the pins that they copy, (n, d) vectors, notes, and when (ms) and by whom each is put up."""
+    """n spam pins: ids, the places of the pins that they copy, (n, d) vectors, notes, and when (ms) and by whom each came."""
 
     ids: list[str] = field(repr=False)
     sources: list[int] = field(repr=False)

@@ -86,10 +86,11 @@ def _titles(owner: Int32, about: Int64, project: Bool, dream: Bool, luck: Int64,
         patterns = PROJECTS if planned else DREAMS if dreamt else PLAIN
         if taste < 0:
             text = GENERAL[number % len(GENERAL)]
-        elif not name and not planned and not dreamt:
-            text = NAMELESS[number % len(NAMELESS)]
         else:
-            text = titled(patterns[number % len(patterns)], name or "things")
+            patterns = NAMELESS if not name and not planned and not dreamt else patterns
+            ordered = patterns[number % len(patterns) :] + patterns[: number % len(patterns)]
+            named = [titled(pattern, name or "things") for pattern in ordered]
+            text = next((each for each in named if each.casefold() not in taken), named[0])
         whole, again = text, 2
         while whole.casefold() in taken:
             whole, again = f"{text} {again}", again + 1

@@ -1,6 +1,6 @@
 """Many saves in a short time: spam rings and bulk spammers, and the honest shops and planners that look like them.
 
-A ring's accounts save the same pins within the same minutes. A bulk account saves hundreds of pins that look alike within an hour,
+A ring's accounts save the same pins within the same minutes. A bulk account saves hundreds of look-alikes within an hour,
 all for its own site. A shop puts up pins of its site, and a planner collects for an evening: both are honest.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from visualsearch.types import Int64
 
 from .chance import stream
-from .population import BULK, PLANNER, RING, SHOP
+from .population import BULK, PLANNER, PROJECT, RING, SHOP
 from .saving import SPAM_NOTES
 from .scene import Scene
 from .settings import DAY_MS
@@ -40,6 +40,8 @@ class Burst:
     at: Int64 = field(repr=False)
     pin: Int64 = field(repr=False)
     site: int
+    interest: int = -1
+    """The interest on whose board it lands; -1 for the mixed one."""
 
     @property
     def spam(self) -> bool:
@@ -90,7 +92,10 @@ def bursts_of(scene: Scene, day: int) -> list[Burst]:
             found.append(_alone(scene, rng, who, "shop", SHOP_PINS, 2 * HOUR_MS, shop, own, day))
     for who in np.flatnonzero(role == PLANNER).tolist():
         if _due(scene, "planner", who, days, 3, day):
-            taste = max(int(scene.people.taste[who, 0]), 0)
+            column = _living(scene, who, day)
+            if column < 0:
+                continue
+            taste = int(scene.people.taste[who, column])
             found.append(
                 _alone(
                     scene,
@@ -102,9 +107,17 @@ def bursts_of(scene: Scene, day: int) -> list[Burst]:
                     -1,
                     scene.tastes.candidates[taste],
                     day,
+                    column,
                 )
             )
     return [burst for burst in found if len(burst.at)]
+
+
+def _living(scene: Scene, who: int, day: int) -> int:
+    """An interest that lives through the day: a project where there is one; -1 for none."""
+    alive = scene.people.alive(np.array([who]), float(day))[0] & (scene.people.ends[who] >= day + 1)
+    project = alive & (scene.people.kind[who] == PROJECT)
+    return int(np.argmax(project)) if project.any() else int(np.argmax(alive)) if alive.any() else -1
 
 
 def _due(scene: Scene, name: str, number: int, days: int, times: int, day: int) -> bool:
@@ -135,13 +148,15 @@ def _alone(
     site: int,
     among: Any,
     day: int,
+    interest: int = -1,
 ) -> Burst:
     among = np.asarray(among)
     among = among[scene.times.published[among] <= day]
     pins = rng.choice(among, min(count, len(among)), replace=False)
     start = scene.settings.begins + day * DAY_MS + int(rng.integers(6, 20)) * HOUR_MS
-    at = np.sort(start + rng.integers(0, length, len(pins)))
-    return Burst(kind, np.full(len(pins), who, np.int64), at, pins.astype(np.int64), site)
+    took = max(1, length * len(pins) // count)  # as fast, however many there are
+    at = np.sort(start + rng.integers(0, took, len(pins)))
+    return Burst(kind, np.full(len(pins), who, np.int64), at, pins.astype(np.int64), site, interest)
 
 
 def _alike(scene: Scene, rng: np.random.Generator) -> Int64:

@@ -97,8 +97,8 @@ class Generator:
             burst.at,
             burst.person,
             burst.pin,
-            np.zeros(len(burst.at), np.int64),
-            np.full(len(burst.at), not burst.spam and burst.kind == "planner"),
+            np.full(len(burst.at), burst.interest),
+            np.full(len(burst.at), burst.interest >= 0),
             np.full(len(burst.at), burst.site),
             note_of(burst, rng),
         )

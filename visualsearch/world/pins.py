@@ -13,7 +13,7 @@ from visualsearch.errors import UsageError
 from visualsearch.types import Float16, Float64
 
 from .settings import FEWEST_PINS
-from .words import phrases
+from .words import phrases, settled
 
 if TYPE_CHECKING:
     from visualsearch.engine import Index
@@ -58,7 +58,7 @@ def read_pins(index: Index) -> Pins:
         )
     order = sorted(range(len(ids)), key=ids.__getitem__)
     vectors = np.concatenate(rows)[order]
-    named = [ids[at] for at in order]
+    named, words = [ids[at] for at in order], settled(words)
     digest = hashlib.sha256("\n".join(named).encode())
     digest.update(vectors.tobytes())
     return Pins(named, vectors, [words[at] for at in order], np.array(prices)[order], digest.hexdigest()[:16])

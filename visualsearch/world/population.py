@@ -162,7 +162,7 @@ def _tastes_of(tastes: Tastes, n: int, rng: np.random.Generator) -> Int64:
     share = np.empty(clusters)
     share[order] = popular / popular.sum()
     filled = np.bincount(tastes.cluster, minlength=clusters) > 0
-    share = np.where(filled, share, 0.0)
+    share = np.where(filled, share * tastes.coherence**2, 0.0)  # people rather like what hangs together
     total = np.cumsum(share / share.sum())
     first = np.searchsorted(total, rng.random((n, INTERESTS))).clip(max=clusters - 1)
     chosen = first.copy()

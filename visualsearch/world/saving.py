@@ -61,6 +61,7 @@ class SaveBook:
         self._known: Int64 = np.empty(0, np.int64)
         self._recent: Int64 = np.empty(0, np.int64)
         self._last: Int64 = np.full(len(scene.pins), -1, np.int64)
+        self._last_at: Int64 = np.zeros(len(scene.pins), np.int64)
         self._last_person: Int32 = np.full(len(scene.pins), -1, np.int32)
         self._last_board: Int64 = np.full(len(scene.pins), -1, np.int64)
 
@@ -69,6 +70,7 @@ class SaveBook:
         more = len(scene.pins) - len(self._last)
         self.scene = scene
         self._last = np.concatenate([self._last, np.full(more, -1, np.int64)])
+        self._last_at = np.concatenate([self._last_at, np.zeros(more, np.int64)])
         self._last_person = np.concatenate([self._last_person, np.full(more, -1, np.int32)])
         self._last_board = np.concatenate([self._last_board, np.full(more, -1, np.int64)])
 
@@ -100,7 +102,7 @@ class SaveBook:
         chance = Chance(self.scene.settings.seed, person, pin, at)
         number = self.count + np.arange(len(row))
         self.count += len(row)
-        source, whose, where = self._sources(number, person, pin, board, chance.of("repin"))
+        source, whose, where = self._sources(number, at, person, pin, board, chance.of("repin"))
         seen = np.where(chance.of("site") < FROM_SITE, self.scene.shops.site[pin], -1)
         said = np.where(chance.of("note") < NOTED, 1 + (chance.of("words") * 4).astype(np.int64), 0)
         seen = seen if site is None else np.where(np.asarray(site)[row] >= 0, np.asarray(site)[row], seen)
@@ -116,7 +118,7 @@ class SaveBook:
             self._recent = self._recent[:0]
 
     def _sources(
-        self, number: Int64, person: Int32, pin: Int32, board: Int64, luck: Float64
+        self, number: Int64, at: Int64, person: Int32, pin: Int32, board: Int64, luck: Float64
     ) -> tuple[Int64, Int32, Int64]:
         """The save before each of the same pin, if others may see it and it is another's; rows are by time."""
         shown = ~self.scene.boards.secret[board] & (self.scene.people.consent[person] == ON)
@@ -128,17 +130,18 @@ class SaveBook:
         before = np.concatenate([[-1], np.maximum.accumulate(marks)])[:-1]
         start = np.searchsorted(sorted_pin, sorted_pin)
         inside = before >= start
-        at = order[np.maximum(before, 0)]
-        found: list[Any] = [np.empty(len(order), kind) for kind in (np.int64, np.int32, np.int64)]
+        near = order[np.maximum(before, 0)]
+        found: list[Any] = [np.empty(len(order), kind) for kind in (np.int64, np.int64, np.int32, np.int64)]
         values: list[tuple[Any, Any]] = [
             (number, self._last),
+            (at, self._last_at),
             (person, self._last_person),
             (board, self._last_board),
         ]
         for out, (fresh, kept) in zip(found, values, strict=True):
-            out[order] = np.where(inside, fresh[at], kept[sorted_pin])
-        source, whose, where = found
-        taken = (source >= 0) & (whose != person) & (luck < REPINS)
+            out[order] = np.where(inside, fresh[near], kept[sorted_pin])
+        source, when, whose, where = found
+        taken = (source >= 0) & (when <= at) & (whose != person) & (luck < REPINS)
         for fresh, kept in values:
             kept[pin[shown]] = fresh[shown]  # rows are by time: the last one stays
         return (
@@ -185,6 +188,9 @@ def history(scene: Scene, book: SaveBook) -> Saves:
     pins = np.where(odd, rng.integers(0, len(scene.pins), len(person)), pins)
     at = moments(people.region[person].astype(np.int64), 0, settings.begins, rng)
     at += np.minimum(np.floor(day), -1).astype(np.int64) * DAY_MS
+    low, high = begins[person, interest], begins[person, interest] + span[person, interest]
+    usual_hour = (scene.times.day_of(at) >= low) & (scene.times.day_of(at) < high)
+    at = np.where(usual_hour, at, settings.begins + (day * DAY_MS).astype(np.int64))
     out = scene.times.published[pins] <= OLD
     person, interest, at, pins, odd = person[out], interest[out], at[out], pins[out], odd[out]
     return book.take(at, person, pins, interest, ~odd)

@@ -30,6 +30,7 @@ class Scene:
     times: Times
     shops: Shops
     spam: Bool = field(repr=False)
+    fresh_mass: Float64 | None = field(default=None, repr=False)
     _demand: dict[int, Float64] = field(default_factory=dict, repr=False)
 
     def asked(self, day: Any, region: Any, cluster: Any) -> Float64:
@@ -54,15 +55,15 @@ class Scene:
 def make_scene(pins: Pins, settings: WorldSettings, tastes: Tastes | None = None) -> Scene:
     """The world of those settings; `tastes` of the same pins may be handed over, for they do not depend on the seed."""
     found = make_tastes(pins) if tastes is None else tastes
-    people = make_people(found, settings)
+    people, times = make_people(found, settings), make_times(pins, found, settings)
     return Scene(
         settings,
         pins,
         found,
         people,
         make_boards(people, found, settings),
-        make_times(pins, found, settings),
-        make_shops(pins, found, settings),
+        times,
+        make_shops(pins, found, settings, times),
         np.zeros(len(pins), bool),
     )
 

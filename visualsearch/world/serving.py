@@ -30,7 +30,8 @@ NOISE = 0.12
 PROMOTED_SLOTS = (4, 11)
 BLOCKS = 8
 """Chances of new pins are worked out so often a day."""
-TRIES = 4
+FIT_FLOOR = 0.05
+"""A new pin that fits nothing still gets a chance."""
 
 
 @dataclass
@@ -61,6 +62,23 @@ def serve(scene: Scene, visits: Visits, rng: np.random.Generator, day: int) -> S
     policy.promote(pins, promoted)
     row, column = grid(visits.surface.astype(np.int64), width)
     return Served(Lists(visits.person, visits.at, visits.surface, pins, row, column, promoted), shuffled)
+
+
+def fresh_mass(scene: Scene) -> Float64:
+    """(g,) the greatest sum over all days of freshness times fit, by taste."""
+    if scene.fresh_mass is None:
+        published = scene.times.published
+        new = np.flatnonzero(published > OLD)
+        mass = np.zeros((len(scene.tastes), scene.settings.days + 1))
+        for at in range(0, len(new), 20_000):
+            some = new[at : at + 20_000]
+            fit = FIT_FLOOR + scene.tastes.fit[:, some] / 255
+            days = [
+                scene.times.freshness(some, np.array(day + 1.0)) for day in range(-1, scene.settings.days)
+            ]
+            mass += fit @ np.stack(days, 1)
+        scene.fresh_mass = mass.max(1) + 1e-6
+    return scene.fresh_mass
 
 
 class _Policy:
@@ -122,24 +140,28 @@ class _Policy:
         return found
 
     def _fresh(self, which: Bool, taste: Int32, otherwise: Int32) -> Int32:
-        """New pins by their freshness; of four drawn, the one that fits best."""
+        """New pins by their freshness and fit; a slot that draws none holds what it would hold otherwise.
+
+        The chance of a pin is its own weight over the greatest sum of all days, so that its views fall as its freshness does,
+        whatever else is new.
+        """
         scene = self.scene
         rows = np.nonzero(which)[0]
         day, wanted = self.when[rows], taste[which]
         out = otherwise.copy()
         block = np.floor((day - self.day) * BLOCKS).clip(0, BLOCKS - 1)
+        most = fresh_mass(scene)
         for number in range(BLOCKS):
             mine = np.flatnonzero(block == number)
-            moment = self.day + number / BLOCKS
-            weights = scene.times.freshness(np.arange(len(scene.pins)), np.array(moment))
+            weights = scene.times.freshness(np.arange(len(scene.pins)), np.array(self.day + number / BLOCKS))
             new = np.flatnonzero((weights > 2.0**-10) & ~self.seasoned)
             if not len(new) or not len(mine):
                 continue
-            total = np.cumsum(weights[new])
-            drawn = np.searchsorted(total, self.rng.random((len(mine), TRIES)) * total[-1])
-            some = new[drawn.clip(max=len(new) - 1)]
-            fit = scene.tastes.fit[wanted[mine][:, None], some]
-            out[mine] = np.take_along_axis(some, fit.argmax(1)[:, None], 1)[:, 0]
+            chance = (FIT_FLOOR + scene.tastes.fit[:, new] / 255) * (weights[new] / most[:, None])
+            summed = np.minimum(np.cumsum(chance, 1), 1 - 1e-9) + np.arange(len(chance))[:, None]
+            at = np.searchsorted(summed.reshape(-1), wanted[mine] + self.rng.random(len(mine)), side="right")
+            drawn = at < (wanted[mine] + 1) * len(new)
+            out[mine[drawn]] = new[at[drawn] % len(new)]
         return out
 
     def _without_twins(self, pins: Int32) -> Int32:

@@ -13,6 +13,7 @@ from .chance import Chance, stream
 from .pins import Pins
 from .settings import WorldSettings
 from .tastes import Int32, Tastes
+from .times import OLD, Times
 
 CURRENCY = "EUR"
 SOLD = 0.5
@@ -69,8 +70,8 @@ class Shops:
         return [{**asdict(each), "pins": list(each.pins)} for each in self.campaigns]
 
 
-def make_shops(pins: Pins, tastes: Tastes, settings: WorldSettings) -> Shops:
-    """Sites over the pins, each at home in a few clusters, and a campaign for every third of them."""
+def make_shops(pins: Pins, tastes: Tastes, settings: WorldSettings, times: Times) -> Shops:
+    """Sites over the pins, each at home in a few clusters, and a campaign of pins that always were there for every third."""
     rng = stream(settings.seed, "shops")
     n, clusters = len(pins), tastes.clusters
     count = int(np.clip(n // 30, 3, MOST_SITES))
@@ -87,7 +88,7 @@ def make_shops(pins: Pins, tastes: Tastes, settings: WorldSettings) -> Shops:
     campaigns: list[Campaign] = []
     offers: list[Int64] = []
     for number in rng.permutation(count)[: max(1, count // 3)].tolist():
-        own = np.flatnonzero((site == number) & ~np.isnan(price))
+        own = np.flatnonzero((site == number) & ~np.isnan(price) & (times.published <= OLD))
         if not len(own):
             continue
         cluster = int(np.bincount(tastes.cluster[own]).argmax())

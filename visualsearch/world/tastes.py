@@ -27,13 +27,15 @@ class Tastes:
     """c clusters and g tastes over n pins.
 
     `cluster` (n,) and `taste` (n,) say where a pin belongs, `cluster_of` (g,) the cluster of a taste. `fit` (g, n) uint8 is
-    how well a pin fits a taste, 255 for fully. `style` (n, 8) float32 is a pin's look beyond its cluster, of unit length.
+    how well a pin fits a taste, 255 for fully. `coherence` (c,) is how much alike a cluster's pins are.
+    `style` (n, 8) float32 is a pin's look beyond its cluster, of unit length.
     `goes_with` (c, 3) are the clusters that people combine with one, by no likeness. `names` and `cluster_names` may be empty.
     `candidates` (g, m) are the pins that fit a taste best, and `cumulative` (g, m) their summed weights, up to 1.
     """
 
     cluster: Int32
     taste: Int32
+    coherence: Float64 = field(repr=False)
     cluster_of: Int32
     fit: UInt8 = field(repr=False)
     style: Float32 = field(repr=False)
@@ -78,6 +80,7 @@ def make_tastes(pins: Pins) -> Tastes:
     return Tastes(
         cluster,
         taste,
+        _coherence(points, centres, levels, cluster_of),
         cluster_of,
         fit,
         _styles(pins.vectors, points, centres, cluster),
@@ -140,6 +143,15 @@ def _levels(points: Float32, directions: Float32) -> Float32:
         column = np.sort(cosines[:, number])[::-1]
         levels[number] = column[min(size, len(column) - 1)], column[min(3 * size, len(column) - 1)]
     return levels
+
+
+def _coherence(points: Float32, centres: Float32, levels: Float32, cluster_of: Int32) -> Float64:
+    """(c,) cosines of clusters' outer pins with their tastes, above what any pin has with any cluster; 0.02 at least."""
+    usual = float((points[:2000] @ centres.T).mean())
+    held = np.bincount(cluster_of, minlength=len(centres)).clip(1)
+    summed = np.bincount(cluster_of, weights=levels[:, 0], minlength=len(centres))
+    made: Float64 = np.maximum(summed / held - usual, 0.02)
+    return made
 
 
 def _fitted(

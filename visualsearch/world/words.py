@@ -22,6 +22,10 @@ _HEXISH = re.compile(r"[0-9a-f]+")
 _NUMBERED = re.compile(r"^([A-Za-z]{4,})\d+$")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SPLIT = re.compile(r"[\s_\-.,;:+&()\[\]]+")
+TOP = "/"
+"""Marks a phrase that is the name of a pin's topmost folder."""
+WIDE = 0.1
+"""A topmost folder with a greater share of all pins is a collection's name and says nothing."""
 LONGEST = 3
 SHARED = 0.25
 """A phrase names a taste where at least this share of its pins have it."""
@@ -42,7 +46,7 @@ def phrases(name: str, attributes: Mapping[str, Any]) -> tuple[str, ...]:
     top = (
         _phrase(folders[0]) if len(folders) > 1 else ""
     )  # often the name of a collection: only where nothing else is known
-    return named or ((top,) if top else ())
+    return (*named, TOP + top) if top else named
 
 
 def _phrase(text: str) -> str:
@@ -57,6 +61,20 @@ def _phrase(text: str) -> str:
     if not 0 < len(kept) <= LONGEST or len(joined) < 3 or len(joined) > 40:
         return ""
     return joined.replace("t shirt", "t-shirt") if kept[0] != "of" else ""
+
+
+def settled(words: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The phrases of all pins, without the names of collections."""
+    tops = Counter(phrase for each in words for phrase in each[-1:] if phrase.startswith(TOP))
+    wide = {name for name, count in tops.items() if count > WIDE * len(words)}
+    found = []
+    for each in words:
+        own = tuple(phrase for phrase in each if not phrase.startswith(TOP))
+        top = tuple(
+            phrase.removeprefix(TOP) for phrase in each if phrase.startswith(TOP) and phrase not in wide
+        )
+        found.append(own or top)
+    return found
 
 
 def common_names(words: Sequence[Sequence[str]]) -> Counter[str]:
@@ -82,15 +100,15 @@ def name_of(
 
 PLAIN = ("{}", "{}", "{}", "{} ideas", "Lovely {}", "{} I like", "More {}", "{} to look at")
 PROJECTS = (
-    "{} for the new kitchen",
-    "{} for the party",
-    "{} for the move",
-    "{} for the spare room",
-    "{} for the wedding",
-    "{} for the holidays",
-    "{} to buy",
+    "Birthday theme: {}",
+    "Gift ideas: {}",
+    "Party theme: {}",
+    "Wedding theme: {}",
+    "Kitchen plans: {}",
+    "New room: {}",
+    "{} project",
 )
-DREAMS = ("Dream wedding: {}", "One day, a kitchen: {}", "{} for a house I do not have", "Holiday dreams: {}")
+DREAMS = ("Dream wedding: {}", "Dream kitchen: {}", "One day: {}", "If I had a house: {}")
 """Leisure that only looks like a project: it names an occasion and never ends."""
 GENERAL = ("Nice things", "Favourites", "Ideas", "For later", "Saved", "Mixed")
 NAMELESS = ("Collection", "Inspiration", "Finds", "Moods", "Looks", "Scrapbook")

@@ -326,7 +326,7 @@ class World:
         self.scene.times.published[[self.place(pin) for pin in pins]] = day
 
     def attack(self, count: int = 3000, *, at: int | None = None, minutes: float = 60) -> attacks.Attack:
-        """A bulk attack: `count` near-duplicates of a few pins, put up by a few accounts within the minutes, for a site of theirs.
+        """A bulk attack: `count` near-duplicates of a few pins, put up within the minutes by a few accounts, for their site.
 
         From then on the world knows those pins, and knows that they are spam. Its records are for `index.add`.
         """
