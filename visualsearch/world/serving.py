@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visualsearch.types import Bool, Int64
+from visualsearch.types import Bool, Float64, Int64
 
 from .reactions import COLUMNS, SURFACES, Lists
 from .scene import Scene

@@ -15,6 +15,7 @@ MOST_PEOPLE = 10_000_000
 PREFIX = "sim-"
 """Every simulated person's key, and every simulated event's id, begins with it. No real one may."""
 NOTICE = "Simulated by visualsearch world: no person of this record exists."
+FIRST_YEAR, LAST_YEAR = 1971, 2200
 HISTORY_DAYS = 180
 """People bring saves of so many days before the first one along."""
 FRESH_DAYS = 14
@@ -66,10 +67,12 @@ class WorldSettings:
                 "the shares of off and session must be from 0 on and at most 1 together",
             )
         try:
-            date.fromisoformat(self.start)
+            first = date.fromisoformat(self.start)
+            if not FIRST_YEAR <= first.year <= LAST_YEAR:
+                raise ValueError(f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
         except ValueError as error:
             raise UsageError(
-                f"cannot begin at {self.start!r}", str(error), "Write the first day as 2026-06-01"
+                f"cannot start at {self.start!r}", str(error), "Write the first day as 2026-06-01"
             ) from error
 
     @property

@@ -55,10 +55,14 @@ def _named(values: Any, name: Callable[[int], str | None]) -> Any:
 
     found, at = np.unique(values, return_inverse=True)
     words = [name(int(value)) if value >= 0 else None for value in found]
-    none = np.array([word is None for word in words], bool)[at]
-    return pa.DictionaryArray.from_arrays(
-        pa.array(at.astype(np.int32), mask=none), pa.array([word or "" for word in words], pa.string())
+    places: dict[
+        str, int
+    ] = {}  # each word once: of a dictionary that repeats one, Parquet does not always write the same bytes
+    code = np.array(
+        [-1 if word is None else places.setdefault(word, len(places)) for word in words], np.int32
     )
+    rows = code[at] if len(code) else np.empty(0, np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(rows, mask=rows < 0), pa.array(list(places), pa.string()))
 
 
 def _numbers(values: Any, kind: Any) -> Any:
@@ -188,7 +192,7 @@ def follow_target(scene: Scene, whom: int, topic: int) -> tuple[str, str]:
 
 
 def follows_table(scene: Scene, follows: Follows) -> Any:
-    """Follows as they are imported."""
+    """Follows as they are imported; `since` is for the truth, for a follow counts from when it is recorded."""
     import pyarrow as pa
 
     at = seen_follows(scene, follows)
@@ -202,7 +206,7 @@ def follows_table(scene: Scene, follows: Follows) -> Any:
             "person": _named(follows.person[at], keys_of(scene)),
             "kind": pa.array([kind for kind, _ in targets], pa.string()),
             "target": pa.array([target for _, target in targets], pa.string()),
-            "at": _times(days),
+            "since": _times(days),
         }
     )
 
@@ -264,7 +268,9 @@ def interests_table(scene: Scene, planned: Any) -> Any:
             "begins_day": pa.array(people.begins[who, column]),
             "ends_day": pa.array(ends, mask=ends >= FOREVER),
             "planned_end_day": pa.array(meant, mask=meant >= FOREVER),
-            "bought": pa.array(ends < meant),
+            "bought": pa.array(
+                (ends < meant).astype(np.int8)
+            ),  # Parquet pads bits with whatever lies in memory
             "board": _named(boards, scene.boards.title.__getitem__),
         }
     )
