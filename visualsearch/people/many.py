@@ -42,7 +42,7 @@ class Many(Privacy):
         """How many people have a key that does not begin so, or none."""
         with self.store.read() as db:
             others = select(func.count()).select_from(people)
-            theirs = or_(people.c.key.is_(None), ~people.c.key.startswith(prefix, autoescape=True))
+            theirs = or_(people.c.key.is_(None), ~_begins(prefix))
             return int(db.execute(others.where(theirs)).scalar_one())
 
     def import_key(self, path: str | Path, what: str) -> str:
@@ -58,7 +58,7 @@ class Many(Privacy):
         """
         if not prefix:
             raise UsageError("will not remove everybody", "no beginning of a key was given", "Give one")
-        mine = people.c.key.startswith(prefix, autoescape=True)
+        mine = _begins(prefix)
         with self.upkeep():
             self._sweep()
             with self.store.read() as db:
@@ -89,6 +89,11 @@ class Many(Privacy):
             self._replace([part.file], rest)
             count += mine
         return count
+
+
+def _begins(prefix: str) -> ColumnElement[bool]:
+    """Whose key begins so; SQLite's LIKE would take capital letters for small ones."""
+    return func.substr(people.c.key, 1, len(prefix)) == prefix
 
 
 def _erased(

@@ -168,7 +168,7 @@ def event_rows(
     """The events that served lists and the reactions to them make."""
     there = lists.pins >= 0
     seen = shown_at(lists)
-    width = lists.pins.shape[1]
+    width = max(1, lists.pins.shape[1])
 
     def rows(kind: str, which: Any, **more: Any) -> Rows:
         line, slot = which
