@@ -108,7 +108,9 @@ def test_the_record_knows_whom_a_pin_was_taken_from(index: vs.Index) -> None:
 
 
 def test_nothing_is_kept_of_people_whose_consent_is_off_or_for_the_session(index: vs.Index) -> None:
-    settings = WorldSettings(people=40, days=2, seed=3, sessions_per_day=1, saves_per_person=4, consent=(0.3, 0.3))
+    settings = WorldSettings(
+        people=40, days=2, seed=3, sessions_per_day=1, saves_per_person=4, consent=(0.3, 0.3)
+    )
     report = simulate(index, settings)
     assert report.counts["kept out by consent"] > 100
     rows = pq.read_table(index.folder / "world.truth" / "persons.parquet").to_pylist()
