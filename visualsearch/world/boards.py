@@ -83,7 +83,7 @@ def _titles(owner: Int32, about: Int64, project: Bool, dream: Bool, luck: Int64,
         if who != last:
             taken, last = set(), who
         name = tastes.names[taste] if taste >= 0 else ""
-        patterns = PROJECTS if planned else DREAMS if dreamt else PLAIN
+        patterns: tuple[str, ...] = PROJECTS if planned else DREAMS if dreamt else PLAIN
         if taste < 0:
             text = GENERAL[number % len(GENERAL)]
         else:

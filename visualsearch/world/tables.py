@@ -325,35 +325,37 @@ def event_list(
     variant: str | None = None,
 ) -> list[Event]:
     """Rows as events. `order` gives the slots' own numbers; `answer`, `session`, `variant` replace what the rows say."""
-    lists = zip(*(column.tolist() for column in rows.values()), strict=True)
-    found = []
-    for values in lists:
-        row = dict(zip(rows, values, strict=True))
-        slot = None if row["slot"] < 0 else row["slot"] if order is None else int(order[row["slot"]])
-        listed = slot is not None
-        name = answer if answer is not None else answer_name(scene, row["answer"])
-        key = f"{PREFIX}{scene.settings.seed}-{row['at']}-{row['person']}-{row['pin']}-{row['kind']}"
-        found.append(
-            Event(
-                KINDS[row["kind"]],
-                person_key(scene.settings.seed, row["person"]),
-                scene.pins.ids[row["pin"]],
-                row["at"],
-                f"{key}-{slot}",
-                session=session,
-                surface=NAMES[row["surface"]],
-                answer=name if listed else None,
-                slot=slot,
-                row=row["row"] if listed else None,
-                column=row["column"] if listed else None,
-                variant=(variant or (VARIANTS[row["variant"]] if row["variant"] >= 0 else None))
-                if listed
-                else None,
-                propensity=None if np.isnan(row["propensity"]) else row["propensity"],
-                dwell_ms=None if row["dwell"] < 0 else row["dwell"],
-                value=None if np.isnan(row["value"]) else row["value"],
-                currency=None if np.isnan(row["value"]) else CURRENCY,
-                site=site_name(scene, row["site"]),
-            )
-        )
-    return found
+    columns = zip(*(column.tolist() for column in rows.values()), strict=True)
+    given = {"answer": answer, "session": session, "variant": variant}
+    return [_event(scene, dict(zip(rows, values, strict=True)), order, given) for values in columns]
+
+
+def _event(scene: Scene, row: dict[str, Any], order: Int64 | None, given: dict[str, str | None]) -> Event:
+    slot = None if row["slot"] < 0 else row["slot"] if order is None else int(order[row["slot"]])
+    key = f"{PREFIX}{scene.settings.seed}-{row['at']}-{row['person']}-{row['pin']}-{row['kind']}"
+    place: dict[str, Any] = {}
+    if slot is not None:
+        usual = VARIANTS[row["variant"]] if row["variant"] >= 0 else None
+        place = {
+            "answer": given["answer"] or answer_name(scene, row["answer"]),
+            "slot": slot,
+            "row": row["row"],
+            "column": row["column"],
+            "variant": given["variant"] or usual,
+        }
+    sold = not np.isnan(row["value"])
+    return Event(
+        KINDS[row["kind"]],
+        person_key(scene.settings.seed, row["person"]),
+        scene.pins.ids[row["pin"]],
+        row["at"],
+        f"{key}-{slot}",
+        session=given["session"],
+        surface=NAMES[row["surface"]],
+        propensity=None if np.isnan(row["propensity"]) else row["propensity"],
+        dwell_ms=None if row["dwell"] < 0 else row["dwell"],
+        value=row["value"] if sold else None,
+        currency=CURRENCY if sold else None,
+        site=site_name(scene, row["site"]),
+        **place,
+    )
