@@ -88,9 +88,10 @@ def _titles(owner: Int32, about: Int64, project: Bool, dream: Bool, luck: Int64,
             text = GENERAL[number % len(GENERAL)]
         else:
             patterns = NAMELESS if not name and not planned and not dreamt else patterns
-            ordered = patterns[number % len(patterns) :] + patterns[: number % len(patterns)]
-            named = [titled(pattern, name or "things") for pattern in ordered]
-            text = next((each for each in named if each.casefold() not in taken), named[0])
+            turned = number % len(patterns)
+            named = (titled(pattern, name or "things") for pattern in patterns[turned:] + patterns[:turned])
+            free = (each for each in named if each.casefold() not in taken)
+            text = next(free, None) or titled(patterns[turned], name or "things")
         whole, again = text, 2
         while whole.casefold() in taken:
             whole, again = f"{text} {again}", again + 1
