@@ -31,6 +31,7 @@ from . import (
     serve,
     tune,
     verify,
+    world,
 )
 from .common import note, settle_streams
 from .panels import Panels
@@ -54,6 +55,7 @@ COMMANDS = (
     serve,
     extension,
     people,
+    world,
     bench,
 )
 
