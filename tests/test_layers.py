@@ -30,7 +30,7 @@ LAYERS = (
     {"adapters"},
     {"upkeep", "pinned", "recommend"},
     {"engine"},
-    {"dedup", "embedding", "world"},
+    {"dedup", "embedding", "world", "experiments"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},
