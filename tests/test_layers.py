@@ -30,7 +30,7 @@ LAYERS = (
     {"adapters"},
     {"upkeep", "pinned", "recommend"},
     {"engine"},
-    {"dedup", "embedding", "world", "experiments"},
+    {"dedup", "embedding", "world", "experiments", "trust"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},
