@@ -12,7 +12,36 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "Source": (
             *("prune", "include", "regions", "replace", "check_content"),  # index, embed
-            *("what", "column", "constant", "dates", "address"),  # people
+            *(
+                "what",
+                "column",
+                "constant",
+                "dates",
+                "address",
+                "kind",
+                "origin",
+                "elsewhere",
+                "manifest",
+            ),  # people
+            *(
+                "people",
+                "start",
+                "seed",
+                "saves_per_person",
+                "sessions_per_day",
+                "record",
+                "into_real",
+                "remove",
+            ),  # world
+            *(
+                "accounts",
+                "texts",
+                "graph",
+                "ask",
+                "wrong",
+                "runs",
+                "effect",
+            ),  # bench trust, bench experiments
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
         ),
         "Query": (

@@ -1,9 +1,9 @@
-"""What an experiment says: means and ratios per arm, their difference, an interval that may be looked at every day.
+"""What an experiment says: the figure of each arm, their difference, and an interval that may be looked at every day.
 
-The unit is what was assigned (a person or a session): its observations are summed first, because what one person does on two days
-is not independent. A ratio of two sums (saves per impression) gets its variance by the delta method (Deng, Knoblich and Lu,
-"Applying the delta method in metric analytics", KDD 2018). What was known before the experiment explains part of the noise away
-(CUPED: Deng, Xu, Kohavi and Walker, WSDM 2013).
+The unit is what was assigned: a person or a session. Its observations are summed first, because what one person does on two
+days is not independent. A ratio of two sums (saves per impression) gets its variance by the delta method. What was known
+before the experiment explains part of the noise away (CUPED).
+Sources: Deng, Knoblich and Lu, "Applying the delta method in metric analytics", KDD 2018; Deng, Xu, Kohavi and Walker, WSDM 2013.
 """
 
 from __future__ import annotations

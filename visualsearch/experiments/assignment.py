@@ -1,7 +1,7 @@
-"""Which arm of an experiment a person is in: a hash decides, so nothing has to be stored to answer the same again.
+"""Which arm of an experiment a person is in. A hash decides, so nothing has to be stored to answer the same again.
 
-A unit is a person or a session. Three independent hashes of it are used: its place on the line of the exclusion group, whether
-the ramp has reached it, and its arm. Each is salted by its own name, so experiments do not correlate.
+A unit is a person or a session. Three independent hashes of it are used. They give its place on the line of the exclusion group,
+whether the ramp has reached it, and its arm. Each is salted by its own name, so experiments do not correlate.
 Source: Kohavi, Tang and Xu, "Trustworthy Online Controlled Experiments" (2020), chapters 4 and 14.
 """
 

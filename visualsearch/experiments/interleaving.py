@@ -1,8 +1,8 @@
 """Two rankers in one list: each person is their own control, so far fewer sessions tell the better one.
 
-Team draft: round by round a coin decides which ranker picks first, each picks its best pin that is not in the list yet, and a
-click is credited to the ranker that picked the pin (Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval
-quality?", CIKM 2008). A session prefers the ranker with more credit; ties say nothing.
+Team draft works in rounds. A coin decides which ranker picks first. Each picks its best pin that is not in the list yet. A
+click is credited to the ranker that picked the pin. A session prefers the ranker with more credit; ties say nothing.
+Source: Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", CIKM 2008.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """Intervals that stay valid however often one looks.
 
-An experiment's z-score, looked at again and again, crosses 1.96 by chance far more often than once in twenty. The intervals here
-hold at all looks together. Two boundaries are joined by a union bound:
+An experiment's z-score crosses 1.96 by chance far more often than once in twenty when it is looked at every day. The
+intervals here hold at all looks together. Two boundaries share the chance of an error:
 
-- up to the planned end a constant boundary in the scale of the sum, sharpest at the planned end. A Brownian path leaves
-  +-c before time 1 with a chance of at most 4 (1 - Phi(c)) (the reflection principle).
-- before and after it, a normal mixture, which never ends (Robbins 1970; Howard, Ramdas, McAuliffe and Sekhon,
-  "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of Statistics 2021, equation 14; asymptotic form:
-  Waudby-Smith et al., "Time-uniform central limit theory", arXiv:2103.06476).
+- One is constant in the scale of the sum and ends at the planned end, where it is sharpest. A Brownian path leaves +-c
+  before time 1 with a chance of at most 4 (1 - Phi(c)), by the reflection principle.
+- The other is a normal mixture. It sees large effects early, and it never ends.
 
-Time is the share of the planned observations (unit-days) that are in. People who return make z-scores of two days more alike than
-a Brownian path's, and by Slepian's inequality that only lowers the chance of leaving the boundary.
+Time is the share of the planned observations (unit-days) that are in. People who return make two days' z-scores more alike
+than those of a Brownian path. By Slepian's inequality that only lowers the chance of leaving the boundary.
+Sources: Robbins 1970; Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence
+sequences", Annals of Statistics 2021, equation 14; Waudby-Smith et al., "Time-uniform central limit theory",
+arXiv:2103.06476.
 """
 
 from __future__ import annotations

@@ -65,7 +65,9 @@ class Many(Privacy):
             with self.store.read() as db:
                 numbers = list(db.execute(select(people.c.person).where(mine)).scalars())
             gone = self._drop_parts(set(numbers))
-            removed: dict[str, int] = self.store.write(lambda db: _erased(db, self.store, mine, numbers, list(files)))
+            removed: dict[str, int] = self.store.write(
+                lambda db: _erased(db, self.store, mine, numbers, list(files))
+            )
             self._refresh()
         removed["events"] = removed.get("events", 0) + gone
         self._erase_bytes()

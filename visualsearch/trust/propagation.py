@@ -1,8 +1,9 @@
 """Spam accounts by whom they know: a few labels, some of them wrong, spread over the graph of who follows whom.
 
-Label spreading (Zhou, Bousquet, Lal, Weston and Schölkopf, "Learning with local and global consistency", NIPS 2003) with a weak
-pull to the labels. Each label is averaged with those of a whole neighbourhood, so that wrong ones drown. SybilSCAR (Wang, Zhang
-and Gong, INFOCOM 2017) keeps each label's own prior, and so keeps the wrong ones.
+This is label spreading with a weak pull to the labels. Each label is averaged with those of a whole neighbourhood, so wrong ones
+drown. SybilSCAR keeps each label's own prior, and so keeps the wrong ones.
+Sources: Zhou, Bousquet, Lal, Weston and Schölkopf, "Learning with local and global consistency", NIPS 2003; Wang, Zhang and Gong,
+"SybilSCAR", INFOCOM 2017.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Spam texts: a linear model over pieces of words.
 
-Sequences of two to five letters within words, weighted by tf-idf, and a linear support vector machine: what a spammer misspells
-still shares most pieces, and every piece has one weight that can be shown. Source: Joachims 1998; character n-grams for spam:
-Kanaris et al. 2007.
+The pieces are all sequences of two to five letters within words, weighted by tf-idf. A linear support vector machine gives
+each of them one weight, which can be shown. What a spammer misspells still shares most pieces with the word.
+Sources: Joachims 1998; character n-grams for spam: Kanaris et al. 2007.
 """
 
 from __future__ import annotations
