@@ -16,7 +16,7 @@ from visualsearch.compiled import search as fast
 from visualsearch.nearest import ann
 from visualsearch.search import planner
 from visualsearch.search.columns import TRUE, UNKNOWN, Column
-from visualsearch.search.query import Snapshot, candidates
+from visualsearch.search.shortlist import Snapshot, candidates
 from visualsearch.store.catalog import Generation
 from visualsearch.store.vectors import Segment, Vectors, write_segment
 

@@ -16,7 +16,7 @@ PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own room and from the layers below it.
 LAYERS = (
     {"errors"},
-    {"types"},
+    {"keywords", "types"},
     {"resources", "fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
     {"compiled"},
     {"images"},
@@ -27,10 +27,11 @@ LAYERS = (
     {"search"},
     {"look"},
     {"indexing", "pages"},
-    {"adapters"},
+    {"adapters", "dedup"},
     {"upkeep", "pinned", "recommend"},
+    {"changing", "contents"},
     {"engine"},
-    {"dedup", "embedding", "world"},
+    {"embedding", "world"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},

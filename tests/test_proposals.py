@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from visualsearch.errors import EncoderError, UnknownNameError, UsageError
 from visualsearch.look import proposals
-from visualsearch.look.proposals import Proposal, find, joined, overlaps, region_boxes, thinned
+from visualsearch.look.proposals import Proposal, find_objects, joined, overlaps, region_boxes, thinned
 from visualsearch.quality.look import sample_scenes
 from visualsearch.types import Box
 
@@ -30,7 +30,7 @@ def blobs() -> tuple[Image.Image, list[Box]]:
 @pytest.mark.parametrize("finder", ["bundled", "saliency"])
 def test_plain_objects_on_a_plain_ground_are_all_found_first(finder: str) -> None:
     picture, truth = blobs()
-    found = find(picture, finder)
+    found = find_objects(picture, finder)
     best = overlaps(np.array(truth), np.array([p.box for p in found])).max(1)
     assert (best > 0.6).all()
     assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
@@ -39,7 +39,7 @@ def test_plain_objects_on_a_plain_ground_are_all_found_first(finder: str) -> Non
 def test_the_bundled_finder_finds_most_objects_of_the_sample_scenes_with_ten_boxes() -> None:
     hits = []
     for picture, truth in sample_scenes():
-        found = find(picture, "bundled", most=10)
+        found = find_objects(picture, "bundled", most=10)
         assert len(found) <= 10
         hits += list(overlaps(np.array(truth), np.array([p.box for p in found])).max(1) >= 0.5)
     assert np.mean(hits) >= 0.8
@@ -48,14 +48,14 @@ def test_the_bundled_finder_finds_most_objects_of_the_sample_scenes_with_ten_box
 @pytest.mark.parametrize("finder", OFFLINE)
 def test_the_same_picture_gives_the_same_boxes_in_the_same_order(finder: str) -> None:
     picture, _ = blobs()
-    assert find(picture, finder) == find(picture.copy(), finder)
+    assert find_objects(picture, finder) == find_objects(picture.copy(), finder)
 
 
 @pytest.mark.parametrize("finder", OFFLINE)
 @pytest.mark.parametrize("size", [(1, 1), (500, 1), (1, 500), (3, 2), (2000, 7)])
 def test_pictures_of_any_shape_are_taken_and_boxes_lie_inside(finder: str, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    for box, score in find(Image.fromarray(noise), finder):
+    for box, score in find_objects(Image.fromarray(noise), finder):
         assert 0 <= box.x0 < box.x1 <= 1
         assert 0 <= box.y0 < box.y1 <= 1
         assert 0 <= score <= 1
@@ -63,7 +63,7 @@ def test_pictures_of_any_shape_are_taken_and_boxes_lie_inside(finder: str, size:
 
 @pytest.mark.parametrize("finder", ["bundled", "saliency"])
 def test_an_empty_picture_has_no_object(finder: str) -> None:
-    assert find(Image.new("RGB", (320, 240), (120, 130, 140)), finder) == []
+    assert find_objects(Image.new("RGB", (320, 240), (120, 130, 140)), finder) == []
 
 
 def test_a_better_box_swallows_its_repetitions_and_parts_but_not_a_small_object_on_it() -> None:
@@ -76,7 +76,9 @@ def test_a_better_box_swallows_its_repetitions_and_parts_but_not_a_small_object_
 def test_an_object_may_fill_most_of_the_picture() -> None:
     picture = Image.new("RGB", (400, 300), (225, 222, 215))
     ImageDraw.Draw(picture).ellipse((30, 20, 370, 280), fill=(30, 60, 160))
-    best = overlaps(np.array([[0.075, 0.067, 0.925, 0.933]]), np.array([p.box for p in find(picture)]))
+    best = overlaps(
+        np.array([[0.075, 0.067, 0.925, 0.933]]), np.array([p.box for p in find_objects(picture)])
+    )
     assert best.max() > 0.7
 
 
@@ -129,11 +131,11 @@ def test_regions_are_few_and_none_repeats_the_whole_picture(monkeypatch: pytest.
 
 def test_an_unknown_finder_lists_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="saliency"):
-        find(blobs()[0], "salience")
+        find_objects(blobs()[0], "salience")
     with pytest.raises(UnknownNameError, match="fasterrcnn_resnet50_fpn"):
-        find(blobs()[0], "torchvision:fasterrcnn_resnet50")
+        find_objects(blobs()[0], "torchvision:fasterrcnn_resnet50")
     with pytest.raises(UsageError, match="1 or more"):
-        find(blobs()[0], most=0)
+        find_objects(blobs()[0], most=0)
 
 
 def test_a_torchvision_detector_is_read_as_fractions_with_scores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +150,7 @@ def test_a_torchvision_detector_is_read_as_fractions_with_scores(monkeypatch: py
 
     monkeypatch.setattr(models, "get_model", lambda name, weights: Told())
     proposals._torchvision.cache_clear()
-    (found,) = find(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")
+    (found,) = find_objects(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")
     proposals._torchvision.cache_clear()
     assert found.box == pytest.approx((0.1, 0.1, 0.5, 0.5))
     assert found.score == pytest.approx(0.9)
@@ -163,4 +165,4 @@ def test_without_a_network_a_torchvision_detector_says_what_to_do(monkeypatch: p
     monkeypatch.setattr(models, "get_model", unreachable)
     proposals._torchvision.cache_clear()
     with pytest.raises(EncoderError, match=r"no route to host.*bundled finder"):
-        find(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")
+        find_objects(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")

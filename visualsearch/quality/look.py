@@ -24,7 +24,7 @@ from visualsearch import samples
 from visualsearch.engine import Index, open_or_create
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.images import STYLE, CropStyle, Shape, load
-from visualsearch.look import MOST, Look, find, overlaps
+from visualsearch.look import MOST, Look, find_objects, overlaps
 from visualsearch.types import WHOLE, Box, Encoder
 
 from .data import Data
@@ -183,11 +183,11 @@ def proposals_task(bench: LookBench) -> list[Line]:
 
 
 def _boxes_line(what: str, scenes: Sequence[tuple[Picture, list[Box]]], finder: str) -> Line:
-    find(scenes[0][0], finder)  # the first call loads the model
+    find_objects(scenes[0][0], finder)  # the first call loads the model
     hits, small, boxes, spent = [], [], [], []
     for picture, truth in scenes:
         start = time.perf_counter()
-        found = find(picture, finder, most=MOST)
+        found = find_objects(picture, finder, most=MOST)
         spent.append(time.perf_counter() - start)
         boxes.append(len(found))
         best = _best([p.box for p in found], truth)
@@ -215,7 +215,10 @@ def photos_task(bench: LookBench) -> list[Line]:
     for tuning, which in ((True, "for tuning"), (False, "held back")):
         chosen = [(one, picture) for one, picture in scenes if one.tuning is tuning]
         for name in FINDERS if chosen else ():
-            found = boxes_figures(chosen, lambda p, name=name: [b.box for b in find(p, name, most=MOST)])  # type: ignore[misc]
+            found = boxes_figures(
+                chosen,
+                lambda p, name=name: [b.box for b in find_objects(p, name, most=MOST)],  # type: ignore[misc]
+            )
             lines.append(Line("photos", f"{name}, {which}", *found))
         for unsure in (False, True) if chosen and index.spec.text else ():
             told = names_figures(
@@ -238,9 +241,7 @@ def crops_task(bench: LookBench) -> list[Line]:
 
 
 def _ranks(bench: LookBench, boxes: Sequence[Box], scene: Scene, style: CropStyle) -> list[int | None]:
-    look = bench.gallery.look(
-        scene.picture, 10, boxes=boxes, repeat=True, style=style, prefer=0.0, unsure=True
-    )
+    look = bench.gallery.look(scene.picture, 10, boxes=boxes, repeat=True, style=style, unsure=True)
     return [_rank(one.hits.ids, placed) for one, placed in zip(look, scene.objects, strict=True)]
 
 
@@ -257,8 +258,6 @@ def look_task(bench: LookBench) -> list[Line]:
         **_styled(index),
         "look, padded white": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE)),
         "look, padded white, margin 5 %": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE, 0.05)),
-        "look, category preferred by 0.03": lambda p: index.look(p, 10, prefer=0.03),
-        "look, category preferred by 0.1": lambda p: index.look(p, 10, prefer=0.1),
         "grid of 3 x 3": lambda p: index.look(p, 10, finder="grid", most=9),
     }
     return [_look_line("look", name, way, bench.composed) for name, way in ways.items()]

@@ -1,12 +1,16 @@
-"""From a query to hits: query parts, filters, columns, plans, mixing."""
+"""From a query to hits: options, mixing, filters, columns, plans, the shortlist and the page."""
 
 from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Noise, plain_pictures
 from .columns import ahead_of_tests
 from .filters import ATTRIBUTES, COLUMNS, Both, Check, Node, Not, Test, json_path, parse, tests
-from .mixing import DEFAULT_WEIGHTS, all_weights, encoded, mixed, query_of, unread
-from .query import NO_GROUPS, Snapshot, find
+from .mixing import encoded, mixed, unread, vector_of
+from .options import DEFAULT_WEIGHTS, SearchOptions, all_weights
+from .page import answered, stored_rows
 from .query_checks import check_query, unit_rows
 from .scales import SAMPLE, Sample, blended
+from .shortlist import NO_GROUPS
+from .snapshot import Snapshot
+from .views import Views
 
 __all__ = [
     "ATTRIBUTES",
@@ -24,20 +28,23 @@ __all__ = [
     "Noise",
     "Not",
     "Sample",
+    "SearchOptions",
     "Snapshot",
     "Test",
+    "Views",
     "ahead_of_tests",
     "all_weights",
+    "answered",
     "blended",
     "check_query",
     "encoded",
-    "find",
     "json_path",
     "mixed",
     "parse",
     "plain_pictures",
-    "query_of",
+    "stored_rows",
     "tests",
     "unit_rows",
     "unread",
+    "vector_of",
 ]

@@ -4,6 +4,7 @@ from .catalog import Catalog, Generation, Pin, Reader, Writer
 from .checks import Problem, check
 from .exclusions import Excluded, Exclusions
 from .lock import writing
+from .named import check_free, make_folder, pin_named
 from .values import MAX_ID_BYTES, check_id, checked, tidied
 from .vectors import Segment, Vectors, alive_rows, flush_folder, widened, write_segment, write_whole
 
@@ -21,9 +22,12 @@ __all__ = [
     "Writer",
     "alive_rows",
     "check",
+    "check_free",
     "check_id",
     "checked",
     "flush_folder",
+    "make_folder",
+    "pin_named",
     "tidied",
     "widened",
     "write_segment",

@@ -337,6 +337,16 @@ class Reader:
                 boxes[row] = Box(*box)
         return boxes
 
+    def added(self, numbers: Iterable[int]) -> dict[int, float]:
+        """When pins were added, by pin number: Unix seconds."""
+        keys = list(numbers)
+        times: dict[int, float] = {}
+        for at in range(0, len(keys), _CHUNK):
+            part = keys[at : at + _CHUNK]
+            marks = ",".join("?" * len(part))
+            times.update(self.db.execute(f"SELECT pin, added FROM pins WHERE pin IN ({marks})", part))
+        return times
+
     def names(self) -> list[str]:
         """Names of all attributes that some pin had."""
         return [r[0] for r in self.db.execute("SELECT name FROM names ORDER BY name")]

@@ -1,0 +1,176 @@
+"""From a query vector to a page of hits: shortlist -> ranker -> page.
+
+Without a ranker the shortlist is as long as the page needs. A ranker gets the best `Context.depth` candidates whatever the
+page, so that the pages of one query never overlap; what comes after those follows by cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from visualsearch.ranking import BY_COSINE, ByCosine, Candidates, Context, Ranker
+from visualsearch.store import Pin, Reader
+from visualsearch.types import WHOLE, Attributes, Box, Float32, Float64, Hit, Hits, Query, Stored
+
+from .shortlist import Scope, Shortlist, scope_of, shortlisted
+from .snapshot import Snapshot
+
+
+def answered(
+    reader: Reader,
+    snapshot: Snapshot,
+    query: Float32,
+    wanted: Query,
+    seeds: set[int],
+    ranker: Ranker = BY_COSINE,
+    context: Context | None = None,
+) -> Hits:
+    """The hits of a (d,) unit query vector in one snapshot."""
+    scope = scope_of(reader, snapshot, wanted, seeds)
+    need = min(wanted.offset + wanted.k, scope.total)
+    if need <= 0:
+        return Hits((), max(scope.total, 0), "empty")
+    if isinstance(ranker, ByCosine):
+        found = shortlisted(snapshot, query, scope, need)
+        page = _clear(found, wanted).at(slice(wanted.offset, wanted.offset + wanted.k))
+        items = described(page, Loaded(reader, snapshot, page))
+    else:
+        asked = replace(context or Context(), query=query, k=wanted.k, offset=wanted.offset)
+        found, items = _ranked(reader, snapshot, query, wanted, scope, ranker, asked)
+    plan = f"filtered-{found.way}" if wanted.where else str(found.way)
+    best = float(found.scores[0]) if len(found) else None
+    return Hits(items, scope.total, plan, best=best)
+
+
+def _clear(found: Shortlist, wanted: Query) -> Shortlist:
+    """Those that reach the minimum score."""
+    if wanted.min_score is None or isinstance(wanted.min_score, str):
+        return found
+    return found.first(int(np.searchsorted(-found.scores, -wanted.min_score, side="right")))
+
+
+def _ranked(
+    reader: Reader,
+    snapshot: Snapshot,
+    query: Float32,
+    wanted: Query,
+    scope: Scope,
+    ranker: Ranker,
+    context: Context,
+) -> tuple[Shortlist, tuple[Hit, ...]]:
+    """The shortlist, and the hits of the page in the ranker's order."""
+    found = shortlisted(snapshot, query, scope, min(context.depth, scope.total)).first(context.depth)
+    clear = _clear(found, wanted)
+    loaded = Loaded(reader, snapshot, clear)
+    rows = snapshot.vectors.rows(clear.positions)
+    ranking = ranker.rank(Candidates(clear.pins, rows, clear.scores, loaded), context)
+    ranking = ranking.checked(len(clear))
+    start, stop = wanted.offset, wanted.offset + wanted.k
+    chosen = np.asarray(ranking.order[start:stop], np.int64)
+    scores = [float(score) for score in ranking.rank_score[chosen]]
+    signals = [{name: float(of[at]) for name, of in ranking.signals.items()} for at in chosen.tolist()]
+    hits = described(clear.at(chosen), loaded)
+    items = [
+        replace(hit, rank_score=score, signals=signal)
+        for hit, score, signal in zip(hits, scores, signals, strict=True)
+    ]
+    missing = wanted.k - len(items)
+    # Only where the whole depth was clear can there be more below it.
+    if missing and len(clear) == context.depth and scope.total > context.depth:
+        behind = max(0, start - len(ranking.order))
+        deeper = shortlisted(snapshot, query, scope, min(context.depth + behind + missing, scope.total))
+        rest = _clear(deeper, wanted)
+        rest = rest.at(~np.isin(rest.shared, found.shared)).at(slice(behind, behind + missing))
+        items += described(rest, Loaded(reader, snapshot, rest))
+    return found, tuple(items)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Details of a shortlist, read from one state of the index when they are asked for."""
+
+    reader: Reader
+    snapshot: Snapshot
+    found: Shortlist
+
+    @cached_property
+    def pins(self) -> Mapping[int, Pin]:
+        """Pins by number."""
+        return self.reader.pins(self.found.pins.tolist())
+
+    @cached_property
+    def parts(self) -> Sequence[Box]:
+        """The part of each picture that matched."""
+        rows = [int(row) for row in self.snapshot.vectors.rows(self.found.positions)]
+        boxes = self.reader.boxes(rows)
+        return [boxes.get(row, WHOLE) for row in rows]
+
+    def _each(self) -> list[Pin]:
+        return [self.pins[number] for number in self.found.pins.tolist()]
+
+    def vectors(self) -> Float32:
+        """See `ranking.Details`."""
+        rows = self.snapshot.vectors.gather(self.found.positions)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.maximum(lengths, np.float32(1e-12)), np.float32)
+
+    def boxes(self) -> Float32:
+        """See `ranking.Details`."""
+        return np.array(self.parts, np.float32).reshape(-1, 4)
+
+    def ids(self) -> Sequence[str]:
+        """See `ranking.Details`."""
+        return [pin.id for pin in self._each()]
+
+    def uris(self) -> Sequence[str]:
+        """See `ranking.Details`."""
+        return [pin.uri for pin in self._each()]
+
+    def attributes(self) -> Sequence[Attributes]:
+        """See `ranking.Details`."""
+        return [pin.attributes for pin in self._each()]
+
+    def names(self) -> Sequence[str]:
+        """See `ranking.Details`."""
+        return self.reader.names()
+
+    def added(self) -> Float64:
+        """See `ranking.Details`."""
+        times = self.reader.added(self.found.pins.tolist())
+        return np.array([times[number] for number in self.found.pins.tolist()], np.float64)
+
+
+def described(page: Shortlist, loaded: Loaded) -> tuple[Hit, ...]:
+    """Hits of a page, with ids, boxes and attributes; `loaded` knows its pins."""
+    known: Mapping[int, Pin] = loaded.pins
+    rows = [int(row) for row in loaded.snapshot.vectors.rows(page.positions)]
+    boxes = loaded.reader.boxes(rows)
+    return tuple(
+        Hit(
+            known[pin].id,
+            known[pin].uri,
+            float(min(1.0, max(-1.0, score))),
+            boxes.get(row, WHOLE),
+            known[pin].attributes,
+            {"cosine": float(score)},
+        )
+        for pin, row, score in zip((int(p) for p in page.pins), rows, page.scores, strict=True)
+    )
+
+
+def stored_rows(reader: Reader, snapshot: Snapshot, size: int) -> Iterator[list[Stored]]:
+    """See `Index.rows`."""
+    live = np.flatnonzero(snapshot.alive)
+    for at in range(0, len(live), size):
+        positions = live[at : at + size]
+        rows = snapshot.vectors.rows(positions).tolist()
+        numbers = snapshot.vectors.pins[positions].tolist()
+        pins, boxes = reader.pins(set(numbers)), reader.boxes(rows)
+        yield [
+            Stored(row, n, pins[n].id, pins[n].uri, boxes.get(row), pins[n].attributes, vector)
+            for row, n, vector in zip(rows, numbers, snapshot.vectors.gather(positions), strict=True)
+        ]
