@@ -20,7 +20,6 @@ from visualsearch import nearest
 from visualsearch.changing import AddOptions, Changes
 from visualsearch.contents import Contents
 from visualsearch.encoders import OwnEncoder, loaded
-from visualsearch.errors import UsageError
 from visualsearch.keywords import described_by, keywords_after, keywords_of
 from visualsearch.look import LookOptions
 from visualsearch.people import FILE as PEOPLE_FILE
@@ -30,29 +29,14 @@ from visualsearch.search import (
     Noise,
     SearchOptions,
     answered,
-    check_query,
+    answered_each,
     encoded,
-    unit_rows,
     unread,
     vector_of,
 )
-from visualsearch.store import (
-    Catalog,
-    Writer,
-    check_free,
-    make_folder,
-    writing,
-)
-from visualsearch.types import (
-    Attributes,
-    Encoder,
-    EncoderSpec,
-    Float32,
-    Hits,
-    IndexReport,
-    Precision,
-    Query,
-)
+from visualsearch.sources import read as read_uri
+from visualsearch.store import Catalog, Writer, check_free, make_folder, writing
+from visualsearch.types import Attributes, Encoder, EncoderSpec, Float32, Hits, IndexReport, Precision, Query
 
 if TYPE_CHECKING:
     from visualsearch.dedup import Found
@@ -292,15 +276,7 @@ class Index(Contents):
         dimension, and for one that is zero or not finite.
         """
         wanted = Query((), k, 0, where, min_score, group_by=group_by)
-        check_query(wanted)
-        units, chosen = unit_rows(vectors, self.spec.dim), ranker_of(ranker)
-        found = []
-        with self._open() as (reader, snapshot):
-            for vector in units:
-                started = time.perf_counter()
-                hits = answered(reader, snapshot, vector, wanted, set(), chosen, context)
-                found.append(replace(hits, seconds=time.perf_counter() - started))
-        return found
+        return answered_each(self._views, vectors, wanted, ranker_of(ranker), context)
 
     def search_many(
         self,
@@ -316,16 +292,7 @@ class Index(Contents):
         `images`: paths, URLs, bytes, Pillow pictures, arrays or tensors. `on_error="skip"` gives an empty Hits with the plan
         "unreadable" for a picture that cannot be read. Raises UsageError, FilterError, PictureError, EncoderError.
         """
-        from visualsearch.encoders import BaseEncoder
-
-        encoder = self.encoder
-        if not isinstance(encoder, BaseEncoder):
-            raise UsageError(
-                "this index's encoder cannot embed many pictures",
-                f"a {type(encoder).__name__} has no embed_images",
-                "Use search for each",
-            )
-        vectors = encoder.embed_images(images, on_error=on_error)
+        vectors = self._own.embed_images(images, on_error)
         fine = np.logical_and.reduce(np.isfinite(vectors), axis=1)
         found = iter(self.nearest(vectors[fine], k=k, where=where, min_score=min_score))
         return [next(found) if readable else Hits((), 0, "unreadable") for readable in fine.tolist()]
@@ -365,7 +332,7 @@ class Index(Contents):
         self,
         similar: float | None = None,
         *,
-        read: Callable[[str], bytes] | None = None,
+        read: Callable[[str], bytes] = read_uri,
         say: Callable[[str], None] = lambda _: None,
     ) -> Found:
         """Groups of pins that show the same picture, proved on their pixels; see `visualsearch.dedup`. Nothing is removed.
@@ -376,11 +343,7 @@ class Index(Contents):
         """
         from visualsearch.dedup import find_groups
 
-        return (
-            find_groups(self, similar, say=say)
-            if read is None
-            else find_groups(self, similar, read=read, say=say)
-        )
+        return find_groups(self, similar, read=read, say=say)
 
     def export(
         self,
@@ -429,11 +392,6 @@ class Index(Contents):
         wish = nearest.Wish(recall, latency_ms, memory)
         with self._writing() as writer, self._open() as (_, snapshot):
             return self._changes.upkeep.tune(writer, snapshot, wish, preset, k, samples, seconds, say)
-
-
-create = Index.create
-open = Index.open
-open_or_create = Index.open_or_create
 
 
 create = Index.create

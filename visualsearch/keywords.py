@@ -41,9 +41,14 @@ def keywords_after(
     def around(
         method: Callable[[Self, Given, Options], Result],
     ) -> Callable[Concatenate[Self, Given, P], Result]:
+        name = list(inspect.signature(method).parameters)[1]
+
         @functools.wraps(method)
-        def call(self: Self, thing: Given, /, *given: P.args, **named: P.kwargs) -> Result:
-            return method(self, thing, options(*given, **named))
+        def call(self: Any, /, *given: Any, **named: Any) -> Any:
+            first = (named.pop(name),) if name in named and not given else given[:1]
+            if not first:
+                raise TypeError(f"{method.__name__}() needs {name!r}")
+            return method(self, first[0], options(*given[1:], **named))
 
         _describe(call, method, options, 2)
         return call

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from visualsearch.errors import EncoderMismatchError, UnknownNameError, UsageError
-from visualsearch.types import Encoder, EncoderSpec
+from visualsearch.types import Encoder, EncoderSpec, Float32
+
+from .base import BaseEncoder
 
 
 def loaded(encoder: Encoder | str, **options: Any) -> Encoder:
@@ -60,6 +62,17 @@ class OwnEncoder:
                 f" visualsearch index PICTURES --to NEW.index --model {theirs.name}",
             )
         return encoder
+
+    def embed_images(self, images: Iterable[Any], on_error: str) -> Float32:
+        """(n, d) float32 vectors of many pictures, embedded in batches: see `BaseEncoder.embed_images`."""
+        encoder = self.get()
+        if not isinstance(encoder, BaseEncoder):
+            raise UsageError(
+                "this index's encoder cannot embed many pictures",
+                f"a {type(encoder).__name__} has no embed_images",
+                "Use search for each",
+            )
+        return encoder.embed_images(images, on_error=on_error)
 
     def spec_of(self, name: str | None) -> EncoderSpec | None:
         """The spec of the model that made embeddings, by the name that the user gave. Raises EncoderMismatchError."""

@@ -132,7 +132,9 @@ def measure(
             (folder / f"original{path.suffix}").write_bytes(path.read_bytes())
         with Index.create(Path(scratch) / "near.index", encoder) as index:
             index.add(str(pictures))
-            return score(index.dedup().groups, [p.relative_to(pictures) for p in sorted(pictures.rglob("*.*"))])
+            return score(
+                index.dedup().groups, [p.relative_to(pictures) for p in sorted(pictures.rglob("*.*"))]
+            )
 
 
 def score(groups: Sequence[Group], pictures: Sequence[Path]) -> Score:

@@ -5,7 +5,7 @@ from .columns import ahead_of_tests
 from .filters import ATTRIBUTES, COLUMNS, Both, Check, Node, Not, Test, json_path, parse, tests
 from .mixing import encoded, mixed, unread, vector_of
 from .options import DEFAULT_WEIGHTS, SearchOptions, all_weights
-from .page import answered, stored_rows
+from .page import answered, answered_each, stored_rows
 from .query_checks import check_query, unit_rows
 from .scales import SAMPLE, Sample, blended
 from .shortlist import NO_GROUPS
@@ -35,6 +35,7 @@ __all__ = [
     "ahead_of_tests",
     "all_weights",
     "answered",
+    "answered_each",
     "blended",
     "check_query",
     "encoded",

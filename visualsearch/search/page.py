@@ -6,6 +6,7 @@ page, so that the pages of one query never overlap; what comes after those follo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,8 +17,10 @@ from visualsearch.ranking import BY_COSINE, ByCosine, Candidates, Context, Ranke
 from visualsearch.store import Pin, Reader
 from visualsearch.types import WHOLE, Attributes, Box, Float32, Float64, Hit, Hits, Query, Stored
 
+from .query_checks import check_query, unit_rows
 from .shortlist import Scope, Shortlist, scope_of, shortlisted
 from .snapshot import Snapshot
+from .views import Views
 
 
 def answered(
@@ -44,6 +47,21 @@ def answered(
     plan = f"filtered-{found.way}" if wanted.where else str(found.way)
     best = float(found.scores[0]) if len(found) else None
     return Hits(items, scope.total, plan, best=best)
+
+
+def answered_each(
+    views: Views, vectors: Float32, wanted: Query, ranker: Ranker = BY_COSINE, context: Context | None = None
+) -> list[Hits]:
+    """The hits of each of (n, d) query vectors of any length, all from one state of the index. Raises UsageError."""
+    check_query(wanted)
+    units = unit_rows(vectors, views.dim)
+    found = []
+    with views.open() as (reader, snapshot):
+        for vector in units:
+            started = time.perf_counter()
+            hits = answered(reader, snapshot, vector, wanted, set(), ranker, context)
+            found.append(replace(hits, seconds=time.perf_counter() - started))
+    return found
 
 
 def _clear(found: Shortlist, wanted: Query) -> Shortlist:
