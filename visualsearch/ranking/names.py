@@ -33,7 +33,7 @@ def _per(text: str) -> Ranker:
 
 MADE: Mapping[str, Callable[[str], Ranker]] = {"sort": _sorted_by, "cap": _per}
 """By what stands before the colon: `sort:price`, `sort:-price`, `cap:2:brand`, `cap:3` (of one source)."""
-KNOWN = (*RANKERS, "sort:ATTRIBUTE", "sort:-ATTRIBUTE", "cap:N:ATTRIBUTE", "SIGNAL=WEIGHT,...")
+KNOWN = (*RANKERS, "sort:ATTRIBUTE", "sort:-ATTRIBUTE", "cap:N:ATTRIBUTE", "SIGNAL=WEIGHT,SIGNAL=WEIGHT")
 
 
 def ranker_of(given: Ranker | str, diversity: float = 0.0) -> Ranker:
