@@ -24,7 +24,7 @@ class LookOptions:
     where these are not clearly better than those of parts that hold nothing (see `visualsearch.look.ground`); `unsure` gives
     them all the same. A pin comes back for one object only unless `repeat`. `diversity` (0..1) trades likeness for variety.
     `goes_with` asks for that many pins of other categories that go with the scene. A scene of more than `max_pixels` pixels is
-    refused. `style` says how a part is cut.
+    refused. `style` says how a part is cut. `prefer` is deprecated: a bonus for hits of the label that neighbours vote for.
     """
 
     k: int = 5

@@ -31,8 +31,8 @@ class SearchOptions:
     `image`: path, URL, bytes, PIL picture or (h, w, 3) uint8 array; `crop`: x0, y0, x1, y1 as fractions, or pixels when any
     is above 1. `text`, `not_text`: words wanted and not wanted; `like`, `unlike`: ids of stored pins. `weights` changes
     DEFAULT_WEIGHTS; `parts` adds finished parts. Of a mix, each part counts on its own scale (`visualsearch.search.scales`).
-    `where`: see visualsearch.filters. With a filter that leaves at least offset + k pins, k come back. `min_score` leaves
-    out hits below that cosine; "auto": below `noise` of the hits, what queries that mean nothing reach here, so that
+    `where`: see `visualsearch.search.filters`. With a filter that leaves at least offset + k pins, k come back. `min_score`
+    leaves out hits below that cosine; "auto": below `noise` of the hits, what queries that mean nothing reach here, so that
     nothing is left where `alike` is False. Stored pins of the query are left out of the results unless `include_seeds`.
     `group_by`: of the pins that share this attribute's value, such as the pictures of a product, only the best comes back,
     and `total` counts products; None takes what the index remembers, "none" gives every pin for itself.
