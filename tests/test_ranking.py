@@ -298,6 +298,24 @@ def test_pages_fit_together_where_the_approximate_index_answers(
     assert ids == index.search(like="v0", k=108, ranker="varied").ids
 
 
+@pytest.mark.parametrize("k", [5, 13, 300])
+def test_pins_of_other_sources_join_the_candidates_and_come_once(many: vs.Index, k: int) -> None:
+    plain = many.search(like="v0", k=300).ids
+    far = [plain[200], plain[250], plain[3]]  # the last is a candidate already
+    context = Context(
+        depth=20, also=[many.pin(name).number for name in [*far, "v0"]]
+    )  # v0 is the query itself
+    found = pages(many, k, like="v0", ranker=Backwards(), context=context)
+    rest = [name for name in plain[20:] if name not in far]
+    assert [hit.id for hit in found] == [plain[250], plain[200], *plain[:20][::-1], *rest]
+    filtered = many.search(like="v0", where="n < 5", k=9, ranker=Backwards(), context=context)
+    assert sorted(filtered.ids) == ["v1", "v2", "v3", "v4"]
+    least = many.search(like="v0", k=210)[205].score
+    clear = many.search(like="v0", k=300, ranker=Backwards(), context=context, min_score=least)
+    assert clear.ids[0] == plain[200]
+    assert plain[250] not in clear.ids
+
+
 def test_details_are_those_of_the_pins(tmp_path: Path, encoder: FakeEncoder, index: vs.Index) -> None:
     seen: list[Candidates] = []
 

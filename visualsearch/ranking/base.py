@@ -173,14 +173,16 @@ class Candidates:
 class Context:
     """What a ranker knows of the request. The search fills in `query` and the page.
 
-    `query`: (d,) float32, the query's unit vector. `depth`: how many candidates are ranked. `now`: Unix seconds. `data` holds
-    what one ranker needs and others do not, by name: a person's interests, a model's features, open slots.
+    `query`: (d,) float32, the query's unit vector. `depth`: how many candidates are ranked. `also`: pin numbers that join them
+    whatever their cosine, such as those of a graph walk or a campaign; the filter and the minimum score hold for them too.
+    `now`: Unix seconds. `data` holds what one ranker needs and others do not, by name: a person's interests, a model's features.
     """
 
     query: Float32 | None = field(default=None, repr=False, compare=False)
     k: int = 10
     offset: int = 0
     depth: int = DEPTH
+    also: Sequence[int] = ()
     now: float = field(default_factory=time.time)
     data: Mapping[str, Any] = field(default_factory=dict)
 

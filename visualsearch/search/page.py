@@ -13,12 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
-from visualsearch.ranking import BY_COSINE, ByCosine, Candidates, Context, Ranker
+from visualsearch.ranking import BY_COSINE, ByCosine, Candidates, Context, Ranker, Ranking
 from visualsearch.store import Pin, Reader
 from visualsearch.types import WHOLE, Attributes, Box, Float32, Float64, Hit, Hits, Query, Stored
 
 from .query_checks import check_query, unit_rows
-from .shortlist import Scope, Shortlist, scope_of, shortlisted
+from .shortlist import Scope, Shortlist, joined, scope_of, shortlisted
 from .snapshot import Snapshot
 from .views import Views
 
@@ -83,28 +83,34 @@ def _ranked(
     """The shortlist, and the hits of the page in the ranker's order."""
     found = shortlisted(snapshot, query, scope, min(context.depth, scope.total)).first(context.depth)
     clear = _clear(found, wanted)
+    # Only where the whole depth was clear can there be more below it.
+    more = len(clear) == context.depth and scope.total > context.depth
+    if len(context.also):
+        found = joined(snapshot, query, scope, found, context.also)
+        clear = _clear(found, wanted)
     loaded = Loaded(reader, snapshot, clear)
     rows = snapshot.vectors.rows(clear.positions)
     ranking = ranker.rank(Candidates(clear.pins, rows, clear.scores, loaded), context)
     ranking = ranking.checked(len(clear))
     start, stop = wanted.offset, wanted.offset + wanted.k
     chosen = np.asarray(ranking.order[start:stop], np.int64)
-    scores = [float(score) for score in ranking.rank_score[chosen]]
-    signals = [{name: float(of[at]) for name, of in ranking.signals.items()} for at in chosen.tolist()]
-    hits = described(clear.at(chosen), loaded)
-    items = [
-        replace(hit, rank_score=score, signals=signal)
-        for hit, score, signal in zip(hits, scores, signals, strict=True)
-    ]
+    page = clear.at(chosen)
+    hits = described(page, loaded if loaded.read else Loaded(reader, snapshot, page))
+    items = [_told(hit, ranking, place) for hit, place in zip(hits, chosen.tolist(), strict=True)]
     missing = wanted.k - len(items)
-    # Only where the whole depth was clear can there be more below it.
-    if missing and len(clear) == context.depth and scope.total > context.depth:
+    if missing and more:
         behind = max(0, start - len(ranking.order))
-        deeper = shortlisted(snapshot, query, scope, min(context.depth + behind + missing, scope.total))
-        rest = _clear(deeper, wanted)
+        need = len(found) + behind + missing
+        rest = _clear(shortlisted(snapshot, query, scope, min(need, scope.total)), wanted)
         rest = rest.at(~np.isin(rest.shared, found.shared)).at(slice(behind, behind + missing))
         items += described(rest, Loaded(reader, snapshot, rest))
     return found, tuple(items)
+
+
+def _told(hit: Hit, ranking: Ranking, place: int) -> Hit:
+    """The hit with what the ranker ordered it by."""
+    signals = {name: float(values[place]) for name, values in ranking.signals.items()}
+    return replace(hit, rank_score=float(ranking.rank_score[place]), signals=signals)
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,11 @@ class Loaded:
     reader: Reader
     snapshot: Snapshot
     found: Shortlist
+
+    @property
+    def read(self) -> bool:
+        """Whether the pins were read already."""
+        return "pins" in self.__dict__
 
     @cached_property
     def pins(self) -> Mapping[int, Pin]:

@@ -5,7 +5,7 @@ Filter to a bitmap -> exact scan or approximate search -> rescore from the store
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,10 +95,24 @@ def shortlisted(snapshot: Snapshot, query: Float32, scope: Scope, need: int) -> 
     fetch = need if scope.groups is None else min(left, need * -(-left // scope.total))
     while True:
         way, positions = candidates(snapshot, query, fetch, scope.allowed, left)
-        scores, positions, pins = rescored(snapshot.vectors, query, positions, scope.groups)
-        if len(pins) >= need or fetch >= left:
-            break
+        found = _shortlist(snapshot, query, scope, way, positions)
+        if len(found) >= need or fetch >= left:
+            return found
         fetch = min(left, 4 * fetch)  # several rows of one pin, or pins of one group, took the places
+
+
+def joined(
+    snapshot: Snapshot, query: Float32, scope: Scope, found: Shortlist, also: Sequence[int]
+) -> Shortlist:
+    """The shortlist and the best row of each of these pins that the scope allows, again the highest cosine first."""
+    wanted = np.isin(snapshot.vectors.pins, np.asarray(also, np.int64)) & snapshot.alive
+    wanted = wanted if scope.allowed is None else wanted & scope.allowed
+    positions = np.union1d(found.positions, np.flatnonzero(wanted))
+    return _shortlist(snapshot, query, scope, found.way, positions)
+
+
+def _shortlist(snapshot: Snapshot, query: Float32, scope: Scope, way: Way, positions: Int64) -> Shortlist:
+    scores, positions, pins = rescored(snapshot.vectors, query, positions, scope.groups)
     shared = pins if scope.groups is None else np.asarray(scope.groups.numbers[positions], np.int64)
     return Shortlist(way, scores, positions, pins, shared)
 
