@@ -1,4 +1,4 @@
-"""Changes to an index: pictures added, removed and described anew. One writer at a time; each change is one commit or more."""
+"""Editor to an index: pictures added, removed and described anew. One writer at a time; each change is one commit or more."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AddOptions:
     claimed: PinSet | None = None
 
 
-class Changes:
+class Editor:
     """What changes one index. `open` makes a writer that holds the lock."""
 
     def __init__(self, folder: Path, catalog: Catalog, own: OwnEncoder) -> None:

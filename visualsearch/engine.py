@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visualsearch import nearest
-from visualsearch.changing import AddOptions, Changes
+from visualsearch.changing import AddOptions, Editor
 from visualsearch.contents import Contents
 from visualsearch.encoders import OwnEncoder, loaded
 from visualsearch.keywords import described_by, keywords_after, keywords_of
@@ -61,7 +61,7 @@ class Index(Contents):
         self._words: dict[tuple[str, ...], Words] = {}
         self._noise = Noise()
         self._own = OwnEncoder(folder, self.spec, encoder, options)
-        self._changes = Changes(folder, catalog, self._own)
+        self._editor = Editor(folder, catalog, self._own)
 
     # -- opening --------------------------------------------------------------------------------------------------
     @classmethod
@@ -194,20 +194,20 @@ class Index(Contents):
 
         chosen = replace(settings or Settings(), **changes)
         asked = AddOptions(progress, preset, regions, columns, group_by, include, made_by, claimed)
-        report = self._changes.add(source, chosen, asked)
+        report = self._editor.add(source, chosen, asked)
         self._tell_people()
         return report
 
     def include(self, names: Iterable[str]) -> list[str]:
         """Let removed pins, by id or place, back in when their source is indexed next; the names that were not removed."""
-        return self._changes.include(names)
+        return self._editor.include(names)
 
     def remove(self, ids: Iterable[str]) -> list[str]:
         """Remove pins by id; the ids that were not in the index are returned. Space is freed by `compact`.
 
         The next run over their source leaves them out; `add(..., include=ids)` lets them back in.
         """
-        missing = self._changes.remove(ids)
+        missing = self._editor.remove(ids)
         self._tell_people()
         return missing
 
@@ -217,7 +217,7 @@ class Index(Contents):
         Attributes are JSON values (see `visualsearch.store.values`). Raises UsageError for others, such as NaN, UnknownNameError,
         LockedError.
         """
-        self._changes.update(name, attributes)
+        self._editor.update(name, attributes)
 
     def compact(self) -> None:
         """Drop dead rows, merge segments and build the approximate index anew, all in one commit.
@@ -226,10 +226,10 @@ class Index(Contents):
         Readers go on with the state they have. Needs free space for a second copy of the vectors.
         """
         with self._writing() as writer:
-            self._changes.upkeep.compact(writer)
+            self._editor.upkeep.compact(writer)
 
     def _writing(self) -> AbstractContextManager[Writer]:
-        return self._changes.open()
+        return self._editor.open()
 
     # -- searching ------------------------------------------------------------------------------------------------
     @keywords_of(SearchOptions)
@@ -391,7 +391,7 @@ class Index(Contents):
         """
         wish = nearest.Wish(recall, latency_ms, memory)
         with self._writing() as writer, self._open() as (_, snapshot):
-            return self._changes.upkeep.tune(writer, snapshot, wish, preset, k, samples, seconds, say)
+            return self._editor.upkeep.tune(writer, snapshot, wish, preset, k, samples, seconds, say)
 
 
 create = Index.create
