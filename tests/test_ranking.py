@@ -433,6 +433,6 @@ def test_old_names_still_work_and_say_so(index: vs.Index) -> None:
     with pytest.deprecated_call():
         assert dedup.find(index).groups == index.dedup().groups
     with pytest.deprecated_call():
-        assert look_room.find(Image.new("RGB", (64, 64)), "grid", most=1)
+        assert look_room.find(Image.new("RGB", (64, 64)), most=1) == []
     with pytest.deprecated_call():
         LookOptions(prefer=0.1)
