@@ -30,6 +30,7 @@ LAYERS = (
     {"adapters", "dedup"},
     {"upkeep", "pinned", "recommend"},
     {"changing", "contents"},
+    {"searching"},
     {"engine"},
     {"embedding", "world"},
     {"quality"},

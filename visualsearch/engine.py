@@ -1,42 +1,28 @@
 """Index: the facade. It opens an index, and every method hands on to the room that does the work.
 
-A search runs inside one read transaction: parts -> one unit vector -> shortlist -> ranker -> page. See `search.answered`.
+`contents.py` has what an index holds, `searching.py` how it is searched, `changing.py` how it is changed.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from visualsearch import nearest
 from visualsearch.changing import AddOptions, Editor
-from visualsearch.contents import Contents
-from visualsearch.encoders import OwnEncoder, loaded
-from visualsearch.keywords import described_by, keywords_after, keywords_of
+from visualsearch.encoders import loaded
+from visualsearch.keywords import described_by, keywords_after
 from visualsearch.look import LookOptions
 from visualsearch.people import FILE as PEOPLE_FILE
-from visualsearch.ranking import BY_COSINE, Context, Ranker, ranker_of
-from visualsearch.search import (
-    Judge,
-    Noise,
-    SearchOptions,
-    answered,
-    answered_each,
-    encoded,
-    unread,
-    vector_of,
-)
+from visualsearch.searching import Searching
 from visualsearch.sources import read as read_uri
 from visualsearch.store import Catalog, Writer, check_free, make_folder, writing
-from visualsearch.types import Attributes, Encoder, EncoderSpec, Float32, Hits, IndexReport, Precision, Query
+from visualsearch.types import Attributes, Encoder, EncoderSpec, Hits, IndexReport, Precision
 
 if TYPE_CHECKING:
     from visualsearch.dedup import Found
@@ -47,20 +33,18 @@ if TYPE_CHECKING:
     from visualsearch.sources import Columns
 
 
-class Index(Contents):
+class Index(Searching):
     """An index of pictures on disk. Make one with `create`, `open` or `open_or_create`.
 
     Safe to share between threads for searching; one thread or process at a time may change it.
     """
 
     def __init__(self, folder: Path, catalog: Catalog, encoder: Encoder | str | None, **options: Any) -> None:
-        super().__init__(folder, catalog)
+        super().__init__(folder, catalog, encoder, options)
         self._guard = threading.RLock()
         self._people: People | None = None
         self.people_address: str | None = None
         self._words: dict[tuple[str, ...], Words] = {}
-        self._noise = Noise()
-        self._own = OwnEncoder(folder, self.spec, encoder, options)
         self._editor = Editor(folder, catalog, self._own)
 
     # -- opening --------------------------------------------------------------------------------------------------
@@ -160,11 +144,6 @@ class Index(Contents):
         if self._people is not None or (self.folder / PEOPLE_FILE).exists():
             self.people.reconcile()
 
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, loaded at first use. Raises EncoderMismatchError when it is not the one the index was built with."""
-        return self._own.get()
-
     # -- changing -------------------------------------------------------------------------------------------------
     @described_by(AddOptions)
     def add(
@@ -231,72 +210,7 @@ class Index(Contents):
     def _writing(self) -> AbstractContextManager[Writer]:
         return self._editor.open()
 
-    # -- searching ------------------------------------------------------------------------------------------------
-    @keywords_of(SearchOptions)
-    def search(self, asked: SearchOptions) -> Hits:
-        """Find pins by a picture, a part of it, words, stored pins, or a weighted mix.
-
-        Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
-        """
-        return self.run(asked.query(), asked.chosen(), asked.context)
-
-    def run(self, query: Query, ranker: Ranker | str = BY_COSINE, context: Context | None = None) -> Hits:
-        """Answer a Query; `search` is the friendly form. `ranker` orders the hits, `context` is what it knows of the request."""
-        started = time.perf_counter()
-        chosen = ranker_of(ranker)
-        made = encoded(query, lambda: self.encoder, self.spec)
-        with self._open() as (reader, snapshot):
-            vector, seeds = vector_of(query, made, reader, snapshot)
-            judge = Judge(query, made, snapshot, self._noise, lambda: self.encoder)
-            own = set() if query.include_seeds else seeds
-            hits = judge.said(answered(reader, snapshot, vector, judge.settled(query), own, chosen, context))
-        notes = (*hits.notes, *unread(query, lambda: self.encoder))
-        return replace(hits, notes=notes, seconds=time.perf_counter() - started)
-
-    def vector(self, query: Query) -> Float32:
-        """The (d,) float32 unit vector that a query stands for."""
-        made = encoded(query, lambda: self.encoder, self.spec)
-        with self._open() as (reader, snapshot):
-            return vector_of(query, made, reader, snapshot)[0]
-
-    def nearest(
-        self,
-        vectors: Float32,
-        *,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        group_by: str | None = None,
-        ranker: Ranker | str = BY_COSINE,
-        context: Context | None = None,
-    ) -> list[Hits]:
-        """The hits of several finished query vectors, (n, d), all from one state of the index.
-
-        They are scaled to unit length. `ranker` and `context` as in `search`. Raises UsageError for vectors of another
-        dimension, and for one that is zero or not finite.
-        """
-        wanted = Query((), k, 0, where, min_score, group_by=group_by)
-        return answered_each(self._views, vectors, wanted, ranker_of(ranker), context)
-
-    def search_many(
-        self,
-        images: Iterable[Any],
-        *,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        on_error: str = "raise",
-    ) -> list[Hits]:
-        """The hits of many query pictures, embedded in batches: one Hits for each, in their order, from one state of the index.
-
-        `images`: paths, URLs, bytes, Pillow pictures, arrays or tensors. `on_error="skip"` gives an empty Hits with the plan
-        "unreadable" for a picture that cannot be read. Raises UsageError, FilterError, PictureError, EncoderError.
-        """
-        vectors = self._own.embed_images(images, on_error)
-        fine = np.logical_and.reduce(np.isfinite(vectors), axis=1)
-        found = iter(self.nearest(vectors[fine], k=k, where=where, min_score=min_score))
-        return [next(found) if readable else Hits((), 0, "unreadable") for readable in fine.tolist()]
-
+    # -- what it finds --------------------------------------------------------------------------------------------
     @keywords_after(LookOptions)
     def look(self, scene: Any, asked: LookOptions) -> Look:
         """Shop the look: find the objects of a scene and search each; large and sure ones come first.
