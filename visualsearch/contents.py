@@ -42,7 +42,7 @@ class Contents:
     def has_regions(self) -> bool:
         """Whether objects inside pictures are indexed too."""
         with self.catalog.read() as reader:
-            return reader.db.execute("SELECT 1 FROM regions LIMIT 1").fetchone() is not None
+            return reader.has_regions()
 
     def attributes(self) -> list[str]:
         """Names of the attributes that pins have."""

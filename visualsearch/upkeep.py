@@ -65,12 +65,11 @@ class Upkeep:
             writer.drop_segments(s.number for s in old)
             for segment in segments:
                 writer.add_segment(segment)
-            writer.db.execute("DELETE FROM dead")
+            writer.forget_dead()
             writer.set_generation(generation)
             writer.mend()
         self.sweep(writer)
-        with suppress(Exception):
-            writer.db.execute("VACUUM")
+        writer.shrink()
 
     def sweep(self, writer: Writer) -> None:
         """Delete files that no state names: leftovers of a killed writer, and what a commit replaced."""
@@ -241,7 +240,7 @@ def figures(reader: Reader, snapshot: Snapshot, folder: Path, spec: EncoderSpec)
         "segments": len(snapshot.vectors.segments),
         "attributes": reader.names(),
         "group_by": snapshot.group_by,
-        "sources": [r[0] for r in reader.db.execute("SELECT uri FROM sources ORDER BY uri")],
+        "sources": reader.sources(),
         "created": reader.meta("created"),
     }
 

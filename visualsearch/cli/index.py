@@ -120,7 +120,7 @@ def index(
 
     Pins that were removed stay out. An id that is that of a picture from another place is a failure, unless --replace is given.
 
-    Example: `visualsearch index photos/ catalogue.csv --to pins.index --prune`
+    Example: `visualsearch index photos/ catalog.csv --to pins.index --prune`
 
     Exports of Shopify, WooCommerce and Google Merchant are recognised by their columns.
 

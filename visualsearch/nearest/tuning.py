@@ -19,7 +19,7 @@ import numpy as np
 from visualsearch import compiled
 from visualsearch.store import Generation, Segment, Vectors, write_segment
 
-from . import ann
+from . import ann, recipes
 from .exact import scan
 from .heldout import HeldOut, held_out
 from .rows import Rows
@@ -75,7 +75,7 @@ class Trial:
 
 def survey(
     snapshot: Rows,
-    recipes: Sequence[ann.Preset],
+    recipes: Sequence[recipes.Preset],
     k: int,
     samples: int,
     *,
@@ -164,7 +164,7 @@ def _part(snapshot: Rows, scratch: Path, seed: int) -> Rows:
     return replace(snapshot, vectors=vectors, alive=everyone, generation=None, ann=None, live=len(live))
 
 
-def _built(part: Rows, recipe: ann.Preset, scratch: Path, number: int) -> Rows:
+def _built(part: Rows, recipe: recipes.Preset, scratch: Path, number: int) -> Rows:
     index, factory = ann.build(recipe, part.vectors)
     file, size = ann.save(index, scratch, number)
     made = Generation(number, file, recipe.name, factory, recipe.parameters, len(part.vectors), size)

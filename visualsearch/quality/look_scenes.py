@@ -192,7 +192,7 @@ def reached(open_: Bool) -> Bool:
 
 
 def product_shot(piece: Piece) -> Image.Image:
-    """The picture that a catalogue would have: the product's own picture, or a stamp on white with a small margin."""
+    """The picture that a catalog would have: the product's own picture, or a stamp on white with a small margin."""
     if piece.group != "tuxpaint":
         return load(piece.path, target=SHOT_SIDE)
     cutting = cut(piece)

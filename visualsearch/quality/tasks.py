@@ -130,7 +130,7 @@ def clothing_names(bench: Bench) -> list[Row]:
 
 
 def grocery_catalogue(bench: Bench) -> list[Row]:
-    """A shop photograph's catalogue picture."""
+    """A shop photograph's catalog picture."""
     asked, stored = bench.thin(bench.data.grocery("val")), bench.data.grocery_classes()
     scores = _cosines(bench.pictures(_paths(asked)), bench.pictures(_paths(stored)))
     targets = np.array([int(item.label) for item in asked])
@@ -250,7 +250,7 @@ def crop(bench: Bench) -> list[Row]:
 
 
 def cutout(bench: Bench) -> list[Row]:
-    """The catalogue picture of a thing that is seen in a busy photograph: in a box drawn around it, and small."""
+    """The catalog picture of a thing that is seen in a busy photograph: in a box drawn around it, and small."""
     items = bench.thin(bench.data.tuxpaint())
     asked = [item.path for item in items if left_out(item.label)]
     if not asked:
@@ -413,7 +413,7 @@ _PHOTOGRAPHS = _need_one("clothing", "grocery")
 _ALL = (
     Task("clothing-category", "clothing: same category, validation -> train", clothing_category, _need("clothing")),
     Task("clothing-names", "clothing: category by its name, zero-shot", clothing_names, _need("clothing"), text=True),
-    Task("grocery-catalogue", "grocery: shop photo -> catalogue picture", grocery_catalogue, _need("grocery")),
+    Task("grocery-catalogue", "grocery: shop photo -> catalog picture", grocery_catalogue, _need("grocery")),
     Task("grocery-class", "grocery: same product, val -> train", grocery_class, _need("grocery")),
     Task("grocery-names", "grocery: product by its name, zero-shot", grocery_names, _need("grocery"), text=True),
     Task("emoji-vendors", "emoji: same emoji of another vendor", emoji_vendors, _need_vendors(2)),

@@ -1,8 +1,8 @@
 """From a query to hits: options, mixing, filters, columns, plans, the shortlist and the page."""
 
 from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Noise, plain_pictures
-from .columns import ahead_of_tests
-from .filters import ATTRIBUTES, COLUMNS, Both, Check, Node, Not, Test, json_path, parse, tests
+from .columns import columns_after
+from .filters import parse
 from .mixing import encoded, mixed, unread, vector_of
 from .options import DEFAULT_WEIGHTS, SearchOptions, all_weights
 from .page import answered, answered_each, stored_rows
@@ -10,10 +10,11 @@ from .query_checks import check_query, unit_rows
 from .scales import SAMPLE, Sample, blended
 from .shortlist import NO_GROUPS
 from .snapshot import Snapshot
+from .tree import COLUMNS, Both, Check, Node, Not, Test, tests
+from .truth import ahead_of_tests
 from .views import Views
 
 __all__ = [
-    "ATTRIBUTES",
     "COLUMNS",
     "DEFAULT_WEIGHTS",
     "NO_GROUPS",
@@ -38,8 +39,8 @@ __all__ = [
     "answered_each",
     "blended",
     "check_query",
+    "columns_after",
     "encoded",
-    "json_path",
     "mixed",
     "parse",
     "plain_pictures",

@@ -17,7 +17,7 @@ from visualsearch.nearest import scan, with_fresh
 from visualsearch.store import Reader, Vectors
 from visualsearch.types import Bool, Float32, Int64, Query
 
-from .columns import Groups
+from .column import Groups
 from .filters import parse
 from .planner import Way, choose
 from .snapshot import Snapshot

@@ -12,6 +12,7 @@ from visualsearch.errors import NotAnIndexError
 from visualsearch.storage import gone, stored_file
 from visualsearch.store import Catalog, Reader, Vectors, alive_rows
 
+from .columns import columns_after
 from .snapshot import Snapshot
 
 ATTEMPTS = 5
@@ -72,7 +73,8 @@ class Views:
                 loaded = nearest.load(path) if reuse is None else reuse
             group = reader.meta("group_by")
             live = int(alive.sum())
-            snapshot = Snapshot(vectors, alive, generation, loaded, live, state, group_by=group)
+            columns = columns_after(reader, None if now is None else now.columns)
+            snapshot = Snapshot(vectors, alive, generation, loaded, live, state, columns, group_by=group)
             # A reader that lags behind must not take the newer snapshot away from the others.
             if now is None or state > now.state:
                 self._snapshot = snapshot

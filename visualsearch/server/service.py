@@ -19,7 +19,7 @@ from visualsearch.search import SearchOptions, all_weights
 from visualsearch.store import Pin, check_id, checked
 from visualsearch.types import Failure, Part, Query, Record
 
-from . import catalogue
+from . import catalog
 from .batching import BatchingEncoder
 from .deadline import check_filter, limited
 from .kept import Attempt, Kept
@@ -153,7 +153,7 @@ class Service(Pictures):
         if wanted.rank != "cosine":
             raise UsageError("two orders were given", "`sort` and `rank` each name one", "Give one of them")
         with self.index.catalog.read() as reader:
-            ranker = ByAttribute(*catalogue.sort_key(wanted.sort, reader.names()))
+            ranker = ByAttribute(*catalog.sort_key(wanted.sort, reader.names()))
         return replace(wanted.options(picture), ranker=ranker)
 
     def check(self, wanted: SearchRequest, data: bytes | None) -> None:
@@ -264,7 +264,7 @@ class Service(Pictures):
         """What the attributes hold; remembered until the index changes."""
         state = self.state
         if self._summary is None or self._summary[0] != state:
-            self._summary = (state, catalogue.summaries(self.index))
+            self._summary = (state, catalog.summaries(self.index))
         return self._summary[1]
 
     def counts(self, where: str | None, names: Sequence[str]) -> dict[str, list[ValueOut]]:
@@ -274,7 +274,7 @@ class Service(Pictures):
             for one in self.attributes()
             if one.kind in ("category", "boolean") and (not names or one.name in names)
         ]
-        return catalogue.counts(self.index, where, chosen, self.settings)
+        return catalog.counts(self.index, where, chosen, self.settings)
 
     def info(self) -> dict[str, Any]:
         """Figures of the index, recall measured; remembered until the index changes."""

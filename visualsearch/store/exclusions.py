@@ -15,7 +15,7 @@ from typing import Any
 from visualsearch.sources import gone
 from visualsearch.types import Record
 
-from .catalog import Pin
+from .reader import Pin
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS excluded"

@@ -7,7 +7,8 @@ from pathlib import Path
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.storage import storage_error
 
-from .catalog import FILE, Pin, Reader
+from .reader import Pin, Reader
+from .schema import FILE
 
 LISTED = 20_000
 """An unknown id is compared with at most this many ids for near ones."""
@@ -17,8 +18,7 @@ def pin_named(reader: Reader, name: str) -> Pin:
     """The pin with that id. Raises UnknownNameError, which lists the near ids."""
     pin = reader.by_id(name)
     if pin is None:
-        some = reader.db.execute("SELECT id FROM pins LIMIT ?", (LISTED,))
-        raise UnknownNameError("pin", name, (r[0] for r in some), "Search first to learn the ids")
+        raise UnknownNameError("pin", name, reader.some_ids(LISTED), "Search first to learn the ids")
     return pin
 
 
