@@ -13,7 +13,7 @@ from visualsearch.encoders import Finished, OwnEncoder
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.look import region_boxes
 from visualsearch.search import NO_GROUPS
-from visualsearch.store import Catalog, Exclusions, Writer, checked, pin_named, writing
+from visualsearch.store import Catalog, Exclusions, Identities, Writer, checked, pin_named, writing
 from visualsearch.types import Attributes, IndexReport
 from visualsearch.upkeep import Upkeep
 
@@ -68,8 +68,8 @@ class Editor:
             self.upkeep.sweep(writer)
             yield writer
 
-    def add(self, source: Any, settings: Settings, asked: AddOptions) -> IndexReport:
-        """See `Index.add`."""
+    def add(self, source: Any, settings: Settings, asked: AddOptions) -> tuple[IndexReport, Identities]:
+        """See `Index.add`; and which pins came, went or changed."""
         from visualsearch.encoders import BaseEncoder
         from visualsearch.indexing import Indexer
 
@@ -104,7 +104,7 @@ class Editor:
             )
             report = run.run(opened, opened.uri, opened.kind, count)
             self.upkeep.maintain(writer)
-        return report
+            return report, writer.identities()
 
     def _opened(self, source: Any, asked: AddOptions) -> Any:
         """The source that is meant: embeddings are known by their folder's files."""
@@ -125,8 +125,8 @@ class Editor:
         with self.open() as writer, writer.commit():
             return Exclusions(writer.db).lift(wanted)
 
-    def remove(self, ids: Iterable[str]) -> list[str]:
-        """See `Index.remove`."""
+    def remove(self, ids: Iterable[str]) -> tuple[list[str], Identities]:
+        """See `Index.remove`; and which pins went."""
         missing, pins = [], []
         with self.open() as writer:
             for name in dict.fromkeys(ids):
@@ -138,7 +138,7 @@ class Editor:
             with writer.commit():
                 Exclusions(writer.db).add(pins)
                 writer.delete_pins(pin.pin for pin in pins)
-        return missing
+            return missing, writer.identities()
 
     def update(self, name: str, attributes: Attributes) -> None:
         """See `Index.update`."""

@@ -21,7 +21,7 @@ from visualsearch.look import LookOptions
 from visualsearch.people import FILE as PEOPLE_FILE
 from visualsearch.searching import Searching
 from visualsearch.sources import read as read_uri
-from visualsearch.store import Catalog, Writer, check_free, make_folder, writing
+from visualsearch.store import Catalog, Identities, Writer, check_free, make_folder, writing
 from visualsearch.types import Attributes, Encoder, EncoderSpec, Hits, IndexReport, Precision
 
 if TYPE_CHECKING:
@@ -139,10 +139,11 @@ class Index(Searching):
                 self._people = open_people(self.folder, self.people_address, pins=pins)
             return self._people
 
-    def _tell_people(self) -> None:
+    def _tell_people(self, changes: Identities) -> None:
         """Saves of pins that are gone now wait for them; those of pictures that came back are restored."""
-        if self._people is not None or (self.folder / PEOPLE_FILE).exists():
-            self.people.reconcile()
+        kept = self._people is not None or self.people_address is not None
+        if kept or (self.folder / PEOPLE_FILE).exists():
+            self.people.follow_index(*changes)
 
     # -- changing -------------------------------------------------------------------------------------------------
     @described_by(AddOptions)
@@ -173,8 +174,8 @@ class Index(Searching):
 
         chosen = replace(settings or Settings(), **changes)
         asked = AddOptions(progress, preset, regions, columns, group_by, include, made_by, claimed)
-        report = self._editor.add(source, chosen, asked)
-        self._tell_people()
+        report, changed = self._editor.add(source, chosen, asked)
+        self._tell_people(changed)
         return report
 
     def include(self, names: Iterable[str]) -> list[str]:
@@ -186,8 +187,8 @@ class Index(Searching):
 
         The next run over their source leaves them out; `add(..., include=ids)` lets them back in.
         """
-        missing = self._editor.remove(ids)
-        self._tell_people()
+        missing, changed = self._editor.remove(ids)
+        self._tell_people(changed)
         return missing
 
     def update(self, name: str, attributes: Attributes) -> None:

@@ -34,7 +34,7 @@ from visualsearch.types import EncoderSpec, Int64
 MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
 FRESH_ROWS = 20_000
-"""So many rows beside the approximate index are scanned with every query before they are taken in: about a millisecond."""
+"""Rows beside the approximate index that every query scans before they are taken in: about a millisecond."""
 
 
 class Upkeep:

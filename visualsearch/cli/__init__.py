@@ -31,8 +31,10 @@ from . import (
     serve,
     tune,
     verify,
+    world,
 )
 from .common import note, settle_streams
+from .panels import Panels
 
 __all__ = ["app", "main"]
 
@@ -53,11 +55,13 @@ COMMANDS = (
     serve,
     extension,
     people,
+    world,
     bench,
 )
 
 app = typer.Typer(
     name="visualsearch",
+    cls=Panels,
     help="Index pictures; find them by picture, part of a picture, words, or any mix.",
     no_args_is_help=True,
     add_completion=True,

@@ -1,8 +1,7 @@
 """Which pin a record is about, and when it is none: two pictures never share a pin.
 
-A picture without a name of its own is known by its place. A picture that the user named is known by that id, and
-an id from another place is a collision, unless the picture was moved: its old place is gone and its content is the
-same.
+A picture without a name of its own is known by its place. A picture that the user named is known by that id. The same id from
+another place is a collision, unless the picture was moved: then its old place is gone and its content is the same.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Index and search parameters chosen on the user's own vectors: the fastest that reach a recall within a memory.
 
-Queries are stored vectors, each left out of its own answer; the truth is the exact scan. Every recipe is built, on all rows or
-on a sample of a large collection, every setting of a small grid is timed and compared, and the settings that no other
-beats in recall, time and memory together are the Pareto front.
+Queries are stored vectors, each left out of its own answer. The truth is the exact scan. Every recipe is built on all rows,
+or on a sample of a large collection. Every setting of a small grid is timed and compared. The settings that no other beats in
+recall, time and memory together are the Pareto front.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ FAST_ENOUGH = 0.2
 """Milliseconds of an exact scan below which no graph is worth building, keeping and bringing up to date."""
 
 SAMPLE_ROWS = 100_000
-"""Recipes are compared on at most so many rows; the one chosen is built and measured again on all."""
+"""Recipes are compared on at most this many rows. The one chosen is built and measured again on all."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a search shall reach: recall@k (0..1), median milliseconds of a query, bytes of the index in memory."""
+    """What a search should reach: recall@k (0..1), median milliseconds of a query, bytes of the index in memory."""
 
     recall: float = 0.95
     milliseconds: float | None = None

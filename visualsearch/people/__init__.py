@@ -24,6 +24,7 @@ from .model import (
     Save,
     Status,
     Verdict,
+    same_place,
     weight,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "Status",
     "Verdict",
     "open_people",
+    "same_place",
     "weight",
 ]
 

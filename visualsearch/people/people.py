@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from .elsewhere import Elsewhere
 from .import_export import ImportExport
+from .many import Many
 from .model import AnyPins, Pins
-from .privacy import Privacy
 from .store import Store, now_ms
 
 
-class People(Privacy, ImportExport):
+class People(Many, ImportExport, Elsewhere):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

@@ -13,9 +13,11 @@ from pathlib import Path
 from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UnknownNameError, UsageError
 
+from .bench import Bench, Row, State, Task
 from .data import DATASETS, Data, Dataset
-from .look import LookBench, measure_look
-from .tasks import TASKS, Bench, Row, State, Task
+from .look import measure_look
+from .look_bench import LookBench
+from .tasks import TASKS
 
 __all__ = [
     "DATASETS",

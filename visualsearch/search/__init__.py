@@ -1,6 +1,6 @@
 """From a query to hits: options, mixing, filters, columns, plans, the shortlist and the page."""
 
-from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Noise, plain_pictures
+from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plain_pictures
 from .columns import columns_after
 from .filters import parse
 from .mixing import encoded, mixed, unread, vector_of
@@ -25,6 +25,7 @@ __all__ = [
     "Both",
     "Check",
     "Judge",
+    "Level",
     "Node",
     "Noise",
     "Not",

@@ -1,8 +1,8 @@
 """Filters over columns: attributes as arrays in memory, for an index that is asked again and again.
 
-SQL reads the JSON of every pin for every filter. A column reads it once and keeps each pin's value as a number into the sorted
-list of the distinct values, so that a comparison is a range of numbers and any other test is made once for each distinct value.
-The values are those that SQLite itself extracts, compared as SQLite compares them, so both ways select the same pins.
+SQL reads the JSON of every pin for every filter. A column reads it once. It keeps each pin's value as a number: the place of the
+value in the sorted list of the distinct values. So a comparison is a range of numbers. Any other test is made once per distinct
+value. The values are those that SQLite itself extracts, compared as SQLite compares them, so both ways select the same pins.
 
 A commit changes few pins. Columns and answers of the state before it are taken over, and patched when they are asked for: only
 the pins that the catalog's log of changes names are read.

@@ -4,6 +4,7 @@ from .attributes import ATTRIBUTES, Condition, json_path
 from .catalog import Catalog
 from .checks import Problem, check
 from .exclusions import Excluded, Exclusions
+from .followed import Identities
 from .lock import writing
 from .named import check_free, make_folder, pin_named
 from .reader import Changes, Generation, Mark, Pin, Reader
@@ -20,6 +21,7 @@ __all__ = [
     "Excluded",
     "Exclusions",
     "Generation",
+    "Identities",
     "Mark",
     "Pin",
     "Problem",

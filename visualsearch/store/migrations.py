@@ -1,7 +1,7 @@
 """Bringing a catalog of an older release to the present layout, in one transaction.
 
-Until it ends, the older release can read and write the catalog; a kill in between leaves it as it was. A catalog of a layout
-from READABLE on is read as it is, so opening and searching change nothing: it is migrated by the first command that writes.
+Until it ends, the older release can read and write the catalog. A kill in between leaves it as it was. A catalog of a layout
+from READABLE on is read as it is, so opening and searching change nothing. The first command that writes migrates it.
 
 | layout | what it brought |
 | --- | --- |

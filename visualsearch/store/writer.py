@@ -14,6 +14,7 @@ from visualsearch.storage import kept
 from visualsearch.types import Attributes, Box, Failure
 
 from .connections import translated
+from .followed import IDENTITIES, Followed, Identities
 from .reader import Generation, Reader
 from .values import dumped, mended, wrong_name
 from .vectors import Segment
@@ -28,6 +29,11 @@ class Writer(Reader):
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         super().__init__(db, path.parent)
         self.path = path
+        self.followed = Followed(db)
+
+    def identities(self) -> Identities:
+        """Which pins this connection has added, removed, renamed or given another picture."""
+        return self.followed.changes(int(self.meta(IDENTITIES) or 0))
 
     @contextmanager
     def commit(self) -> Iterator[None]:
@@ -35,7 +41,11 @@ class Writer(Reader):
         with translated(self.path):
             self.db.execute("BEGIN IMMEDIATE")
             try:
+                seen = self.followed.latest()
                 yield
+                if self.followed.latest() != seen:
+                    self.set_meta(IDENTITIES, int(self.meta(IDENTITIES) or 0) + 1)
+                    self.followed.committing()
                 self.db.execute(
                     "DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?",
                     (KEPT_CHANGES,),
