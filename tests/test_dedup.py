@@ -13,7 +13,7 @@ from PIL import Image
 
 import visualsearch as vs
 from visualsearch import samples
-from visualsearch.dedup import Edit, Evidence, Likeness, Place, examine, find
+from visualsearch.dedup import Edit, Evidence, Likeness, Place, examine
 from visualsearch.dedup.align import WHOLE, Padded, bank, cells, places, settle, thumbnail
 from visualsearch.dedup.groups import Link, components, kept, reached
 from visualsearch.dedup.page import write_review
@@ -131,7 +131,7 @@ def test_copies_and_pictures_saved_anew_make_one_group_in_any_order(tmp_path: Pa
     seen = []
     for name, order in (("a", [tmp_path / "many", again.parent]), ("b", [again.parent, tmp_path / "many"])):
         with index_of(tmp_path / f"{name}.index", order) as index:
-            (group,) = find(index).groups
+            (group,) = index.dedup().groups
         assert group.likeness is Likeness.NEAR
         assert group.ids[0].endswith(".png")  # the largest, though the small one is older in one of the two
         assert len(group.remove) == 20
@@ -145,7 +145,7 @@ def test_the_same_pixels_in_other_bytes_are_exact(tmp_path: Path) -> None:
     saved(tmp_path / "p", "a.png", picture)
     picture.save(tmp_path / "p" / "b.bmp")
     with index_of(tmp_path / "x.index", [tmp_path / "p"]) as index:
-        (group,) = find(index).groups
+        (group,) = index.dedup().groups
     assert (group.likeness, group.members[1].likeness) == (Likeness.EXACT, Likeness.EXACT)
 
 
@@ -156,7 +156,7 @@ def test_edited_pictures_join_the_group_and_are_not_proposed_for_removal(tmp_pat
         saved(tmp_path / "p", f"{name}.jpg", edited(tmp_path, name, picture), 95)
     saved(tmp_path / "p", "saved.jpg", picture, 70)
     with index_of(tmp_path / "x.index", [tmp_path / "p"]) as index:
-        (group,) = find(index).groups
+        (group,) = index.dedup().groups
     assert group.likeness is Likeness.EDITED
     assert len(group.ids) == 6
     assert group.remove == ("saved.jpg",)
@@ -171,7 +171,7 @@ def test_a_picture_that_cannot_be_read_is_told_and_costs_no_other(tmp_path: Path
     shutil.copy(PINS[-1], gone)
     index = index_of(tmp_path / "x.index", [tmp_path / "p"])
     gone.unlink()
-    found = find(index)
+    found = index.dedup()
     assert [(f.id, bool(f.reason)) for f in found.failures] == [("gone.png", True)]
     assert [set(g.ids) for g in found.groups] == [{"a.png", "b.png", "c.jpg"}]
 
@@ -180,8 +180,8 @@ def test_similar_pictures_are_listed_on_request_only(tmp_path: Path) -> None:
     for number, level in enumerate((100, 104)):
         saved(tmp_path / "p", f"{number}.png", Image.new("RGB", (64, 48), (level, 30, 30)))
     with index_of(tmp_path / "x.index", [tmp_path / "p"]) as index:
-        assert find(index).groups == ()
-        (group,) = find(index, similar=0.9).groups
+        assert index.dedup().groups == ()
+        (group,) = index.dedup(similar=0.9).groups
     assert group.likeness is Likeness.SIMILAR
     assert group.remove == ()
 
@@ -207,7 +207,7 @@ def test_the_page_shows_groups_side_by_side_with_the_command(tmp_path: Path) -> 
     saved(tmp_path / "p", "original.png", picture)
     saved(tmp_path / "p", "saved <b>.jpg", picture, 70)
     with index_of(tmp_path / "x.index", [tmp_path / "p"]) as index:
-        page = write_review(tmp_path / "r.html", find(index).groups, "x.index").read_text()
+        page = write_review(tmp_path / "r.html", index.dedup().groups, "x.index").read_text()
     assert "visualsearch remove x.index &#x27;saved &lt;b&gt;.jpg&#x27;" in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert "<b>.jpg" not in page
@@ -246,7 +246,7 @@ def test_a_text_makes_a_class_of_its_own_and_joins_no_group(tmp_path: Path) -> N
     saved(tmp_path / "p", "saved.jpg", picture, 90)
     saved(tmp_path / "p", "text.jpg", edited(tmp_path, "text", picture), 95)
     with index_of(tmp_path / "x.index", [tmp_path / "p"]) as index:
-        near_by, covered = find(index).groups
+        near_by, covered = index.dedup().groups
     assert (near_by.likeness, set(near_by.ids)) == (Likeness.NEAR, {"original.png", "saved.jpg"})
     assert (covered.likeness, len(covered.ids), covered.remove) == (Likeness.COVERED, 2, ())
     assert "text.jpg" in covered.ids

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from visualsearch.encoders import calibration, kept, load_encoder, openvino, plan, trials
-from visualsearch.encoders.trials import EXACT, Agreement, Backend, Choice, Trial, Way
+from visualsearch.encoders.trials import EXACT, Agreement, Backend, Choice, Runtime, RuntimeTrial
 from visualsearch.errors import EncoderError, MissingExtraError, UsageError
 from visualsearch.sources import open_source
 from visualsearch.types import Precision
@@ -29,8 +29,8 @@ accelerated = pytest.mark.skipif(
     openvino.missing() is not None, reason="the extra accelerate is not installed"
 )
 
-INT8 = Way(Backend.OPENVINO, Precision.INT8)
-BF16 = Way(Backend.TORCH, Precision.BF16)
+INT8 = Runtime(Backend.OPENVINO, Precision.INT8)
+BF16 = Runtime(Backend.TORCH, Precision.BF16)
 GOOD = Agreement(pictures=200, least_cosine=0.9995, mean_cosine=0.9999, overlap=0.99)
 
 
@@ -112,8 +112,8 @@ def test_the_guards(way, change, reason):
 
 
 def test_the_fastest_way_within_its_guard_is_chosen():
-    slow, middle = Trial(EXACT, 10, GOOD), Trial(BF16, 40, GOOD)
-    refused = Trial(INT8, 90, GOOD, "its overlap is below 0.98")
+    slow, middle = RuntimeTrial(EXACT, 10, GOOD), RuntimeTrial(BF16, 40, GOOD)
+    refused = RuntimeTrial(INT8, 90, GOOD, "its overlap is below 0.98")
     assert trials.fastest((slow, middle, refused)) == BF16
     assert trials.fastest((slow, middle, replace(refused, refused=""))) == INT8
     assert trials.fastest((slow, refused)) == EXACT
@@ -128,19 +128,27 @@ def test_int8_vectors_that_are_not_comparable_are_refused():
 
 def test_a_choice_survives_being_kept():
     choice = Choice(
-        "m", Precision.AUTO, INT8, (Trial(EXACT, 9.5, GOOD), Trial(INT8, 50, GOOD, "no")), False, ("x",), True
+        "m",
+        Precision.AUTO,
+        INT8,
+        (RuntimeTrial(EXACT, 9.5, GOOD), RuntimeTrial(INT8, 50, GOOD, "no")),
+        False,
+        ("x",),
+        True,
     )
     assert Choice.from_values(json.loads(json.dumps(choice.to_values()))) == choice
 
 
 def test_a_choice_says_what_was_measured_and_among_how_many():
     text = "\n".join(
-        Choice("m", Precision.AUTO, INT8, (Trial(EXACT, 9.5, GOOD), Trial(INT8, 50, GOOD))).lines()
+        Choice(
+            "m", Precision.AUTO, INT8, (RuntimeTrial(EXACT, 9.5, GOOD), RuntimeTrial(INT8, 50, GOOD))
+        ).lines()
     )
     assert "m: pictures are embedded in int8 by OpenVINO" in text
     assert "fp32 by torch: 9.5 pictures/s" in text
     assert "top-10 overlap 0.990 among 200 of your pictures" in text
-    poor = Trial(INT8, 50, GOOD, "its overlap is below 0.98")
+    poor = RuntimeTrial(INT8, 50, GOOD, "its overlap is below 0.98")
     for way, verdict in ((INT8, "auto would not choose it"), (EXACT, "not chosen")):
         text = "\n".join(Choice("m", Precision.INT8, way, (poor,)).lines())
         assert f"your pictures; {verdict}: its overlap is below 0.98" in text
@@ -445,8 +453,8 @@ def measured(monkeypatch):
     speeds = {
         EXACT: 10.0,
         BF16: 40.0,
-        Way(Backend.OPENVINO, Precision.FP32): 20.0,
-        Way(Backend.OPENVINO, Precision.BF16): 45.0,
+        Runtime(Backend.OPENVINO, Precision.FP32): 20.0,
+        Runtime(Backend.OPENVINO, Precision.BF16): 45.0,
     }
     monkeypatch.setattr(plan, "WORTH_MEASURING", 1)
     monkeypatch.setattr(plan, "CALIBRATING", 16)
@@ -464,7 +472,7 @@ def with_agreement(monkeypatch, **change):
     ("change", "expected"),
     [
         ({}, INT8),
-        ({"overlap": 0.97}, Way(Backend.OPENVINO, Precision.BF16)),
+        ({"overlap": 0.97}, Runtime(Backend.OPENVINO, Precision.BF16)),
         ({"overlap": 0.97, "least_cosine": 0.99}, EXACT),
     ],
 )
@@ -482,7 +490,7 @@ def test_auto_takes_the_fastest_way_within_its_guards_and_remembers_it(
     assert again.spec.precision is expected.precision
     exact = load_encoder(clip, device="cpu", precision="fp32").embed_images(SCENES)
     assert (again.embed_images(SCENES) * exact).sum(1).min() > 0.998
-    assert bool(list(cache.glob("float-*/"))) == (expected == Way(Backend.OPENVINO, Precision.BF16))
+    assert bool(list(cache.glob("float-*/"))) == (expected == Runtime(Backend.OPENVINO, Precision.BF16))
 
 
 @accelerated
@@ -492,7 +500,7 @@ def test_auto_tries_int8_only_where_it_wins_back_its_conversion(clip, source, qu
     encoder.calibrate(source, 80)
     assert encoder.choice.postponed
     assert "int8" in encoder.choice.left_out[0]
-    assert encoder.choice.way == Way(Backend.OPENVINO, Precision.BF16)
+    assert encoder.choice.way == Runtime(Backend.OPENVINO, Precision.BF16)
     encoder.calibrate(source, 80)
     assert quick == []
     encoder.calibrate(source, 1_000_000)

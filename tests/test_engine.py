@@ -26,8 +26,7 @@ from visualsearch.errors import (
     VersionError,
 )
 from visualsearch.nearest import ann
-from visualsearch.search import planner
-from visualsearch.search import query as query_path
+from visualsearch.search import answered, planner
 from visualsearch.types import Part, Record
 
 from .fakes import FakeEncoder, paint
@@ -222,7 +221,7 @@ def test_every_preset_finds_the_neighbours_with_true_cosines(
 
 def _by_vector(index: vs.Index, query: np.ndarray, k: int, where: str | None = None) -> vs.Hits:
     with index._open() as (reader, snapshot):
-        return query_path.find(reader, snapshot, query, vs.Query((), k, where=where), set())
+        return answered(reader, snapshot, query, vs.Query((), k, where=where), set())
 
 
 @pytest.mark.parametrize("preset", ["exact", "hnsw", "ivf-rabitq"])

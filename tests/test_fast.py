@@ -16,7 +16,7 @@ from visualsearch.compiled import search as fast
 from visualsearch.nearest import ann, recipes
 from visualsearch.search import planner
 from visualsearch.search.column import TRUE, UNKNOWN, Column
-from visualsearch.search.query import Snapshot, candidates
+from visualsearch.search.shortlist import Snapshot, candidates
 from visualsearch.store import Generation
 from visualsearch.store.vectors import Segment, Vectors, write_segment
 

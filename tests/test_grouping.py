@@ -142,8 +142,8 @@ def test_an_index_that_groups_nothing_asks_for_nothing_more(tmp_path: Path) -> N
         index.add(tmp_path / "a")
         assert index.info()["group_by"] is None
         index.search(text="red")
-        assert index._snapshot is not None
-        assert index._snapshot.columns._groups == {}
+        assert index._views._snapshot is not None
+        assert index._views._snapshot.columns._groups == {}
 
 
 def test_over_http_group_by_is_a_parameter_and_a_field(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own room and from the layers below it.
 LAYERS = (
     {"errors", "specs"},
-    {"types"},
+    {"keywords", "types"},
     {"resources", "wire"},
     {"fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
     {"compiled"},
@@ -28,10 +28,12 @@ LAYERS = (
     {"search"},
     {"look"},
     {"indexing", "pages"},
-    {"adapters"},
+    {"adapters", "dedup"},
     {"upkeep", "pinned", "recommend"},
+    {"changing", "contents"},
+    {"searching"},
     {"engine"},
-    {"dedup", "embedding", "world", "experiments", "trust"},
+    {"embedding", "world", "experiments", "trust"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},

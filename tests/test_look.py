@@ -160,11 +160,12 @@ def test_diversity_trades_likeness_for_variety(shop: vs.Index, scene: Image.Imag
 def test_the_preferred_category_moves_up_and_scores_stay_true_cosines(
     shop: vs.Index, scene: Image.Image
 ) -> None:
-    plain = shop.look(scene, k=8, boxes=[LEFT], prefer=0.0)[0].hits
-    moved = shop.look(scene, k=8, boxes=[LEFT], prefer=2.0)[0].hits
+    plain = shop.look(scene, k=8, boxes=[LEFT])[0].hits
+    with pytest.deprecated_call():
+        moved = shop.look(scene, k=8, boxes=[LEFT], prefer=2.0)[0].hits
     assert [h.attributes["category"] for h in moved][:3] == ["stone"] * 3
     assert {h.id: h.score for h in moved} == pytest.approx({h.id: h.score for h in plain})
-    assert moved[0].signals["category"] > 0 == moved[-1].signals["category"]
+    assert moved[0].signals["preferred"] > 0 == moved[-1].signals["preferred"]
 
 
 def test_without_any_object_the_whole_picture_is_searched_and_said_so(

@@ -15,7 +15,7 @@ from visualsearch import upkeep
 from visualsearch.nearest import exact
 from visualsearch.search import planner
 from visualsearch.search.planner import FAMILIES, Costs, Way, choose
-from visualsearch.search.query import Snapshot, candidates
+from visualsearch.search.shortlist import Snapshot, candidates
 from visualsearch.store import Generation
 from visualsearch.types import Bool, Float32
 

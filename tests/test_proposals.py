@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from visualsearch.errors import EncoderError, UnknownNameError, UsageError
 from visualsearch.look import proposals
-from visualsearch.look.proposals import Proposal, find, overlaps, region_boxes, thinned
+from visualsearch.look.proposals import Proposal, find_objects, overlaps, region_boxes, thinned
 from visualsearch.quality.look_bench import sample_scenes
 from visualsearch.types import Box
 
@@ -27,7 +27,7 @@ def blobs() -> tuple[Image.Image, list[Box]]:
 
 def test_plain_objects_on_a_plain_ground_are_all_found_first() -> None:
     picture, truth = blobs()
-    found = find(picture)
+    found = find_objects(picture)
     best = overlaps(np.array(truth), np.array([p.box for p in found])).max(1)
     assert (best > 0.6).all()
     assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
@@ -36,7 +36,7 @@ def test_plain_objects_on_a_plain_ground_are_all_found_first() -> None:
 def test_the_bundled_finder_finds_most_objects_of_the_sample_scenes_with_ten_boxes() -> None:
     hits = []
     for picture, truth in sample_scenes():
-        found = find(picture, "bundled", most=10)
+        found = find_objects(picture, "bundled", most=10)
         assert len(found) <= 10
         hits += list(overlaps(np.array(truth), np.array([p.box for p in found])).max(1) >= 0.5)
     assert np.mean(hits) >= 0.8
@@ -44,20 +44,20 @@ def test_the_bundled_finder_finds_most_objects_of_the_sample_scenes_with_ten_box
 
 def test_the_same_picture_gives_the_same_boxes_in_the_same_order() -> None:
     picture, _ = blobs()
-    assert find(picture) == find(picture.copy())
+    assert find_objects(picture) == find_objects(picture.copy())
 
 
 @pytest.mark.parametrize("size", [(1, 1), (500, 1), (1, 500), (3, 2), (2000, 7)])
 def test_pictures_of_any_shape_are_taken_and_boxes_lie_inside(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    for box, score in find(Image.fromarray(noise)):
+    for box, score in find_objects(Image.fromarray(noise)):
         assert 0 <= box.x0 < box.x1 <= 1
         assert 0 <= box.y0 < box.y1 <= 1
         assert 0 <= score <= 1
 
 
 def test_an_empty_picture_has_no_object() -> None:
-    assert find(Image.new("RGB", (320, 240), (120, 130, 140))) == []
+    assert find_objects(Image.new("RGB", (320, 240), (120, 130, 140))) == []
 
 
 def test_a_better_box_swallows_its_repetitions_and_parts_but_not_a_small_object_on_it() -> None:
@@ -70,7 +70,9 @@ def test_a_better_box_swallows_its_repetitions_and_parts_but_not_a_small_object_
 def test_an_object_may_fill_most_of_the_picture() -> None:
     picture = Image.new("RGB", (400, 300), (225, 222, 215))
     ImageDraw.Draw(picture).ellipse((30, 20, 370, 280), fill=(30, 60, 160))
-    best = overlaps(np.array([[0.075, 0.067, 0.925, 0.933]]), np.array([p.box for p in find(picture)]))
+    best = overlaps(
+        np.array([[0.075, 0.067, 0.925, 0.933]]), np.array([p.box for p in find_objects(picture)])
+    )
     assert best.max() > 0.7
 
 
@@ -113,11 +115,11 @@ def test_regions_are_few_and_none_repeats_the_whole_picture(monkeypatch: pytest.
 
 def test_an_unknown_finder_lists_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="bundled"):
-        find(blobs()[0], "saliency")
+        find_objects(blobs()[0], "saliency")
     with pytest.raises(UnknownNameError, match="fasterrcnn_resnet50_fpn"):
-        find(blobs()[0], "torchvision:fasterrcnn_resnet50")
+        find_objects(blobs()[0], "torchvision:fasterrcnn_resnet50")
     with pytest.raises(UsageError, match="1 or more"):
-        find(blobs()[0], most=0)
+        find_objects(blobs()[0], most=0)
 
 
 def test_a_torchvision_detector_is_read_as_fractions_with_scores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +134,7 @@ def test_a_torchvision_detector_is_read_as_fractions_with_scores(monkeypatch: py
 
     monkeypatch.setattr(models, "get_model", lambda name, weights: Told())
     proposals._torchvision.cache_clear()
-    (found,) = find(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")
+    (found,) = find_objects(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")
     proposals._torchvision.cache_clear()
     assert found.box == pytest.approx((0.1, 0.1, 0.5, 0.5))
     assert found.score == pytest.approx(0.9)
@@ -147,4 +149,4 @@ def test_without_a_network_a_torchvision_detector_says_what_to_do(monkeypatch: p
     monkeypatch.setattr(models, "get_model", unreachable)
     proposals._torchvision.cache_clear()
     with pytest.raises(EncoderError, match=r"no route to host.*bundled finder"):
-        find(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")
+        find_objects(blobs()[0], "torchvision:fasterrcnn_resnet50_fpn")

@@ -131,6 +131,8 @@ class Hit:
 
     The score is the cosine with the query's vector. It orders the hits of one query and compares with no other query: a
     word that fits well may score 0.3, a picture 0.8, and a mix of both lies between. `Hits.alike` says what a low one means.
+    `signals` are numbers about the hit, by name. `rank_score` is what a ranker ordered the hit by, as it was made of those
+    signals; None where the cosine ordered it.
     """
 
     id: str
@@ -139,16 +141,20 @@ class Hit:
     box: Box
     attributes: Attributes
     signals: Mapping[str, float] = field(default_factory=dict)
+    rank_score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: id, uri, score, box, attributes."""
-        return {
+        """Plain values for JSON: id, uri, score, box, attributes; where a ranker ordered it also rank_score and signals."""
+        plain = {
             "id": self.id,
             "uri": self.uri,
             "score": self.score,
             "box": list(self.box),
             "attributes": dict(self.attributes),
         }
+        if self.rank_score is None:
+            return plain
+        return {**plain, "rank_score": self.rank_score, "signals": dict(self.signals)}
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,19 @@ import numpy as np
 from visualsearch import nearest
 from visualsearch.errors import UsageError
 from visualsearch.nearest import Preset, Rows, Trial, Wish, front, measured_recall, pick, survey, trials_of
+from visualsearch.search import Snapshot
 from visualsearch.storage import check_links, is_leftover, stored_file
-from visualsearch.store import Generation, Reader, Segment, Vectors, Writer, alive_rows, write_segment
-from visualsearch.types import Int64
+from visualsearch.store import (
+    Exclusions,
+    Generation,
+    Reader,
+    Segment,
+    Vectors,
+    Writer,
+    alive_rows,
+    write_segment,
+)
+from visualsearch.types import EncoderSpec, Int64
 
 MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
@@ -201,6 +211,38 @@ class Upkeep:
                 writer.set_meta("next_file", max(int(writer.meta("next_file")), generation.number + 1))
             writer.set_generation(generation)
         self.sweep(writer)
+
+
+def figures(reader: Reader, snapshot: Snapshot, folder: Path, spec: EncoderSpec) -> dict[str, Any]:
+    """See `Index.info`."""
+    generation = snapshot.generation
+    return {
+        "path": str(folder),
+        "pins": reader.count(),
+        "rows": snapshot.live,
+        "regions": reader.count("regions"),
+        "dead_rows": reader.count("dead"),
+        "fresh_rows": len(snapshot.vectors) - snapshot.covers if generation else 0,
+        "failures": reader.count("failures"),
+        "excluded": len(Exclusions(reader.db)),
+        "encoder": spec.name,
+        "fingerprint": spec.fingerprint,
+        "dim": spec.dim,
+        "precision": spec.precision.value,
+        "text": spec.text,
+        "preset": generation.preset if generation else "exact",
+        "preset_wanted": reader.meta("preset", "auto"),
+        "factory": generation.factory if generation else None,
+        "recall": measured_recall(snapshot) if snapshot.live else None,
+        "vector_bytes": snapshot.vectors.bytes,
+        "ann_bytes": generation.bytes if generation else 0,
+        "disk_bytes": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()),
+        "segments": len(snapshot.vectors.segments),
+        "attributes": reader.names(),
+        "group_by": snapshot.group_by,
+        "sources": reader.sources(),
+        "created": reader.meta("created"),
+    }
 
 
 def _tuned(reader: Reader) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _vectors(folder: Path, rows: NDArray[np.float16]) -> Any:
 class _Search:
     def __init__(self, preset: str, folder: Path, rows: NDArray[np.float16]) -> None:
         from visualsearch.nearest import ann, recipes
-        from visualsearch.search.query import Snapshot
+        from visualsearch.search import Snapshot
         from visualsearch.store import Generation
 
         recipe, vectors = recipes.preset(preset), _vectors(folder, rows)
@@ -106,7 +106,7 @@ class _Search:
             self._snapshot = replace(self._snapshot, generation=made)
 
     def search(self, query: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-        from visualsearch.search.query import candidates, rescored
+        from visualsearch.search.shortlist import candidates, rescored
 
         snapshot = self._snapshot
         _, found = candidates(snapshot, query, k, None, len(snapshot.vectors))

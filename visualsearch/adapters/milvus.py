@@ -31,13 +31,14 @@ from visualsearch.errors import (
     UnknownNameError,
     UsageError,
 )
+from visualsearch.ranking import ByCosine
 from visualsearch.search import (
     SAMPLE,
     Sample,
+    SearchOptions,
     encoded,
     mixed,
     parse,
-    query_of,
 )
 from visualsearch.types import WHOLE, Box, Encoder, EncoderSpec, Float32, Hit, Hits, Query, Stored
 
@@ -215,8 +216,15 @@ class MilvusIndex:
         return int(found[0]["count(*)"])
 
     def search(self, **wanted: Any) -> Hits:
-        """Find pins; the arguments are those of `Index.search`."""
-        return self.run(query_of(**wanted))
+        """Find pins; the arguments are those of `Index.search`, but for a ranker."""
+        asked = SearchOptions(**wanted)
+        if not isinstance(asked.chosen(), ByCosine):
+            raise UsageError(
+                "a Milvus collection cannot rank",
+                "it gives its hits by cosine",
+                "Leave the ranker and diversity out, or search the index that was exported",
+            )
+        return self.run(asked.query())
 
     def run(self, query: Query) -> Hits:
         """Answer a Query. `total` of the hits is how many were found, at most `offset + k`: Milvus does not say how many fit.

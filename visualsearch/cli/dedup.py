@@ -39,10 +39,10 @@ def dedup(
 
     Example: `visualsearch dedup pins.index --html review.html`
     """
-    from visualsearch.dedup import find, write_review
+    from visualsearch.dedup import write_review
 
     with open_index(folder) as opened:
-        found = find(opened, similar, say=note)
+        found = opened.dedup(similar, say=note)
     if as_json:
         emit([_values(group) for group in found.groups])
     else:

@@ -186,13 +186,13 @@ def _section(index: Index, folder: Path, example: Example, pictures: Mapping[str
 
 
 def _query(example: Example, pictures: Mapping[str, Path]) -> Query:
-    from visualsearch.search import query_of
+    from visualsearch.search import SearchOptions
 
     picture, crop = None, None
     if example.picture is not None:
         picture = str(pictures[example.picture])
         crop = None if example.item is None else _true_box(example.picture, example.item)
-    return query_of(
+    return SearchOptions(
         image=picture,
         crop=crop,
         text=example.text,
@@ -200,7 +200,7 @@ def _query(example: Example, pictures: Mapping[str, Path]) -> Query:
         unlike=example.unlike,
         where=example.where,
         k=example.k,
-    )
+    ).query()
 
 
 def _without(index: Index, example: Example) -> str:

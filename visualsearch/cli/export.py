@@ -35,8 +35,6 @@ def export(
 
     Example: `visualsearch export pins.index --to http://localhost:19530 --collection pins`
     """
-    from visualsearch.adapters.milvus import export as fill
-
     with open_index(folder) as opened, progress(f"export {folder}", as_json) as bar:
         with opened.catalog.read() as reader:
             total = reader.count() + reader.count("regions")
@@ -45,7 +43,7 @@ def export(
             if bar is not None:
                 bar.update(sent, 0, total, {})
 
-        sent, removed = fill(opened.rows(batch), opened.spec, to, collection, token=token, progress=tell)
+        sent, removed = opened.export(to, collection, token=token, batch=batch, progress=tell)
     note(
         f"{to}: {sent:,} rows in the collection {collection!r}, {removed:,} removed that the index no longer holds"
     )

@@ -74,7 +74,11 @@ def look(
     ] = None,
     prefer: Annotated[
         float | None,
-        typer.Option(help="What results of the object's own kind gain in rank, in cosine.", min=0),
+        typer.Option(
+            help="Bonus for results of the object's category, added to the cosine when ranking.",
+            min=0,
+            hidden=True,
+        ),
     ] = None,
     repeat: Annotated[
         bool, typer.Option("--repeat", help="A pin may be a result of several objects.")
@@ -123,6 +127,8 @@ def look(
     if scene is None or pin is not None:
         _goes_with(folder, ids_of([str(pin)])[0], k, label_by, where, as_json)
         return
+    if prefer is not None:
+        note("--prefer is deprecated and will go: it was measured not to help")
     limit_pictures(memory)
     picture = images.load(stdin_bytes() if scene == "-" else scene, max_pixels=max_pixels)
     boxes = [images.parse_crop(text, picture.size) for text in box] if box else None

@@ -88,6 +88,20 @@ def search(
             " the index was built with. none: every pin for itself.",
         ),
     ] = None,
+    rank: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Order the best 200 otherwise than by cosine: fresh, varied, sort:ATTRIBUTE, sort:-ATTRIBUTE, cap:N:ATTRIBUTE,"
+            " or signals and weights such as cosine=1,freshness=0.1.",
+        ),
+    ] = "cosine",
+    diversity: Annotated[
+        float,
+        typer.Option(
+            "--diversity", "--diversify", help="0: the most alike; towards 1: the most varied.", min=0, max=1
+        ),
+    ] = 0.0,
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
@@ -103,11 +117,11 @@ def search(
     Example: `visualsearch search pins.index shoe.jpg --crop 0.1,0.2,0.6,0.9 --text "in red" --where "price < 50" -k 5`
     """
     from visualsearch.errors import UsageError
-    from visualsearch.search import query_of
+    from visualsearch.search import SearchOptions
 
     limit_pictures(memory)
     picture, box = _picture(image, crop, max_pixels)
-    query = query_of(
+    asked = SearchOptions(
         image=picture,
         crop=box,
         text=text,
@@ -121,7 +135,10 @@ def search(
         min_score=_score(min_score),
         group_by=group_by,
         max_pixels=max_pixels,
+        ranker=rank,
+        diversity=diversity,
     )
+    query, ranker = asked.query(), asked.chosen()
     if not query.parts:
         raise UsageError(
             "nothing to search for",
@@ -129,7 +146,7 @@ def search(
             "Example: visualsearch search pins.index shoe.jpg",
         )
     with open_index(folder, model, device=device, precision=precision) as opened:
-        hits = opened.run(query)
+        hits = opened.run(query, ranker)
         places = {} if html is None else opened.uris([p.like for p in query.parts if p.like is not None])
     for line in (hits.verdict, *hits.notes):
         if line:

@@ -8,11 +8,12 @@ matter.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -29,9 +30,10 @@ from .pictures import Pictures
 from .verify import examine, verified, windows
 
 if TYPE_CHECKING:
-    from visualsearch.engine import Index
+    from contextlib import AbstractContextManager
+
     from visualsearch.nearest import Rows
-    from visualsearch.store import Pin
+    from visualsearch.store import Pin, Reader
 
 __all__ = [
     "Edit",
@@ -44,6 +46,7 @@ __all__ = [
     "compare",
     "examine",
     "find",
+    "find_groups",
     "write_review",
 ]
 
@@ -59,22 +62,35 @@ class Found:
     failures: tuple[Failure, ...]
 
 
-def find(
-    index: Index,
+class OpenedIndex(Protocol):
+    """What is needed of an index: its pins and its rows, all of one state."""
+
+    def _open(self) -> AbstractContextManager[tuple[Reader, Rows]]: ...
+
+
+def find_groups(
+    index: OpenedIndex,
     similar: float | None = None,
     *,
     read: Callable[[str], bytes] = read_uri,
     say: Callable[[str], None] = lambda _: None,
 ) -> Found:
-    """Groups of pins that show the same picture.
-
-    With `similar`, pairs of at least that cosine which are no duplicates make groups as well, of their own kind: they show
-    like things, nothing more. `read` fetches a picture's bytes by its uri; `say` hears what is being done. Every picture is
-    read once and decoded small; about 5 kB of memory are kept of each.
-    """
+    """Groups of pins that show the same picture: see `Index.dedup`."""
     with index._open() as (reader, snapshot):
         pins = {p.pin: p for p in reader.each_pin()}
         return _Search(snapshot, pins, read, say).found(similar)
+
+
+def find(
+    index: OpenedIndex,
+    similar: float | None = None,
+    *,
+    read: Callable[[str], bytes] = read_uri,
+    say: Callable[[str], None] = lambda _: None,
+) -> Found:
+    """The old name of `Index.dedup`; it will go."""
+    warnings.warn("dedup.find(index) is now index.dedup()", DeprecationWarning, stacklevel=2)
+    return find_groups(index, similar, read=read, say=say)
 
 
 class _Search:

@@ -19,19 +19,23 @@ from .base import BaseEncoder, batches
 from .here import check_here
 from .kept import keep as keep_in_cache
 from .kept import key as cache_key
+from .own import Finished, OwnEncoder, loaded
 from .registry import ModelEntry, bundled_name, folder_names, recommended
 
 __all__ = [
     "DEVICES",
     "ENCODERS",
     "BaseEncoder",
+    "Finished",
     "ModelEntry",
+    "OwnEncoder",
     "batches",
     "bundled_name",
     "cache_key",
     "folder_names",
     "keep_in_cache",
     "load_encoder",
+    "loaded",
     "recommended",
 ]
 

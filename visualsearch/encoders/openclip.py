@@ -26,7 +26,7 @@ from . import calibration
 from .base import BaseEncoder
 from .kept import sha256
 from .names import CONFIG, Target
-from .plan import Model, Plan
+from .plan import Model, RuntimePlan
 from .towers import DTYPES, TorchTower, keep_first_token
 from .trials import Choice
 
@@ -61,7 +61,7 @@ class OpenClipEncoder(BaseEncoder):
         device: Any,
         tokenizer_source: str,
         tower: TorchTower,
-        plan: Plan | None = None,
+        plan: RuntimePlan | None = None,
     ) -> None:
         self._model, self._spec, self._device = model, spec, device
         self._tokenizer_source, self._tower, self._plan = tokenizer_source, tower, plan
@@ -186,7 +186,7 @@ def load(
     plan = None
     if measured:
         exact = partial(_build, target, weights)
-        plan = Plan(Model(spec, chosen, tower, exact, torch.get_num_threads()), precision)
+        plan = RuntimePlan(Model(spec, chosen, tower, exact, torch.get_num_threads()), precision)
     return OpenClipEncoder(model, spec, place, target.architecture, tower, plan)
 
 

@@ -24,11 +24,11 @@ from visualsearch.types import EncoderSpec, Precision, UInt8
 
 from . import kept, openvino, trials
 from .towers import ImageTower, TorchTower
-from .trials import EXACT, Backend, Choice, Trial, Way
+from .trials import EXACT, Backend, Choice, Runtime, RuntimeTrial
 
 log = logging.getLogger("visualsearch.encoders")
 
-INT8 = Way(Backend.OPENVINO, Precision.INT8)
+INT8 = Runtime(Backend.OPENVINO, Precision.INT8)
 _KINDS: Mapping[Precision, str] = MappingProxyType(
     {Precision.FP32: "float", Precision.BF16: "float", Precision.INT8: "int8"}
 )
@@ -53,7 +53,7 @@ class Model:
     threads: int
 
 
-class Plan:
+class RuntimePlan:
     """The way for one model; `asked` is AUTO or INT8.
 
     Raises MissingExtraError when INT8 is asked for and OpenVINO or nncf is not installed.
@@ -69,9 +69,9 @@ class Plan:
         self._recall()
 
     @property
-    def way(self) -> Way:
+    def way(self) -> Runtime:
         """What runs now: what was settled, else torch."""
-        return self.choice.way if self.choice else Way(Backend.TORCH, self.model.torch_precision)
+        return self.choice.way if self.choice else Runtime(Backend.TORCH, self.model.torch_precision)
 
     @property
     def tower(self) -> ImageTower:
@@ -145,8 +145,8 @@ class Plan:
     def _auto(self, pixels: UInt8, own: bool, count: int | None) -> Choice:
         network = self.model.exact()
         judged = _judging(pixels)
-        towers: dict[Way, ImageTower] = {EXACT: self._torch(network, Precision.FP32)}
-        base = Way(Backend.TORCH, self.model.torch_precision)
+        towers: dict[Runtime, ImageTower] = {EXACT: self._torch(network, Precision.FP32)}
+        base = Runtime(Backend.TORCH, self.model.torch_precision)
         towers.setdefault(base, self.model.torch_tower)
         left_out: list[str] = []
         postponed = converted = False
@@ -157,7 +157,7 @@ class Plan:
         else:
             try:
                 towers |= {
-                    Way(Backend.OPENVINO, p): self._converted(network, p)
+                    Runtime(Backend.OPENVINO, p): self._converted(network, p)
                     for p in dict.fromkeys((Precision.FP32, self.model.torch_precision))
                 }
                 converted = True
@@ -180,17 +180,21 @@ class Plan:
         return Choice(self.model.spec.name, self.asked, chosen, found, own, tuple(left_out), postponed)
 
     def _measured(
-        self, towers: dict[Way, ImageTower], judged: UInt8, pixels: UInt8, reference: ImageTower | None = None
-    ) -> tuple[Trial, ...]:
+        self,
+        towers: dict[Runtime, ImageTower],
+        judged: UInt8,
+        pixels: UInt8,
+        reference: ImageTower | None = None,
+    ) -> tuple[RuntimeTrial, ...]:
         exact = trials.vectors_of(reference or towers[EXACT], judged)
         speed = trials.speeds(towers, pixels)
         found = []
         for way, tower in towers.items():
             near = trials.agreement(exact, exact if way == EXACT else trials.vectors_of(tower, judged))
-            found.append(Trial(way, speed[way], near, trials.refusal(way, near)))
+            found.append(RuntimeTrial(way, speed[way], near, trials.refusal(way, near)))
         return tuple(found)
 
-    def _pays(self, found: tuple[Trial, ...], count: int | None) -> bool:
+    def _pays(self, found: tuple[RuntimeTrial, ...], count: int | None) -> bool:
         """Whether int8 would win back the time of its conversion on `count` pictures; yes where that is unknown.
 
         An estimate: conversion and judging take as long as running the float model over the sample four times.

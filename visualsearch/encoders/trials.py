@@ -39,7 +39,7 @@ class Backend(StrEnum):
 
 
 @dataclass(frozen=True)
-class Way:
+class Runtime:
     """A backend and the precision it computes in."""
 
     backend: Backend
@@ -50,7 +50,7 @@ class Way:
 
 
 _NAMES: Mapping[Backend, str] = {Backend.TORCH: "torch", Backend.OPENVINO: "OpenVINO"}
-EXACT = Way(Backend.TORCH, Precision.FP32)
+EXACT = Runtime(Backend.TORCH, Precision.FP32)
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Trial:
+class RuntimeTrial:
     """What was measured of one way; `refused` says why it may not be chosen ("" where it may)."""
 
-    way: Way
+    way: Runtime
     per_second: float
     agreement: Agreement
     refused: str = ""
@@ -86,8 +86,8 @@ class Choice:
 
     model: str
     asked: Precision
-    way: Way
-    trials: tuple[Trial, ...]
+    way: Runtime
+    trials: tuple[RuntimeTrial, ...]
     own: bool = True
     left_out: tuple[str, ...] = ()
     postponed: bool = False
@@ -100,7 +100,9 @@ class Choice:
     def from_values(cls, values: Mapping[str, Any]) -> Choice:
         """The choice that `to_values` wrote. Raises KeyError, TypeError or ValueError for anything else."""
         trials = tuple(
-            Trial(_way(t["way"]), float(t["per_second"]), Agreement(**t["agreement"]), str(t["refused"]))
+            RuntimeTrial(
+                _way(t["way"]), float(t["per_second"]), Agreement(**t["agreement"]), str(t["refused"])
+            )
             for t in values["trials"]
         )
         return cls(
@@ -128,8 +130,8 @@ class Choice:
         return found + [f"  not tried: {each}" for each in self.left_out]
 
 
-def _way(values: Mapping[str, Any]) -> Way:
-    return Way(Backend(values["backend"]), Precision(values["precision"]))
+def _way(values: Mapping[str, Any]) -> Runtime:
+    return Runtime(Backend(values["backend"]), Precision(values["precision"]))
 
 
 def agreement(exact: Float32, other: Float32) -> Agreement:
@@ -152,7 +154,7 @@ def _neighbours(vectors: Float32) -> Any:
     return np.argsort(-scores, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(vectors) - 1)]
 
 
-def refusal(way: Way, found: Agreement) -> str:
+def refusal(way: Runtime, found: Agreement) -> str:
     """Why a way may not be chosen by itself; "" where it may. Float32 by torch is what others are judged by."""
     if way == EXACT:
         return ""
@@ -186,10 +188,10 @@ def vectors_of(tower: ImageTower, pixels: UInt8) -> Float32:
     return unit
 
 
-def speeds(towers: Mapping[Way, ImageTower], pixels: UInt8) -> dict[Way, float]:
+def speeds(towers: Mapping[Runtime, ImageTower], pixels: UInt8) -> dict[Runtime, float]:
     """Pictures a second of each way: the median of three rounds in turn, each a batch of up to 32."""
     batch = pixels[:_TIMED]
-    seconds: dict[Way, list[float]] = {way: [] for way in towers}
+    seconds: dict[Runtime, list[float]] = {way: [] for way in towers}
     for tower in towers.values():
         tower(batch)
     for _ in range(_ROUNDS):
@@ -200,6 +202,6 @@ def speeds(towers: Mapping[Way, ImageTower], pixels: UInt8) -> dict[Way, float]:
     return {way: round(len(batch) / statistics.median(spent), 2) for way, spent in seconds.items()}
 
 
-def fastest(trials: Sequence[Trial]) -> Way:
+def fastest(trials: Sequence[RuntimeTrial]) -> Runtime:
     """The fastest way that was not refused; float32 by torch is never refused."""
     return max((t for t in trials if not t.refused), key=lambda t: t.per_second).way

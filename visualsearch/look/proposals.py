@@ -7,6 +7,7 @@ its weights are downloaded.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -49,7 +50,7 @@ class Proposal(NamedTuple):
     score: float
 
 
-def find(
+def find_objects(
     picture: Image, finder: str = FINDER, *, most: int = MOST, sure: float | None = None
 ) -> list[Proposal]:
     """The objects of an upright RGB picture, surest first; at most `most`, maybe none.
@@ -64,6 +65,14 @@ def find(
     if sure is not None:
         found = [p for p in found if p.score >= sure]
     return thinned(found, most)
+
+
+def find(
+    picture: Image, finder: str = FINDER, *, most: int = MOST, sure: float | None = None
+) -> list[Proposal]:
+    """The old name of `find_objects`; it will go."""
+    warnings.warn("look.find is now look.find_objects", DeprecationWarning, stacklevel=2)
+    return find_objects(picture, finder, most=most, sure=sure)
 
 
 def load_finder(name: str) -> Finder:
@@ -138,7 +147,7 @@ WHOLE_ALREADY = 0.8
 
 def region_boxes(picture: Image) -> list[Box]:
     """The boxes of a picture that get rows of their own in an index with regions: at most REGIONS, none that is nearly all."""
-    found = find(picture, most=REGIONS)
+    found = find_objects(picture, most=REGIONS)
     return [p.box for p in found if (p.box.x1 - p.box.x0) * (p.box.y1 - p.box.y0) <= WHOLE_ALREADY]
 
 

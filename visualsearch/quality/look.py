@@ -20,7 +20,7 @@ from visualsearch import samples
 from visualsearch.engine import Index, open_or_create
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.images import STYLE, CropStyle, Shape
-from visualsearch.look import MOST, Look, find, overlaps
+from visualsearch.look import MOST, Look, find_objects, overlaps
 from visualsearch.types import WHOLE, Box
 
 from .look_bench import Line, LookBench, category, sample_scenes
@@ -50,7 +50,7 @@ WINDOWS = tuple(Box(x, y, x + 0.5, y + 0.5) for y in (0.0, 0.25, 0.5) for x in (
 Boxes = Callable[[Picture], list[Box]]
 FINDERS: Mapping[str, Boxes] = MappingProxyType(
     {
-        "bundled": lambda picture: [p.box for p in find(picture, "bundled", most=MOST)],
+        "bundled": lambda picture: [p.box for p in find_objects(picture, "bundled", most=MOST)],
         "grid of 3 x 3": lambda picture: list(WINDOWS),
     }
 )
@@ -125,9 +125,7 @@ def crops_task(bench: LookBench) -> list[Line]:
 
 
 def _ranks(bench: LookBench, boxes: Sequence[Box], scene: Scene, style: CropStyle) -> list[int | None]:
-    look = bench.gallery.look(
-        scene.picture, 10, boxes=boxes, repeat=True, style=style, prefer=0.0, unsure=True
-    )
+    look = bench.gallery.look(scene.picture, 10, boxes=boxes, repeat=True, style=style, unsure=True)
     return [_rank(one.hits.ids, placed) for one, placed in zip(look, scene.objects, strict=True)]
 
 
@@ -144,8 +142,6 @@ def look_task(bench: LookBench) -> list[Line]:
         **_styled(index),
         "look, padded white": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE)),
         "look, padded white, margin 5 %": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE, 0.05)),
-        "look, category preferred by 0.03": lambda p: index.look(p, 10, prefer=0.03),
-        "look, category preferred by 0.1": lambda p: index.look(p, 10, prefer=0.1),
         "grid of 3 x 3": lambda p: index.look(p, 10, boxes=WINDOWS),
     }
     return [_look_line("look", name, way, bench.composed) for name, way in ways.items()]

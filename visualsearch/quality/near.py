@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from visualsearch.dedup import Group, Likeness, find
+from visualsearch.dedup import Group, Likeness
 from visualsearch.engine import Index
 from visualsearch.errors import UsageError
 from visualsearch.images import load
@@ -132,7 +132,9 @@ def measure(
             (folder / f"original{path.suffix}").write_bytes(path.read_bytes())
         with Index.create(Path(scratch) / "near.index", encoder) as index:
             index.add(str(pictures))
-            return score(find(index).groups, [p.relative_to(pictures) for p in sorted(pictures.rglob("*.*"))])
+            return score(
+                index.dedup().groups, [p.relative_to(pictures) for p in sorted(pictures.rglob("*.*"))]
+            )
 
 
 def score(groups: Sequence[Group], pictures: Sequence[Path]) -> Score:

@@ -1,14 +1,18 @@
-"""From a query to hits: query parts, filters, columns, plans, mixing."""
+"""From a query to hits: options, mixing, filters, columns, plans, the shortlist and the page."""
 
 from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plain_pictures
 from .columns import columns_after
 from .filters import parse
-from .mixing import DEFAULT_WEIGHTS, all_weights, encoded, mixed, query_of, unread
-from .query import NO_GROUPS, Snapshot, find
+from .mixing import encoded, mixed, unread, vector_of
+from .options import DEFAULT_WEIGHTS, SearchOptions, all_weights
+from .page import answered, answered_each, stored_rows
 from .query_checks import check_query, unit_rows
 from .scales import SAMPLE, Sample, blended
+from .shortlist import NO_GROUPS
+from .snapshot import Snapshot
 from .tree import COLUMNS, Both, Check, Node, Not, Test, tests
 from .truth import ahead_of_tests
+from .views import Views
 
 __all__ = [
     "COLUMNS",
@@ -26,20 +30,24 @@ __all__ = [
     "Noise",
     "Not",
     "Sample",
+    "SearchOptions",
     "Snapshot",
     "Test",
+    "Views",
     "ahead_of_tests",
     "all_weights",
+    "answered",
+    "answered_each",
     "blended",
     "check_query",
     "columns_after",
     "encoded",
-    "find",
     "mixed",
     "parse",
     "plain_pictures",
-    "query_of",
+    "stored_rows",
     "tests",
     "unit_rows",
     "unread",
+    "vector_of",
 ]

@@ -1,74 +1,24 @@
-"""What is asked for -> a Query -> one unit vector: whatever holds the vectors, queries are put together here."""
+"""A Query -> one unit vector: whatever holds the vectors, queries are put together here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from visualsearch import images
-from visualsearch.errors import EncoderError, UnknownNameError, UsageError
+from visualsearch.errors import EncoderError, UsageError
 from visualsearch.images import view
-from visualsearch.types import MAX_PIXELS, Box, Encoder, EncoderSpec, Float32, Part, Query
+from visualsearch.store import Reader, pin_named
+from visualsearch.types import Encoder, EncoderSpec, Float32, Part, Query
 
-from .query_checks import check_query, check_weight
+from .query_checks import check_query
 from .scales import Sample, blended
+from .snapshot import Snapshot
 
-DEFAULT_WEIGHTS: Mapping[str, float] = {
-    "image": 1.0,
-    "text": 1.0,
-    "like": 1.0,
-    "unlike": 0.5,
-    "not_text": 0.5,
-}
-"""Weights of a query's parts, on the scales of `scales`. Those of `unlike` and `not_text` are subtracted: half keeps the wish
-in the lead (Rocchio)."""
 LONG = 40
 """A text of fewer characters is read whole by every model."""
-
-
-def all_weights(changed: Mapping[str, float]) -> dict[str, float]:
-    """The default weights and what is changed of them. Raises UnknownNameError, UsageError."""
-    if unknown := changed.keys() - DEFAULT_WEIGHTS.keys():
-        raise UnknownNameError("weight", min(unknown), DEFAULT_WEIGHTS)
-    for name, weight in changed.items():
-        check_weight(f"the weight of {name}", weight)
-    return {**DEFAULT_WEIGHTS, **changed}
-
-
-def query_of(
-    *,
-    image: Any = None,
-    crop: Box | Sequence[float] | None = None,
-    text: str | Sequence[str] | None = None,
-    not_text: str | Sequence[str] | None = None,
-    like: str | Sequence[str] | None = None,
-    unlike: str | Sequence[str] | None = None,
-    parts: Sequence[Part] = (),
-    weights: Mapping[str, float] | None = None,
-    where: str | None = None,
-    k: int = 10,
-    offset: int = 0,
-    min_score: float | Literal["auto"] | None = None,
-    include_seeds: bool = False,
-    group_by: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> Query:
-    """The Query of `Index.search`'s arguments. Raises UsageError, UnknownNameError."""
-    weight = all_weights(weights or {})
-    found = list(parts)
-    if image is not None:
-        found.append(Part(weight["image"], image=image, crop=None if crop is None else _box(crop)))
-    elif crop is not None:
-        raise UsageError(
-            "a crop without a picture", "there is nothing to cut from", "Give the query picture too"
-        )
-    found += [Part(weight["text"], text=t) for t in _listed(text)]
-    found += [Part(-weight["not_text"], text=t) for t in _listed(not_text)]
-    found += [Part(weight["like"], like=i) for i in _listed(like)]
-    found += [Part(-weight["unlike"], like=i) for i in _listed(unlike)]
-    return Query(tuple(found), k, offset, where, min_score, include_seeds, group_by, max_pixels)
 
 
 def encoded(
@@ -143,6 +93,22 @@ def mixed(
     return np.asarray(total / np.float32(length), np.float32)
 
 
+def vector_of(
+    query: Query, made: Mapping[int, Float32], reader: Reader, snapshot: Snapshot
+) -> tuple[Float32, set[int]]:
+    """The query's unit vector, and the stored pins it is made of."""
+    seeds = set()
+
+    def stored(name: str) -> Float32:
+        pin = pin_named(reader, name)
+        seeds.add(pin.pin)
+        position = snapshot.vectors.positions(np.array([pin.row], dtype=np.int64))
+        vector: Float32 = snapshot.vectors.gather(position)[0]
+        return vector
+
+    return mixed(query, made, stored, lambda: snapshot.sample), seeds
+
+
 def unread(query: Query, encoder: Callable[[], Encoder]) -> tuple[str, ...]:
     """A note for each text whose end the encoder does not read. Short texts are not looked at."""
     notes = []
@@ -175,16 +141,3 @@ def _picture(part: Part, spec: EncoderSpec, max_pixels: int) -> Any:
     if part.crop is None:
         return picture
     return view(picture, images.check_box(part.crop, picture.size))
-
-
-def _box(crop: Sequence[float]) -> Box:
-    """Four numbers; whether they fit is known when the picture is."""
-    if len(crop) != 4:
-        images.check_box(crop, None)  # says what is wrong
-    return Box(*crop)
-
-
-def _listed(value: str | Sequence[str] | None) -> list[str]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else list(value)

@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=BaseModel)
 
 LISTS = ("text", "not_text", "like", "unlike")
-PLAIN = ("image", "where", "k", "offset", "min_score", "sort", "include_seeds", "group_by")
+PLAIN = (
+    "image",
+    "where",
+    "k",
+    "offset",
+    "min_score",
+    "sort",
+    "include_seeds",
+    "group_by",
+    "rank",
+    "diversity",
+)
 FILE = "image"
 NAMES = frozenset({*LISTS, *PLAIN, "crop", "weight"})
 MOST_FIELDS = 200

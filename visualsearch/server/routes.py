@@ -16,6 +16,7 @@ from . import catalog
 from .access import CAN_READ, CAN_WATCH, CAN_WRITE, COOKIE, caller, check, needed
 from .keys import digest_of
 from .openapi import PICTURES, SEARCH_BODY, json_body, query_parameters, refused
+from .pictures import Thumbnail
 from .problems import Kind, RefusedError, problem
 from .reading import form_attributes, from_words, read_file, read_json, read_search
 from .schemas import (
@@ -35,7 +36,8 @@ from .schemas import (
     SessionOut,
     UploadOut,
 )
-from .service import Service, Thumbnail, pin_out
+from .sent import pin_out
+from .service import Service
 from .sessions import Sessions
 from .settings import Settings
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
-from visualsearch.search import DEFAULT_WEIGHTS
+from visualsearch.look import LookOptions
+from visualsearch.search import DEFAULT_WEIGHTS, SearchOptions
 
 MOST_WEIGHT = 100.0
 MOST_PARTS = 64
@@ -81,6 +82,23 @@ class SearchRequest(_Strict):
         description="Of the pins that share this attribute's value, such as the pictures of a product, the best is given."
         " Default: what the index was built with; none: every pin for itself.",
     )
+    rank: str = Field(
+        default="cosine",
+        max_length=200,
+        description="Order the best 200 matches otherwise than by cosine: fresh, varied, sort:ATTRIBUTE, sort:-ATTRIBUTE,"
+        " cap:N:ATTRIBUTE, or signals and weights such as `cosine=1,freshness=0.1`. Later ones follow by cosine.",
+    )
+    diversity: float = Field(
+        default=0.0, ge=0, le=1, description="0: the most alike; towards 1: the most varied."
+    )
+
+    def options(self, picture: Any) -> SearchOptions:
+        """The search that it stands for, with the query's picture at hand; `sort` is left to the caller."""
+        same = {name: getattr(self, name) for name in SearchOptions.__dataclass_fields__ if name in FIELDS}
+        return SearchOptions(**{**same, "image": picture, "crop": self.crop or None}, ranker=self.rank)
+
+
+FIELDS = frozenset(SearchRequest.model_fields)
 
 
 class HitOut(BaseModel):
@@ -98,10 +116,19 @@ class HitOut(BaseModel):
     )
 
 
+class RankedHitOut(HitOut):
+    """A result that a ranker ordered, by `rank`, `sort` or `diversity`."""
+
+    rank_score: float = Field(
+        description="What it was ordered by; higher is better. `score` stays the cosine."
+    )
+    signals: dict[str, float] = Field(description="What `rank_score` was made of, by name.")
+
+
 class SearchResponse(BaseModel):
     """Results, best first."""
 
-    hits: list[HitOut]
+    hits: list[RankedHitOut | HitOut]
     total: int = Field(
         description="How many pins, or products where pins are grouped, were candidates: those that the filter leaves."
     )
@@ -135,6 +162,12 @@ class LookRequest(_Strict):
     most: int = Field(default=8, ge=1, le=16, description="At most so many objects.")
     where: str | None = Field(default=None, max_length=20_000)
     min_score: float | None = Field(default=None, ge=-1, le=1)
+
+    def options(self) -> LookOptions:
+        """What it asks for."""
+        return LookOptions(
+            self.k, boxes=self.boxes, most=self.most, where=self.where, min_score=self.min_score
+        )
 
 
 class ObjectOut(BaseModel):

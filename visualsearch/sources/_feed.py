@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from visualsearch.errors import SourceError
 
-from ._tables import Row, Rows
+from ._tables import TableRow, TableRows
 
 _ITEMS = ("item", "entry")
 _CHUNK = 1 << 16
@@ -25,7 +25,7 @@ class _RefusedError(Exception):
     """What no feed holds."""
 
 
-def feed(file: IO[bytes]) -> Rows:
+def feed(file: IO[bytes]) -> TableRows:
     """A row for each item; a value that an item has several times is a list."""
     items = _Items()
     damage = ""
@@ -39,7 +39,7 @@ def feed(file: IO[bytes]) -> Rows:
             raise SourceError("the manifest cannot be used", str(error), "Write a plain RSS feed") from error
         yield from items.take()
         if damage:
-            yield Row(items.parser.ErrorLineNumber, {}, damage)
+            yield TableRow(items.parser.ErrorLineNumber, {}, damage)
         if damage or not chunk:
             return
 
@@ -55,13 +55,13 @@ class _Items:
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
-        self._done: list[Row] = []
+        self._done: list[TableRow] = []
         self._path: list[str] = []
         self._values: dict[str, Any] | None = None
         self._depth = self._line = self._size = 0
         self._parts: list[str] = []
 
-    def take(self) -> Iterator[Row]:
+    def take(self) -> Iterator[TableRow]:
         """The items that are complete."""
         done, self._done = self._done, []
         yield from done
@@ -96,7 +96,7 @@ class _Items:
                 self._keep(self._path[-1], "".join(self._parts).strip())
                 self._parts.clear()
             elif len(self._path) == self._depth:
-                self._done.append(Row(self._line, self._values))
+                self._done.append(TableRow(self._line, self._values))
                 self._values = None
         self._path.pop()
 

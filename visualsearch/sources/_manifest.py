@@ -19,7 +19,7 @@ from ._pictures import pictures_of
 from ._places import LocalPlace, Place, reader
 from ._separated import separated
 from ._survey import surveyed
-from ._tables import Layout, Row, json_lines, parquet
+from ._tables import Layout, TableRow, json_lines, parquet
 
 SAMPLE_ROWS = 1000
 """Rows looked at when a manifest is opened: for its columns, its prices, and for codes such as 007."""
@@ -36,7 +36,7 @@ LAYOUTS = {
 
 
 @dataclass(frozen=True)
-class Part:
+class ManifestFile:
     """One file of a manifest source, and what its columns mean."""
 
     path: str
@@ -56,7 +56,7 @@ class ManifestSource:
     kind: str
     uri: str
     place: Place = field(repr=False)
-    parts: tuple[Part, ...]
+    parts: tuple[ManifestFile, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -92,7 +92,7 @@ class ManifestSource:
 class _Names:
     """Gives each picture an id of its own; the first picture of a row has the row's, others have #2, #3 ... behind it."""
 
-    def __init__(self, place: Place, parts: Sequence[Part]) -> None:
+    def __init__(self, place: Place, parts: Sequence[ManifestFile]) -> None:
         self.place, self.parts = place, parts
         self._seen, self._pictures = SeenIds(), SeenIds()
         self._count: dict[str, int] = {}  # of those that are used more than once
@@ -125,14 +125,14 @@ class _Names:
 class _Reading:
     """One file of a manifest being read: what its rows give."""
 
-    def __init__(self, place: Place, part: Part, number: int, names: _Names) -> None:
+    def __init__(self, place: Place, part: ManifestFile, number: int, names: _Names) -> None:
         self.place, self.part, self.number, self.names = place, part, number, names
         self.meaning = part.meaning
         self.attributes = Attributes(part.meaning, part.layout.typed)
         self.uri = place.uri(part.path)
         self._product: Mapping[str, Any] = {}
 
-    def items(self, row: Row) -> Iterator[Item]:
+    def items(self, row: TableRow) -> Iterator[Item]:
         """The pictures of a row, or why there are none."""
         here, known = f"{self.uri}:{row.line}", f"line {row.line}"
         if row.problem:
@@ -183,7 +183,7 @@ class _Reading:
         return bare is not None and str(values.get(bare[0]) or "").strip().casefold() == bare[1]
 
     def _named(
-        self, row: Row, identity: str, pictures: Sequence[Any], attributes: Mapping[str, Any]
+        self, row: TableRow, identity: str, pictures: Sequence[Any], attributes: Mapping[str, Any]
     ) -> Iterator[Item]:
         here, at = f"{self.uri}:{row.line}", self.number << 40 | row.line
         repeats = bool(self.meaning.group)
@@ -229,7 +229,7 @@ def _of_picture(column: str) -> bool:
     return folded(column).startswith(("image ", "product image", "variant image"))
 
 
-def _count(place: Place, part: Part) -> int | None:
+def _count(place: Place, part: ManifestFile) -> int | None:
     if part.layout.name == "parquet":
         import pyarrow.parquet as pq
 
@@ -260,7 +260,7 @@ def open_manifest(place: Place, paths: list[str], uri: str, columns: Columns) ->
     return ManifestSource(parts[0].layout.name, uri, place, tuple(parts), tuple(dict.fromkeys(notes)))
 
 
-def _opened(place: Place, path: str, columns: Columns) -> tuple[Part, list[str]]:
+def _opened(place: Place, path: str, columns: Columns) -> tuple[ManifestFile, list[str]]:
     layout = LAYOUTS[path[path.rfind(".") :].lower()]
     try:
         with place.open(path) as file:
@@ -278,7 +278,7 @@ def _opened(place: Place, path: str, columns: Columns) -> tuple[Part, list[str]]
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     meaning = meaning_of(columns, names)
     _check_columns(rows, names, path, [meaning.id, meaning.images[0], *_named(columns)], layout)
-    part = Part(path, layout, meaning)
+    part = ManifestFile(path, layout, meaning)
     meaning, notes = surveyed(
         meaning,
         columns,
@@ -286,7 +286,7 @@ def _opened(place: Place, path: str, columns: Columns) -> tuple[Part, list[str]]
         layout.typed,
         lambda value: pictures_of(value, place, part.folder),
     )
-    return Part(path, layout, meaning), notes
+    return ManifestFile(path, layout, meaning), notes
 
 
 def _named(columns: Columns) -> list[str]:
@@ -310,7 +310,7 @@ def _checked(file: IO[bytes]) -> IO[bytes]:
 
 
 def _check_columns(
-    rows: list[Row], columns: list[str], path: str, needed: Sequence[str], layout: Layout
+    rows: list[TableRow], columns: list[str], path: str, needed: Sequence[str], layout: Layout
 ) -> None:
     missing = [name for name in dict.fromkeys(needed) if name not in columns]
     if not missing:

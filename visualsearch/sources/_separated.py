@@ -16,7 +16,7 @@ from typing import IO
 
 from visualsearch.errors import SourceError
 
-from ._tables import MAX_LINE, Row, Rows, text_of, too_long
+from ._tables import MAX_LINE, TableRow, TableRows, text_of, too_long
 from ._walk import is_picture
 
 MOST_LINES = 5_000
@@ -25,23 +25,23 @@ LONGEST = 1 << 20
 """Characters that a record over several lines may have."""
 
 
-def separated(delimiter: str) -> Callable[[IO[bytes]], Rows]:
-    """A reader of tables whose cells are separated by `delimiter`. The first Row names the columns."""
+def separated(delimiter: str) -> Callable[[IO[bytes]], TableRows]:
+    """A reader of tables whose cells are separated by `delimiter`. The first TableRow names the columns."""
 
-    def rows(file: IO[bytes]) -> Rows:
+    def rows(file: IO[bytes]) -> TableRows:
         lines = _Lines(file)
         names = _header(lines, delimiter)
         if not names:
             return
         named = [(place, name) for place, name in enumerate(names) if not _blank(name)]
-        yield Row(lines.number, dict.fromkeys(name for _, name in named))
+        yield TableRow(lines.number, dict.fromkeys(name for _, name in named))
         for line, cells, problem in _records(lines, delimiter, len(names)):
             if problem:
-                yield Row(line, {}, problem)
+                yield TableRow(line, {}, problem)
             elif any(cells):  # empty lines, and those of separators alone, are no rows
                 missing = len(names) - len(cells)
                 padded = cells + [""] * missing
-                yield Row(line, {name: padded[place] for place, name in named}, missing=max(0, missing))
+                yield TableRow(line, {name: padded[place] for place, name in named}, missing=max(0, missing))
 
     return rows
 

@@ -10,13 +10,17 @@ from ._addresses import printable
 from ._cells import CODE, cell
 from ._columns import PRICE, TITLE, URL, Columns, Meaning, folded, group_name
 from ._prices import Marks, marks_of, price_of
-from ._tables import Row
+from ._tables import TableRow
 
 _NAMED = 3  # columns that a note lists by name
 
 
 def surveyed(
-    meaning: Meaning, wanted: Columns, rows: Sequence[Row], typed: bool, pictures: Callable[[Any], list[Any]]
+    meaning: Meaning,
+    wanted: Columns,
+    rows: Sequence[TableRow],
+    typed: bool,
+    pictures: Callable[[Any], list[Any]],
 ) -> tuple[Meaning, list[str]]:
     """`meaning` completed by what the rows hold, and what a person should be told. `pictures` reads a cell of pictures."""
     cells: dict[str, list[Any]] = {}
@@ -62,7 +66,7 @@ def _own_texts(
     }
 
 
-def _several(meaning: Meaning, rows: Sequence[Row], pictures: Callable[[Any], list[Any]]) -> bool:
+def _several(meaning: Meaning, rows: Sequence[TableRow], pictures: Callable[[Any], list[Any]]) -> bool:
     return any(
         sum(len(pictures(row.values.get(column))) for column in meaning.images) > 1
         for row in rows
@@ -117,7 +121,7 @@ def _truths(values: Sequence[str]) -> bool:
     return all(isinstance(cell(value), bool) for value in values)
 
 
-def _table_notes(rows: Sequence[Row], cells: Mapping[str, Any], meaning: Meaning) -> list[str]:
+def _table_notes(rows: Sequence[TableRow], cells: Mapping[str, Any], meaning: Meaning) -> list[str]:
     notes = []
     short = [row.line for row in rows if row.missing]
     if short:

@@ -19,7 +19,7 @@ BATCH_ROWS = 256
 """Rows of a Parquet file in memory as Python values at a time."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One row. `line` counts from 1: lines of a text file, rows of a Parquet file. `problem` replaces the
     values it cost. `missing`: how many cells at its end the line lacks.
     """
@@ -30,16 +30,16 @@ class Row(NamedTuple):
     missing: int = 0
 
 
-Rows = Iterator[Row]
+TableRows = Iterator[TableRow]
 
 
 class Layout(NamedTuple):
-    """One kind of manifest. `typed`: cells come with types; `declares`: the first Row only names the
+    """One kind of manifest. `typed`: cells come with types; `declares`: the first TableRow only names the
     columns.
     """
 
     name: str
-    rows: Callable[[IO[bytes]], Rows]
+    rows: Callable[[IO[bytes]], TableRows]
     typed: bool
     declares: bool
 
@@ -57,7 +57,7 @@ def too_long(line: int, remedy: str) -> SourceError:
     )
 
 
-def json_lines(file: IO[bytes]) -> Rows:
+def json_lines(file: IO[bytes]) -> TableRows:
     """One JSON object a line."""
     text = text_of(file)
     for line in itertools.count(1):
@@ -71,16 +71,16 @@ def json_lines(file: IO[bytes]) -> Rows:
         try:
             values = json.loads(content, parse_constant=lambda _name: None)
         except (ValueError, RecursionError) as error:
-            yield Row(line, {}, f"the line is not valid JSON ({short(error)})")
+            yield TableRow(line, {}, f"the line is not valid JSON ({short(error)})")
             continue
         if isinstance(values, dict):
-            yield Row(line, values)
+            yield TableRow(line, values)
         else:
-            yield Row(line, {}, f"the line holds a JSON {type(values).__name__}, not an object")
+            yield TableRow(line, {}, f"the line holds a JSON {type(values).__name__}, not an object")
 
 
-def parquet(file: IO[bytes]) -> Rows:
-    """The rows of a Parquet file. The first Row names the columns."""
+def parquet(file: IO[bytes]) -> TableRows:
+    """The rows of a Parquet file. The first TableRow names the columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -93,12 +93,12 @@ def parquet(file: IO[bytes]) -> Rows:
             f"it is no readable Parquet file ({short(error)})",
             "Write it again",
         ) from error
-    yield Row(0, dict.fromkeys(names))
+    yield TableRow(0, dict.fromkeys(names))
     line = 0
     try:
         for batch in table.iter_batches(batch_size=BATCH_ROWS):
             for values in batch.to_pylist():
                 line += 1
-                yield Row(line, values)
+                yield TableRow(line, values)
     except (pa.ArrowException, OSError) as error:
-        yield Row(line + 1, {}, f"the rows from here on cannot be read ({short(error)})")
+        yield TableRow(line + 1, {}, f"the rows from here on cannot be read ({short(error)})")

@@ -6,6 +6,7 @@ from .checks import Problem, check
 from .exclusions import Excluded, Exclusions
 from .followed import Identities
 from .lock import writing
+from .named import check_free, make_folder, pin_named
 from .reader import Changes, Generation, Mark, Pin, Reader
 from .values import MAX_ID_BYTES, check_id, checked, tidied
 from .vectors import Segment, Vectors, alive_rows, flush_folder, widened, write_segment, write_whole
@@ -30,10 +31,13 @@ __all__ = [
     "Writer",
     "alive_rows",
     "check",
+    "check_free",
     "check_id",
     "checked",
     "flush_folder",
     "json_path",
+    "make_folder",
+    "pin_named",
     "tidied",
     "widened",
     "write_segment",

@@ -222,6 +222,16 @@ class Reader(AttributeReader):
                 boxes[row] = Box(*box)
         return boxes
 
+    def added(self, numbers: Iterable[int]) -> dict[int, float]:
+        """When pins were added, by pin number: Unix seconds."""
+        keys = list(numbers)
+        times: dict[int, float] = {}
+        for at in range(0, len(keys), _CHUNK):
+            part = keys[at : at + _CHUNK]
+            marks = ",".join("?" * len(part))
+            times.update(self.db.execute(f"SELECT pin, added FROM pins WHERE pin IN ({marks})", part))
+        return times
+
     def damage(self) -> list[str]:
         """What SQLite's own check of the catalog's file finds, the first ten; [] when it is whole."""
         return [r[0] for r in self.db.execute("PRAGMA integrity_check(10)") if r[0] != "ok"]

@@ -1,58 +1,72 @@
-"""The query path: from one unit vector and one snapshot of an index to hits.
+"""The shortlist: which rows may answer a query, and the best of them with true scores, one row for each pin.
 
-Filter to a bitmap -> exact scan or approximate search -> rescore from the stored vectors -> best row of each pin ->
-attributes of the pins returned only.
+Filter to a bitmap -> exact scan or approximate search -> rescore from the stored vectors -> best row of each pin or group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from visualsearch import nearest
 from visualsearch.errors import UnknownNameError
-from visualsearch.nearest import Rows, scan, with_fresh
+from visualsearch.nearest import scan, with_fresh
 from visualsearch.store import Reader, Vectors
-from visualsearch.types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
+from visualsearch.types import Bool, Float32, Int64, Query
 
 from .column import Groups
-from .columns import Columns
 from .filters import parse
-from .planner import Plan, Way, choose
-from .scales import SAMPLE, Sample
+from .planner import Way, choose
+from .snapshot import Snapshot
 
 NO_GROUPS = "none"
 """In place of an attribute's name: every pin is a result of its own."""
 LEFT_OUT = 0.1
-"""So few rows left out, for each row that is not, are taken out after a search; more are left out by it."""
+"""If the rows left out are at most 10 % of the rows left, search first and drop them. Otherwise pass FAISS a selector."""
 
 
 @dataclass(frozen=True)
-class Snapshot(Rows):
-    """What a reader has open: the rows of one state of the index, and what was kept of its filters and plans."""
+class Scope:
+    """What a query may find. `allowed`: (rows,) bool, None for all; `left` of them are. `total`: pins, or groups of pins."""
 
-    state: int
-    columns: Columns = field(default_factory=Columns, compare=False)
-    plans: dict[int, Plan] = field(init=False, default_factory=dict, compare=False)
-    """The plans of searches without a filter, by the number of candidates wanted."""
-    group_by: str | None = None
-    """The attribute by which results are grouped where a query does not say."""
-
-    @cached_property
-    def sample(self) -> Sample:
-        """Live vectors to measure scales on, evenly spread over the index."""
-        live = np.flatnonzero(self.alive)
-        if len(live) > SAMPLE:
-            live = live[np.linspace(0, len(live) - 1, SAMPLE).astype(np.int64)]
-        return Sample(self.vectors.gather(live))
+    allowed: Bool | None
+    left: int
+    groups: Groups | None
+    total: int
 
 
-def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seeds: set[int]) -> Hits:
-    """The hits of a unit query vector in one snapshot."""
+@dataclass(frozen=True)
+class Shortlist:
+    """The best rows, the highest cosine first, one for each pin or group.
+
+    `scores`: (n,) float32 cosines. `positions`, `pins`: (n,) int64. `shared`: (n,) the group's number, or the pin's.
+    """
+
+    way: Way
+    scores: Float32
+    positions: Int64
+    pins: Int64
+    shared: Int64
+
+    def __len__(self) -> int:
+        return len(self.pins)
+
+    def first(self, count: int) -> Shortlist:
+        """The first `count` of them."""
+        return self.at(slice(count))
+
+    def at(self, places: slice | Int64 | Bool) -> Shortlist:
+        """Those at these places."""
+        return Shortlist(
+            self.way, self.scores[places], self.positions[places], self.pins[places], self.shared[places]
+        )
+
+
+def scope_of(reader: Reader, snapshot: Snapshot, wanted: Query, seeds: set[int]) -> Scope:
+    """What is left by the filter, by deletions, and by the stored pins of the query itself."""
     vectors, alive = snapshot.vectors, snapshot.alive
     allowed: Bool | None = None
     if wanted.where is not None:
@@ -71,24 +85,36 @@ def find(reader: Reader, snapshot: Snapshot, query: Float32, wanted: Query, seed
     if groups is not None:
         chosen_some = seeds or wanted.where is not None
         total = groups.among(allowed) if allowed is not None and chosen_some else groups.count
-    need = min(wanted.offset + wanted.k, total)
-    if need <= 0:
-        return Hits((), max(total, 0), "empty")
     left = len(vectors) if allowed is None else int(np.count_nonzero(allowed))
-    fetch = need if groups is None else min(left, need * -(-left // total))
+    return Scope(allowed, left, groups, total)
+
+
+def shortlisted(snapshot: Snapshot, query: Float32, scope: Scope, need: int) -> Shortlist:
+    """At least `need` pins or groups, where the scope has so many. `need` is at least 1 and at most `scope.total`."""
+    left = scope.left
+    fetch = need if scope.groups is None else min(left, need * -(-left // scope.total))
     while True:
-        way, positions = candidates(snapshot, query, fetch, allowed, left)
-        scores, positions, pins = rescored(vectors, query, positions, groups)
-        if len(pins) >= need or fetch >= left:
-            break
+        way, positions = candidates(snapshot, query, fetch, scope.allowed, left)
+        found = _shortlist(snapshot, query, scope, way, positions)
+        if len(found) >= need or fetch >= left:
+            return found
         fetch = min(left, 4 * fetch)  # several rows of one pin, or pins of one group, took the places
-    plan = f"filtered-{way}" if wanted.where else way
-    best = float(scores[0]) if len(scores) else None
-    if wanted.min_score is not None and not isinstance(wanted.min_score, str):
-        kept = int(np.searchsorted(-scores, -wanted.min_score, side="right"))
-        scores, positions, pins = scores[:kept], positions[:kept], pins[:kept]
-    page = slice(wanted.offset, wanted.offset + wanted.k)
-    return Hits(described(reader, vectors, scores[page], positions[page], pins[page]), total, plan, best=best)
+
+
+def joined(
+    snapshot: Snapshot, query: Float32, scope: Scope, found: Shortlist, also: Sequence[int]
+) -> Shortlist:
+    """The shortlist and the best row of each of these pins that the scope allows, again the highest cosine first."""
+    wanted = np.isin(snapshot.vectors.pins, np.asarray(also, np.int64)) & snapshot.alive
+    wanted = wanted if scope.allowed is None else wanted & scope.allowed
+    positions = np.union1d(found.positions, np.flatnonzero(wanted))
+    return _shortlist(snapshot, query, scope, found.way, positions)
+
+
+def _shortlist(snapshot: Snapshot, query: Float32, scope: Scope, way: Way, positions: Int64) -> Shortlist:
+    scores, positions, pins = rescored(snapshot.vectors, query, positions, scope.groups)
+    shared = pins if scope.groups is None else np.asarray(scope.groups.numbers[positions], np.int64)
+    return Shortlist(way, scores, positions, pins, shared)
 
 
 def _grouped(reader: Reader, snapshot: Snapshot, wanted: Query) -> Groups | None:
@@ -166,23 +192,3 @@ def rescored(
     _, first = np.unique(shared, return_index=True)
     first.sort()
     return scores[first], positions[first], pins[first]
-
-
-def described(
-    reader: Reader, vectors: Vectors, scores: Float32, positions: Int64, pins: Int64
-) -> tuple[Hit, ...]:
-    """Hits of (k,) scores, positions and pins, with ids, boxes and attributes."""
-    known = reader.pins(int(p) for p in pins)
-    rows = [int(r) for r in vectors.rows(positions)]
-    boxes = reader.boxes(rows)
-    return tuple(
-        Hit(
-            known[pin].id,
-            known[pin].uri,
-            float(min(1.0, max(-1.0, score))),
-            boxes.get(row, WHOLE),
-            known[pin].attributes,
-            {"visual": float(score)},
-        )
-        for pin, row, score in zip((int(p) for p in pins), rows, scores, strict=True)
-    )

@@ -1,0 +1,50 @@
+"""From candidates to an ordered page. Pure arrays: no SQL, no people.
+
+`base` has the stage (Candidates, Context, Ranking, Ranker), `signals` numbers for each candidate and their weighted sum,
+`diversity` variety and caps, `by_attribute` sorting, `names` the rankers that can be named.
+"""
+
+from .base import (
+    BY_COSINE,
+    DEPTH,
+    ByCosine,
+    Candidates,
+    Context,
+    Details,
+    Held,
+    Ranker,
+    Ranking,
+    Signal,
+    ranked,
+)
+from .by_attribute import ByAttribute
+from .diversity import SOURCE, Capped, Varied, capped, source_of, varied
+from .names import KNOWN, RANKERS, ranker_of
+from .signals import SIGNALS, Weighted, signal
+
+__all__ = [
+    "BY_COSINE",
+    "DEPTH",
+    "KNOWN",
+    "RANKERS",
+    "SIGNALS",
+    "SOURCE",
+    "ByAttribute",
+    "ByCosine",
+    "Candidates",
+    "Capped",
+    "Context",
+    "Details",
+    "Held",
+    "Ranker",
+    "Ranking",
+    "Signal",
+    "Varied",
+    "Weighted",
+    "capped",
+    "ranked",
+    "ranker_of",
+    "signal",
+    "source_of",
+    "varied",
+]

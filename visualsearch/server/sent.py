@@ -1,0 +1,76 @@
+"""Hits, pins and looks as they are sent: places on the server stay its own."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from visualsearch.fetch import shown
+from visualsearch.look import Look
+from visualsearch.store import Pin
+from visualsearch.types import Hit
+
+from .schemas import HitOut, LookOut, ObjectOut, PinOut, RankedHitOut
+
+
+def hit_out(hit: Hit) -> HitOut:
+    """A hit as it is sent; where a ranker ordered it, with what it was ordered by."""
+    plain = HitOut(
+        id=hit.id,
+        score=hit.score,
+        box=list(hit.box),
+        attributes=dict(hit.attributes),
+        uri=_public(hit.uri),
+        picture=picture_url(hit.id),
+    )
+    if hit.rank_score is None:
+        return plain
+    return RankedHitOut(**dict(plain), rank_score=hit.rank_score, signals=dict(hit.signals))
+
+
+def look_out(found: Look, upload: str | None) -> LookOut:
+    """What looking found, as it is sent."""
+    width, height = found.size
+    return LookOut(
+        objects=[
+            ObjectOut(
+                box=list(one.box),
+                score=one.score,
+                label=one.label,
+                label_from=one.label_from,
+                hits=[hit_out(hit) for hit in one.hits],
+            )
+            for one in found
+        ],
+        found=found.found,
+        notes=list(found.notes),
+        width=width,
+        height=height,
+        seconds={stage: round(seconds, 5) for stage, seconds in found.seconds.items()},
+        upload=upload,
+    )
+
+
+def pin_out(pin: Pin) -> PinOut:
+    """A pin as it is sent."""
+    return PinOut(
+        id=pin.id,
+        attributes=pin.attributes,
+        uri=_public(pin.uri),
+        picture=picture_url(pin.id),
+        hash=pin.hash.hex() if pin.hash else None,
+    )
+
+
+def picture_url(name: str) -> str:
+    """Where a pin's picture is served."""
+    return f"/pins/{quote(name, safe='')}/picture"
+
+
+def _public(uri: str) -> str | None:
+    """A web address without what it keeps secret; a place on the server is nobody's business."""
+    return shown(uri) if is_web(uri) else None
+
+
+def is_web(image: str) -> bool:
+    """Whether that is a web address."""
+    return image.lower().startswith(("http://", "https://"))
