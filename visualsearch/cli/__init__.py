@@ -23,6 +23,7 @@ from . import (
     extension,
     index,
     info,
+    learn,
     look,
     models,
     people,
@@ -53,6 +54,7 @@ COMMANDS = (
     serve,
     extension,
     people,
+    learn,
     bench,
 )
 

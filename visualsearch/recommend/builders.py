@@ -1,0 +1,10 @@
+"""The table of what `learn` builds, in this order. A new part is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .learning import Builder
+
+_ALL: tuple[Builder, ...] = ()
+BUILDERS: Mapping[str, Builder] = {builder.name: builder for builder in _ALL}
