@@ -15,21 +15,28 @@ from visualsearch.errors import UnknownNameError, UsageError
 
 from .data import DATASETS, Data, Dataset
 from .look import LookBench, measure_look
+from .recommend import Measured, follows_file
+from .recommend import measure as measure_recommend
+from .recommend_peers import PEERS
 from .tasks import TASKS, Bench, Row, State, Task
 
 __all__ = [
     "DATASETS",
+    "PEERS",
     "TASKS",
     "Data",
     "Dataset",
     "LookBench",
+    "Measured",
     "Report",
     "Row",
     "State",
     "Task",
     "choose",
+    "follows_file",
     "measure",
     "measure_look",
+    "measure_recommend",
 ]
 
 

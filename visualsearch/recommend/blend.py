@@ -1,0 +1,153 @@
+"""Searches the weights of a sum of models on saves that were set aside.
+
+Only each person's candidates are looked at: the best pins of every model. So one set of weights is judged in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visualsearch.types import Bool, Float32, Float64, Int64
+
+from .matrix import Matrix
+
+POOL = 60
+"""So many best pins of each model are candidates of a person."""
+STEPS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
+ROUNDS = 4
+GAIN = 0.0005
+"""A change of weights must gain so large a share, so that chance does not add models."""
+FOLLOW = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """`own` and `theirs` are scores, (models, persons, candidates). `hit` says which candidates were set aside; `sizes`, how
+    many were.
+    """
+
+    names: tuple[str, ...]
+    own: Float32
+    theirs: Float32 | None
+    hit: Bool
+    sizes: Int64
+
+
+class Scored(NamedTuple):
+    """A model's scores of all pins, (n, pins) float16, and its best pins, (n, POOL) positions."""
+
+    scores: NDArray[np.float16]
+    best: NDArray[np.int32]
+
+
+def kept(scores: Float32) -> Scored:
+    """Scores as they are kept: rounded, but the best pins are those of the exact ones."""
+    k = min(POOL, scores.shape[1] - 1)
+    return Scored(scores.astype(np.float16), np.argpartition(-scores, k, axis=1)[:, :k].astype(np.int32))
+
+
+def joined(parts: Sequence[Scored]) -> Scored:
+    """The parts of several batches of persons as one."""
+    return Scored(np.concatenate([p.scores for p in parts]), np.concatenate([p.best for p in parts]))
+
+
+def pooled(own: Mapping[str, Scored], theirs: Mapping[str, Scored], aside: Matrix) -> Pool:
+    """The candidates of each person, from the scores of all pins; -inf stands for a pin that is saved already."""
+    arrays = [*own.values(), *theirs.values()]
+    at, real = _candidates(np.concatenate([each.best for each in arrays], axis=1))
+    rows = np.arange(len(at))[:, None] * aside.shape[1]
+    keys = np.repeat(np.arange(aside.shape[0]), np.diff(aside.indptr)) * aside.shape[1] + aside.indices
+    hit = np.isin(at + rows, keys) & real
+    taken = [_taken(each.scores, at, real) for each in arrays]
+    friends = np.stack(taken[len(own) :]) if theirs else None
+    return Pool(tuple(own), np.stack(taken[: len(own)]), friends, hit, np.diff(aside.indptr).astype(np.int64))
+
+
+def _candidates(best: NDArray[np.int32]) -> tuple[Int64, Bool]:
+    """Each row's distinct positions, in order, and which columns hold one."""
+    ordered = np.sort(best.astype(np.int64), axis=1)
+    first = np.ones(ordered.shape, dtype=bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    width = int(first.sum(axis=1).max())
+    order = np.argsort(~first, axis=1, kind="stable")[:, :width]
+    return np.take_along_axis(ordered, order, axis=1), np.take_along_axis(first, order, axis=1)
+
+
+def _taken(scores: NDArray[Any], at: Int64, real: Bool) -> Float32:
+    found: Float32 = np.take_along_axis(scores, at, axis=1).astype(np.float32)
+    found[~real] = -np.inf
+    return found
+
+
+def judged(pool: Pool, weights: Mapping[str, float], follow: float) -> Float64:
+    """recall@10, recall@20 and NDCG@10 of each person, (n, 3), by the weighted sum of the models."""
+    scores = np.zeros(pool.hit.shape, dtype=np.float32)
+    for at, name in enumerate(pool.names):
+        weight = weights.get(name, 0.0)
+        if weight:
+            scores += np.float32(weight) * pool.own[at]
+            if follow and pool.theirs is not None:
+                scores += np.float32(weight * follow) * pool.theirs[at]
+    k = min(20, scores.shape[1])
+    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, 1), 1, kind="stable"), 1)
+    hits = np.take_along_axis(pool.hit, top, axis=1)
+    worth = 1 / np.log2(np.arange(2, 12))[: min(10, k)]
+    ideal = np.cumsum(1 / np.log2(np.arange(2, 12)))[np.clip(pool.sizes, 1, 10) - 1]
+    first = hits[:, :10]
+    return np.stack([first.sum(1) / pool.sizes, hits.sum(1) / pool.sizes, first @ worth / ideal], axis=1)
+
+
+def figures_of(pools: Sequence[Pool], weights: Mapping[str, float], follow: float) -> dict[str, float]:
+    """The mean figures over persons, then over cuts."""
+    means = np.mean([judged(pool, weights, follow).mean(axis=0) for pool in pools], axis=0)
+    return dict(zip(("recall@10", "recall@20", "ndcg@10"), (float(m) for m in means), strict=True))
+
+
+def _value(pools: Sequence[Pool], weights: Mapping[str, float], follow: float = 0.0) -> float:
+    found = figures_of(pools, weights, follow)
+    return found["recall@10"] + found["recall@20"]
+
+
+def search(pools: Sequence[Pool]) -> dict[str, float]:
+    """Weights by coordinate ascent, from the best single model on."""
+    names = pools[0].names
+    alone = {name: _value(pools, {name: 1.0}) for name in names}
+    order = sorted(names, key=lambda name: (-alone[name], name))
+    weights, value = {order[0]: 1.0}, alone[order[0]]
+    for _ in range(ROUNDS):
+        before = value
+        for name in order:
+            weights, value = _along(pools, weights, value, name)
+        if value <= before * (1 + GAIN):
+            break
+    return {name: weights[name] for name in order if weights.get(name)}
+
+
+def _along(
+    pools: Sequence[Pool], weights: dict[str, float], value: float, name: str
+) -> tuple[dict[str, float], float]:
+    """The best weight of one model while the others stay."""
+    for step in STEPS:
+        changed = {**weights, name: step}
+        if step == weights.get(name, 0.0) or not any(changed.values()):
+            continue
+        got = _value(pools, changed)
+        if got > value * (1 + GAIN):
+            weights, value = changed, got
+    return weights, value
+
+
+def search_follow(pools: Sequence[Pool], weights: Mapping[str, float]) -> float:
+    """What the saves of those whom one follows weigh; 0 where they gain nothing."""
+    found, value = 0.0, _value(pools, weights)
+    for step in FOLLOW:
+        got = _value(pools, weights, step)
+        if got > value * (1 + GAIN):
+            found, value = step, got
+    return found
