@@ -9,6 +9,7 @@ from .base import Gallery
 from .builders import BUILDERS
 from .learning import Builder, Built, LearnReport, Outcome, learn
 from .learnt import Learnt, Part, open_learnt, text_list, texts_arrays, write_learnt
+from .why import by_sight, more, on_boards, quoted
 
 __all__ = [
     "BUILDERS",
@@ -19,8 +20,12 @@ __all__ = [
     "Learnt",
     "Outcome",
     "Part",
+    "by_sight",
     "learn",
+    "more",
+    "on_boards",
     "open_learnt",
+    "quoted",
     "text_list",
     "texts_arrays",
     "write_learnt",
