@@ -9,10 +9,12 @@ from .base import Gallery
 from .builders import BUILDERS
 from .learning import Builder, Built, LearnReport, Outcome, learn
 from .learnt import Learnt, Part, open_learnt, text_list, texts_arrays, write_learnt
-from .why import by_sight, more, on_boards, quoted
+from .related import Blend, graph_for, related
+from .why import by_sight, more, quoted
 
 __all__ = [
     "BUILDERS",
+    "Blend",
     "Builder",
     "Built",
     "Gallery",
@@ -21,11 +23,12 @@ __all__ = [
     "Outcome",
     "Part",
     "by_sight",
+    "graph_for",
     "learn",
     "more",
-    "on_boards",
     "open_learnt",
     "quoted",
+    "related",
     "text_list",
     "texts_arrays",
     "write_learnt",

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from visualsearch.types import Evidence, Reason
 
 TOGETHER, NEAR, LOOK_ALIKE, SIGHT = "together", "near", "look-alike", "sight"
-"""Kinds of reasons. `together`: boards hold both pins. `near`: boards that share pins with the asked pin's boards hold it.
-`look-alike`: a pin that looks like it was saved so. `sight`: it looks like the asked pin."""
+"""Kinds of reasons. `together`: boards hold both pins. `near`: boards near those of the asked pin hold it. `look-alike`: a pin
+that looks alike stands between. `sight`: it looks like the asked pin."""
 LONGEST_TITLE = 60
+MANY = 50
+"""More boards than that are not counted out."""
 
 
 def quoted(title: str) -> str:
@@ -20,15 +22,15 @@ def quoted(title: str) -> str:
 
 def more(count: int, one: str, many: str) -> str:
     """` and 1 more board`, ` and 3 more boards`, or nothing for none."""
+    if count > MANY:
+        return f" and many more {many}"
     return f" and {count:,} more {one if count == 1 else many}" if count > 0 else ""
 
 
-def on_boards(kind: str, boards: Sequence[Evidence], titles: Mapping[str, str], count: int = 0) -> Reason:
-    """A reason of kind TOGETHER or NEAR. `boards` are the weightiest first, `count` how many there are in all."""
+def on_boards(boards: Sequence[Evidence], titles: Mapping[str, str], count: int = 0) -> str:
+    """`"Kitchen" and 3 more boards`: the weightiest board is the first; `count` is how many there are in all."""
     first = quoted(titles.get(boards[0].id, boards[0].id))
-    rest = more(max(count, len(boards)) - 1, "board", "boards")
-    begin = "Saved together on" if kind == TOGETHER else "Saved on boards that share pins with this one's:"
-    return Reason(kind, f"{begin} {first}{rest}", tuple(boards))
+    return first + more(max(count, len(boards)) - 1, "board", "boards")
 
 
 def by_sight(pin: str, cosine: float) -> Reason:
