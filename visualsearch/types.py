@@ -273,14 +273,15 @@ class Hit:
     why: Reason | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: id, uri, score, box, attributes."""
-        return {
+        """Plain values for JSON: id, uri, score, box, attributes; and `why` where there is a reason."""
+        values = {
             "id": self.id,
             "uri": self.uri,
             "score": self.score,
             "box": list(self.box),
             "attributes": dict(self.attributes),
         }
+        return values if self.why is None else {**values, "why": self.why.to_dict()}
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,8 @@ def _share_out(side, span, shift, dead, from_board, node, mass, to, froms, parts
 def _draw_links(side, span, shift, dead, from_board, node, mass, to, froms, parts, at, state):
     """Hand each walker on to a link drawn by weight; where the list of links handed on ends now.
 
-    Draws are spread evenly over the list: the i-th of n falls into its i-th part. A share of a walker walks with that chance.
+    First draws are spread evenly over the list: the i-th of n falls into its i-th part. A share of a walker walks with that
+    chance.
     """
     begin, built, first, more = span
     _, links, _, _, fresh_links = side
@@ -154,8 +155,10 @@ def _draw_links(side, span, shift, dead, from_board, node, mass, to, froms, part
     wanted = min(wanted, len(to) - at)
     end = at
     for i in range(wanted):
-        for _ in range(TRIES):
-            place = min(np.int64((i + _uniform(state)) * size / wanted), size - 1)
+        for attempt in range(TRIES):
+            # What is refused is drawn from the whole list: within its part it would have the weight of another link there.
+            spread = (i + _uniform(state)) / wanted if attempt == 0 else _uniform(state)
+            place = min(np.int64(spread * size), size - 1)
             word = (
                 np.int64(links[begin + place]) if place < built else np.int64(fresh_links[first + place - built])
             )
@@ -225,7 +228,7 @@ def walk(pin_side, board_side, shifts, dead, query, walkers, restart, whole, lea
     keys, values, nodes, masses, to, froms, parts = scratch
     log_pins, log_boards, log_parts = log
     nodes[0], masses[0] = query, walkers
-    count, logged, alive = np.int64(1), np.int64(0), np.float64(walkers)
+    count, logged, alive = np.int64(1), np.int64(0), float(walkers)
     stay = np.float32(1.0 - restart)
     while count > 0 and alive >= least and logged < len(log_pins):
         passed = _hand_on(

@@ -10,14 +10,13 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visualsearch.compiled import WALKS, Side, frozen
+from visualsearch.compiled import WALKS, Side, frozen, loops
 from visualsearch.types import Float32, Int64
 
 from .learnt import current, open_learnt
@@ -25,7 +24,7 @@ from .links import NO_FRESH, Links, build, capacity, from_arrays, packed
 from .walk import DEAD_BOARD, Walkable, links_of
 
 if TYPE_CHECKING:
-    from visualsearch.people import Material, People
+    from visualsearch.people import Material, People, PinRef
 
 PART = "graph"
 """Its name among what is learnt."""
@@ -201,7 +200,7 @@ class SaveGraph:
             base = _nothing()
             if self.people.newest_save() <= MOST_IN_MEMORY:
                 base, self.origin = graph_of(self.people.material(), self.people.pins), "memory"
-        if len(base) >= PAYS:
+        if len(base) >= PAYS or loops() is not None:
             WALKS.load()
         self._base = base
         self._after = max(0, int(base.values["watermark"]) - self._overlap)
@@ -252,7 +251,7 @@ class SaveGraph:
             self.waiting = newest - self._margin
             return False
         rows = [row for row in self.people.fresh_saves(self._after, room) if row.save not in self._seen]
-        held = {}
+        held: dict[str, PinRef] = {}
         names = list({row.pin for row in rows})
         for at in range(0, len(names), _FIND):
             held.update(self.people.pins.find(names[at : at + _FIND]))
@@ -316,7 +315,7 @@ class SaveGraph:
     def _bury_named(self, links: Sequence[tuple[str, str]]) -> None:
         known = [(board, pin) for board, pin in links if self._node_of(board) >= 0]
         names = list({pin for _, pin in known})
-        held = {}
+        held: dict[str, PinRef] = {}
         for at in range(0, len(names), _FIND):
             held.update(self.people.pins.find(names[at : at + _FIND]))
         for board, pin in known:
@@ -376,11 +375,6 @@ def _with_fresh(side: Side, own: Int64, other: Int64, shift: int) -> Side:
     )
 
 
-_nothing = partial(
-    build,
-    np.zeros(0, np.int32),
-    np.zeros(0, np.int32),
-    np.zeros(0, np.int64),
-    (),
-    values={"watermark": 0, "sample": []},
-)
+def _nothing() -> Links:
+    none = np.zeros(0, np.int32)
+    return build(none, none, np.zeros(0, np.int64), [], values={"watermark": 0, "sample": []})

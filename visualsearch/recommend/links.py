@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,13 @@ NO_FRESH: tuple[Any, Any, Any] = (
     frozen(np.zeros(1, np.int64)),
     frozen(np.zeros(0, np.int32)),
 )
+
+
+class PackedNames(NamedTuple):
+    """Ids of boards as a graph keeps them: each has a save, and they are in the order of their bytes."""
+
+    text: NDArray[np.uint8]
+    ends: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,7 @@ def build(
     pin: NDArray[np.int32],
     board: NDArray[np.int32],
     numbers: Int64,
-    names: Sequence[str] | tuple[NDArray[np.uint8], NDArray[Any]],
+    names: Sequence[str] | PackedNames,
     *,
     weights: Float32 | None = None,
     guests: NDArray[Any] | None = None,
@@ -160,7 +167,7 @@ def build(
     order = used_pins[np.argsort(numbers[used_pins], kind="stable")]
     pin_nodes = np.empty(len(numbers), np.int32)
     pin_nodes[order] = np.arange(len(order), dtype=np.int32)
-    if isinstance(names, tuple):  # finished and in order: a benchmark's
+    if isinstance(names, PackedNames):
         text, ends = names
         board_nodes = np.arange(len(ends) - 1, dtype=np.int32)
         used_boards = board_nodes
@@ -224,4 +231,5 @@ def packed(
     most = np.zeros(nodes, np.float32)
     np.maximum.at(most, own, weights)
     level = np.clip(np.rint(weights / most[own] * (top + 1)) - 1, 0, top).astype(np.int32)
-    return other | (level << np.int32(shift))
+    links: NDArray[np.int32] = other | (level << np.int32(shift))
+    return links

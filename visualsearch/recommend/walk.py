@@ -168,7 +168,7 @@ def _boosted(logs: Sequence[_Log], asked: Int64) -> tuple[Int64, Float64]:
     nodes, places = np.unique(np.concatenate(found), return_inverse=True)
     scores = np.bincount(places, np.concatenate(roots), len(nodes)) ** 2
     others = ~np.isin(nodes, asked)
-    return nodes[others], scores[others]
+    return nodes[others].astype(np.int64), scores[others].astype(np.float64)
 
 
 # -- compiled ------------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def _plain(graph: Walkable, node: int, walkers: float, restart: float, whole: fl
 
 def _meet(to: Int64, parts: Float64) -> tuple[Int64, Float64]:
     nodes, places = np.unique(to, return_inverse=True)
-    return nodes, np.bincount(places, parts, len(nodes))
+    return nodes, np.bincount(places, parts, len(nodes)).astype(np.float64)
 
 
 def _hand_on(
@@ -243,13 +243,16 @@ def _hand_on(
     top, low = (1 << (31 - shift)) - 1, (1 << shift) - 1
     word = np.zeros(len(owner), np.int64)
     fine = np.zeros(len(owner), bool)
-    for _ in range(TRIES):
+    for attempt in range(TRIES):
         again = np.flatnonzero(~fine)
         if not len(again):
             break
         mine = owner[again]
-        spread = (inside[again] + rng.random(len(again))) * lists.sizes[mine] / np.maximum(counts[mine], 1)
-        place = np.where(whole_list[again], inside[again], spread.astype(np.int64))
+        spread = rng.random(len(again))
+        if attempt == 0:  # spread evenly over each list; what is refused is drawn from the whole of it
+            spread = (inside[again] + spread) / np.maximum(counts[mine], 1)
+        drawn_at = (spread * lists.sizes[mine]).astype(np.int64)
+        place = np.where(whole_list[again], inside[again], drawn_at)
         word[again] = lists.at(mine, np.minimum(place, lists.sizes[mine] - 1))
         good = whole_list[again] | (rng.integers(0, top + 1, len(again)) <= word[again] >> shift)
         fine[again] = good & ~_dead(dead, nodes[mine], word[again] & low, from_board)
