@@ -477,7 +477,8 @@ class Index:
     def vectors(self, ids: Sequence[str]) -> Float32:
         """Stored vectors of whole pictures, (n, d) float32, in the order of `ids`. Raises UnknownNameError."""
         with self._open() as (reader, snapshot):
-            rows = [_pin(reader, name).row for name in ids]
+            known = {pin.id: pin.row for pin in reader.by_ids(list(dict.fromkeys(ids)))}
+            rows = [known[name] if name in known else _pin(reader, name).row for name in ids]
             return snapshot.vectors.gather(snapshot.vectors.positions(np.array(rows, dtype=np.int64)))
 
     def rows(self, size: int = 1000) -> Iterator[list[Stored]]:
@@ -613,6 +614,21 @@ class Index:
         from visualsearch.look import complete_pin
 
         return complete_pin(self, pin, k, label_by, where)
+
+    def related(
+        self, pins: str | Sequence[str], k: int = 20, *, weights: Sequence[float] | None = None, seed: int = 0
+    ) -> Hits:
+        """Pins that people saved together with one pin, or with several; blended with what looks alike.
+
+        Each hit has `why`, a true reason. `score` is the cosine; `signals` has what the hits are ordered by, `related`, and its
+        parts, `walk` and `sight`. A pin that nobody saved is answered through its look-alikes, and without a record of people
+        by sight alone; `plan` says which. Saves count within a second; those on secret boards, and of people whose consent is
+        not on or who paused, do not. `weights` says how much each pin counts. The same `seed` walks the same way.
+        Raises UnknownNameError, UsageError.
+        """
+        from visualsearch.recommend import related
+
+        return related(self, pins, k, weights=weights, seed=seed)
 
     def words(self, vocabulary: Sequence[str] | None = None) -> Words:
         """The vectors of a vocabulary (None: the built-in one), encoded at the first call. Raises EncoderError."""

@@ -27,6 +27,7 @@ from . import (
     look,
     models,
     people,
+    related,
     remove,
     search,
     serve,
@@ -55,6 +56,7 @@ COMMANDS = (
     extension,
     people,
     learn,
+    related,
     bench,
 )
 

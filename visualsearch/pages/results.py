@@ -232,7 +232,7 @@ class _Page:
             f'<p class="score"><span>{rank}</span><b>{hit.score:.3f}</b>'
             f'<span class="bar" aria-hidden="true"><i style="width:{length:.0f}%"></i></span></p>'
             f'<p class="name">{name}</p><p class="id" title="{escape(hit.uri)}">{escape(hit.id)}</p>'
-            f'<dl class="facts">{facts}</dl></div></li>\n'
+            f'{_why(hit)}<dl class="facts">{facts}</dl></div></li>\n'
         )
 
     def load_pin(self, uri: str) -> _Thumb:
@@ -273,6 +273,11 @@ class _Page:
             f'<svg class="picture"{ground} viewBox="0 0 {thumb.width} {thumb.height}" role="img" '
             f'aria-label="{escape(alt)}">{shown}{_drawn(box, thumb.width, thumb.height)}</svg>'
         )
+
+
+def _why(hit: Hit) -> str:
+    """Why a pin is recommended, where it is."""
+    return "" if hit.why is None else f'<p class="why">{escape(hit.why.sentence)}</p>'
 
 
 def _drawn(box: Box, width: int, height: int) -> str:

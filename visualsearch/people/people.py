@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .import_export import ImportExport
+from .live import Live
 from .material import Learnable
 from .model import AnyPins, Pins
 from .privacy import Privacy
 from .store import Store, now_ms
 
 
-class People(Privacy, ImportExport, Learnable):
+class People(Privacy, ImportExport, Learnable, Live):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .graph_part import GRAPH
 from .learning import Builder
 
-_ALL: tuple[Builder, ...] = ()
+_ALL: tuple[Builder, ...] = (GRAPH,)
 BUILDERS: Mapping[str, Builder] = {builder.name: builder for builder in _ALL}
