@@ -141,7 +141,7 @@ def measure(
     gain = None
     if friends is not None:
         alone = _figures(split, lambda persons: fitted.alone().lists(matrix, persons, 20))
-        gain = {"weight": fitted.follow_weight, "without": _means(alone), "gain": _gains(ours - alone)}
+        gain = {"weights": fitted.follow._asdict(), "without": _means(alone), "gain": _gains(ours - alone)}
     measured = {name: _peer(name, split, ours, seconds, seed, say) for name in peers}
     return Measured(_means(ours), fitted.method, spent, len(split.at), fitted.figures, measured, gain)
 

@@ -22,13 +22,23 @@ STEPS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
 ROUNDS = 4
 GAIN = 0.0005
 """A change of weights must gain so large a share, so that chance does not add models."""
-FOLLOW = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+FOLLOW = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5)
+
+
+class Following(NamedTuple):
+    """What the saves of those whom one follows weigh: `through` the models, as if they were one's own, and `direct`, as votes."""
+
+    through: float = 0.0
+    direct: float = 0.0
+
+
+NOBODY = Following()
 
 
 @dataclass(frozen=True)
 class Pool:
     """`own` and `theirs` are scores, (models, persons, candidates). `hit` says which candidates were set aside; `sizes`, how
-    many were.
+    many were. `direct` (persons, candidates) scores pins by those whom one follows alone.
     """
 
     names: tuple[str, ...]
@@ -36,6 +46,7 @@ class Pool:
     theirs: Float32 | None
     hit: Bool
     sizes: Int64
+    direct: Float32 | None = None
 
 
 class Scored(NamedTuple):
@@ -56,10 +67,13 @@ def joined(parts: Sequence[Scored]) -> Scored:
     return Scored(np.concatenate([p.scores for p in parts]), np.concatenate([p.best for p in parts]))
 
 
-def pooled(own: Mapping[str, Scored], theirs: Mapping[str, Scored], aside: Matrix) -> Pool:
+def pooled(
+    own: Mapping[str, Scored], theirs: Mapping[str, Scored], aside: Matrix, direct: Scored | None = None
+) -> Pool:
     """The candidates of each person, from the scores of all pins; -inf stands for a pin that is saved already."""
     arrays = [*own.values(), *theirs.values()]
-    at, real = _candidates(np.concatenate([each.best for each in arrays], axis=1))
+    every = arrays if direct is None else [*arrays, direct]
+    at, real = _candidates(np.concatenate([each.best for each in every], axis=1))
     rows = np.arange(len(at))[:, None] * aside.shape[1]
     keys = np.repeat(np.arange(aside.shape[0]), np.diff(aside.indptr)) * aside.shape[1] + aside.indices
     hit = np.isin(at + rows, keys) & real
@@ -84,15 +98,17 @@ def _taken(scores: NDArray[Any], at: Int64, real: Bool) -> Float32:
     return found
 
 
-def judged(pool: Pool, weights: Mapping[str, float], follow: float) -> Float64:
+def judged(pool: Pool, weights: Mapping[str, float], follow: Following) -> Float64:
     """recall@10, recall@20 and NDCG@10 of each person, (n, 3), by the weighted sum of the models."""
-    scores = np.zeros(pool.hit.shape, dtype=np.float32)
+    scores: Float32 = np.zeros(pool.hit.shape, dtype=np.float32)
     for at, name in enumerate(pool.names):
         weight = weights.get(name, 0.0)
         if weight:
             scores += np.float32(weight) * pool.own[at]
-            if follow and pool.theirs is not None:
-                scores += np.float32(weight * follow) * pool.theirs[at]
+            if follow.through and pool.theirs is not None:
+                scores += np.float32(weight * follow.through) * pool.theirs[at]
+    if follow.direct and pool.direct is not None:
+        scores += np.float32(follow.direct * sum(weights.values())) * pool.direct
     k = min(20, scores.shape[1])
     top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     top = np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, 1), 1, kind="stable"), 1)
@@ -103,13 +119,13 @@ def judged(pool: Pool, weights: Mapping[str, float], follow: float) -> Float64:
     return np.stack([first.sum(1) / pool.sizes, hits.sum(1) / pool.sizes, first @ worth / ideal], axis=1)
 
 
-def figures_of(pools: Sequence[Pool], weights: Mapping[str, float], follow: float) -> dict[str, float]:
+def figures_of(pools: Sequence[Pool], weights: Mapping[str, float], follow: Following) -> dict[str, float]:
     """The mean figures over persons, then over cuts."""
     means = np.mean([judged(pool, weights, follow).mean(axis=0) for pool in pools], axis=0)
     return dict(zip(("recall@10", "recall@20", "ndcg@10"), (float(m) for m in means), strict=True))
 
 
-def _value(pools: Sequence[Pool], weights: Mapping[str, float], follow: float = 0.0) -> float:
+def _value(pools: Sequence[Pool], weights: Mapping[str, float], follow: Following = NOBODY) -> float:
     found = figures_of(pools, weights, follow)
     return found["recall@10"] + found["recall@20"]
 
@@ -143,11 +159,14 @@ def _along(
     return weights, value
 
 
-def search_follow(pools: Sequence[Pool], weights: Mapping[str, float]) -> float:
-    """What the saves of those whom one follows weigh; 0 where they gain nothing."""
-    found, value = 0.0, _value(pools, weights)
-    for step in FOLLOW:
-        got = _value(pools, weights, step)
-        if got > value * (1 + GAIN):
-            found, value = step, got
+def search_follow(pools: Sequence[Pool], weights: Mapping[str, float]) -> Following:
+    """What the saves of those whom one follows weigh; nothing where they gain nothing."""
+    found, value = NOBODY, _value(pools, weights)
+    for _ in range(2):
+        for name in Following._fields:
+            for step in FOLLOW:
+                changed = found._replace(**{name: step})
+                got = _value(pools, weights, changed)
+                if got > value * (1 + GAIN):
+                    found, value = changed, got
     return found
