@@ -98,8 +98,8 @@ def _taken(scores: NDArray[Any], at: Int64, real: Bool) -> Float32:
     return found
 
 
-def judged(pool: Pool, weights: Mapping[str, float], follow: Following) -> Float64:
-    """recall@10, recall@20 and NDCG@10 of each person, (n, 3), by the weighted sum of the models."""
+def added(pool: Pool, weights: Mapping[str, float], follow: Following = NOBODY) -> Float32:
+    """The weighted sum of the models, (persons, candidates)."""
     scores: Float32 = np.zeros(pool.hit.shape, dtype=np.float32)
     for at, name in enumerate(pool.names):
         weight = weights.get(name, 0.0)
@@ -109,6 +109,11 @@ def judged(pool: Pool, weights: Mapping[str, float], follow: Following) -> Float
                 scores += np.float32(weight * follow.through) * pool.theirs[at]
     if follow.direct and pool.direct is not None:
         scores += np.float32(follow.direct * sum(weights.values())) * pool.direct
+    return scores
+
+
+def judged(pool: Pool, scores: Float32) -> Float64:
+    """recall@10, recall@20 and NDCG@10 of each person, (n, 3), when the candidates are ordered by these scores."""
     k = min(20, scores.shape[1])
     top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     top = np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, 1), 1, kind="stable"), 1)
@@ -121,19 +126,20 @@ def judged(pool: Pool, weights: Mapping[str, float], follow: Following) -> Float
 
 def figures_of(pools: Sequence[Pool], weights: Mapping[str, float], follow: Following) -> dict[str, float]:
     """The mean figures over persons, then over cuts."""
-    means = np.mean([judged(pool, weights, follow).mean(axis=0) for pool in pools], axis=0)
+    means = np.mean([judged(pool, added(pool, weights, follow)).mean(axis=0) for pool in pools], axis=0)
     return dict(zip(("recall@10", "recall@20", "ndcg@10"), (float(m) for m in means), strict=True))
 
 
-def _value(pools: Sequence[Pool], weights: Mapping[str, float], follow: Following = NOBODY) -> float:
-    found = figures_of(pools, weights, follow)
-    return found["recall@10"] + found["recall@20"]
+def _value(pools: Sequence[Pool], scores: Sequence[Float32]) -> float:
+    """What is maximised: recall@10 + recall@20."""
+    each = [judged(pool, mine)[:, :2].sum(axis=1).mean() for pool, mine in zip(pools, scores, strict=True)]
+    return float(np.mean(each))
 
 
 def search(pools: Sequence[Pool]) -> dict[str, float]:
     """Weights by coordinate ascent, from the best single model on."""
     names = pools[0].names
-    alone = {name: _value(pools, {name: 1.0}) for name in names}
+    alone = {name: _value(pools, [pool.own[at] for pool in pools]) for at, name in enumerate(names)}
     order = sorted(names, key=lambda name: (-alone[name], name))
     weights, value = {order[0]: 1.0}, alone[order[0]]
     for _ in range(ROUNDS):
@@ -149,24 +155,38 @@ def _along(
     pools: Sequence[Pool], weights: dict[str, float], value: float, name: str
 ) -> tuple[dict[str, float], float]:
     """The best weight of one model while the others stay."""
+    at = pools[0].names.index(name)
+    others = {**weights, name: 0.0}
+    rest = [added(pool, others) for pool in pools]
     for step in STEPS:
-        changed = {**weights, name: step}
-        if step == weights.get(name, 0.0) or not any(changed.values()):
+        if step == weights.get(name, 0.0) or not (step or any(others.values())):
             continue
+        changed = [
+            base + np.float32(step) * pool.own[at] if step else base
+            for base, pool in zip(rest, pools, strict=True)
+        ]
         got = _value(pools, changed)
         if got > value * (1 + GAIN):
-            weights, value = changed, got
+            weights, value = {**weights, name: step}, got
     return weights, value
 
 
 def search_follow(pools: Sequence[Pool], weights: Mapping[str, float]) -> Following:
-    """What the saves of those whom one follows weigh; nothing where they gain nothing."""
-    found, value = NOBODY, _value(pools, weights)
+    """What the saves of those whom one follows weigh; nothing where they gain nothing.
+
+    The gain that is maximised is its mean over persons less its standard error: a small weight that helps most people is
+    preferred to a large one that helps some and harms others.
+    """
+    before = [judged(pool, added(pool, weights))[:, :2].sum(axis=1) for pool in pools]
+    found, best = NOBODY, 0.0
     for _ in range(2):
         for name in Following._fields:
             for step in FOLLOW:
                 changed = found._replace(**{name: step})
-                got = _value(pools, weights, changed)
-                if got > value * (1 + GAIN):
-                    found, value = changed, got
+                after = [judged(pool, added(pool, weights, changed))[:, :2].sum(axis=1) for pool in pools]
+                gains = [b - a for a, b in zip(before, after, strict=True)]
+                error = float(np.mean([g.std() / max(len(g), 1) ** 0.5 for g in gains]))
+                got = float(np.mean([g.mean() for g in gains])) - error
+                if got > best:
+                    found, best = changed, got
     return found
