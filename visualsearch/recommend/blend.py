@@ -16,9 +16,11 @@ from visualsearch.types import Bool, Float32, Float64, Int64
 
 from .matrix import Matrix
 
-POOL = 60
+POOL = 50
 """So many best pins of each model are candidates of a person."""
-STEPS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
+STEPS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
+PATIENCE = 2
+"""So many steps without a gain end a climb."""
 ROUNDS = 4
 GAIN = 0.0005
 """A change of weights must gain so large a share, so that chance does not add models."""
@@ -154,21 +156,30 @@ def search(pools: Sequence[Pool]) -> dict[str, float]:
 def _along(
     pools: Sequence[Pool], weights: dict[str, float], value: float, name: str
 ) -> tuple[dict[str, float], float]:
-    """The best weight of one model while the others stay."""
+    """The best weight of one model while the others stay: up the steps, or else down, as long as it gains."""
     at = pools[0].names.index(name)
     others = {**weights, name: 0.0}
     rest = [added(pool, others) for pool in pools]
-    for step in STEPS:
-        if step == weights.get(name, 0.0) or not (step or any(others.values())):
-            continue
-        changed = [
-            base + np.float32(step) * pool.own[at] if step else base
-            for base, pool in zip(rest, pools, strict=True)
-        ]
-        got = _value(pools, changed)
-        if got > value * (1 + GAIN):
-            weights, value = {**weights, name: step}, got
+    here = STEPS.index(weights.get(name, 0.0))
+    for way in (1, -1):
+        found = here
+        for place in range(here + way, len(STEPS) if way > 0 else -1, way):
+            step = STEPS[place]
+            if not (step or any(others.values())):
+                break
+            got = _value(pools, [_plus(base, step, p.own[at]) for base, p in zip(rest, pools, strict=True)])
+            if got > value * (1 + GAIN):
+                weights, value, found = {**weights, name: step}, got, place
+            elif abs(place - found) >= PATIENCE:
+                break
+        if found != here:
+            break
     return weights, value
+
+
+def _plus(base: Float32, step: float, more: Float32) -> Float32:
+    """The sum; 0 times -inf would be no number."""
+    return base + np.float32(step) * more if step else base
 
 
 def search_follow(pools: Sequence[Pool], weights: Mapping[str, float]) -> Following:
