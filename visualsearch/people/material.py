@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, func, literal, select
+from sqlalchemy import func, select
 
-from .model import ConsentLevel, pseudonym_number
+from .live import counts
+from .model import pseudonym_number
 from .persons import Base, find
-from .schema import boards, consent, events, follows, receipts, saves
+from .schema import boards, events, follows, receipts, saves
 
 ROWS = 200_000
 HIDING = ("hide", "report")
@@ -59,7 +60,7 @@ class Learnable(Base):
     """Hands out what may be learnt from."""
 
     def material(self) -> Material:
-        """Every save on a public board whose saver's and whose owner's consent is `on`, of pins that are not gone; and the
+        """Every save on a public board whose saver's and whose owner's consent is `on` and not paused, of pins that are not gone; and the
         follows between such persons. Secret boards teach nothing: a pair of pins that only one of them holds would tell of it.
         """
         persons, places, pins = _Positions(), _Positions(), _Positions()
@@ -140,19 +141,13 @@ class _Positions:
         )
 
 
-def _allowed(person: Any) -> ColumnElement[bool]:
-    """Whether that person's consent is on; who chose nothing allows it."""
-    level = select(consent.c.level).where(consent.c.person == person).scalar_subquery()
-    return func.coalesce(level, literal(ConsentLevel.ON.value)) == ConsentLevel.ON.value
-
-
 _SAVES = (
     select(
         saves.c.save, saves.c.board, saves.c.person, saves.c.pin_id, saves.c.pin, saves.c.at, boards.c.owner
     )
     .select_from(saves.join(boards, boards.c.board == saves.c.board))
     .where(saves.c.gone.is_(False), boards.c.secret.is_(False))
-    .where(_allowed(saves.c.person), _allowed(boards.c.owner))
+    .where(counts(saves.c.person), counts(boards.c.owner))
 )
 
 
@@ -166,7 +161,7 @@ def _parts(db: Any, chosen: Any) -> Iterator[Sequence[Any]]:
 
 def _pairs(db: Any, persons: _Positions) -> NDArray[np.int32]:
     chosen = select(follows.c.person, follows.c.target).where(
-        follows.c.kind == "person", _allowed(follows.c.person)
+        follows.c.kind == "person", counts(follows.c.person)
     )
     known = persons.known
     found = []

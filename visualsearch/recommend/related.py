@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MOST_PINS = 100
 """Pins that may be asked for at once."""
 MOST_K = 1000
+STAND_IN = 4.0
+"""Stand-ins of a pin that nobody saved weigh their cosine to this power."""
 ROUNDS = 4
 """So often an answer is made anew because something in it was found to count no more."""
 LEARN = "Run: visualsearch learn DIR"
@@ -54,10 +56,10 @@ class Blend:
     visited. `lend` is what a pin that looks like a visited one gets of its visits, times the cosine to the `sharp`.
     """
 
-    walk: float = 0.6
-    power: float = 0.5
-    lend: float = 0.5
-    sharp: float = 4.0
+    walk: float = 0.9
+    power: float = 0.7
+    lend: float = 0.9
+    sharp: float = 2.0
     alikes: int = 10
     candidates: int = 200
     walkers: int = WALKERS
@@ -208,7 +210,7 @@ class _Answer:
                 continue
             node = self.view.pin_nodes([held[hit.id].pin])[0]
             if node >= 0 and hit.score > 0 and degree(self.view.walkable.pins, node):
-                found.append(Start(node, weight * hit.score**self.blend.sharp))
+                found.append(Start(node, weight * hit.score**STAND_IN))
                 self.alikes[node] = (pin.id, hit.id, hit.score)
         return found
 
