@@ -6,8 +6,9 @@ The saves are drawn: pins have topics and a long-tailed popularity, boards have 
 board's pins are of any topic. There are 5 saves a pin and 20 a board. The graph is written as `learn` writes it, and walked
 from the memory-mapped files. Query pins have at least three saves.
 Peers in the same run: single walkers of 200,000 steps in compiled code (Pixie's way), and from the same arrays a personalised
-PageRank with scipy.sparse (up to 10 million saves). A top 20 is compared with that of the long walk, 10 million single steps, and with
-that of the 200,000 single steps. `cpu_` figures are the processor's time in the thread: what a machine without other work takes.
+PageRank with scipy.sparse (up to 10 million saves). A top 20 is compared with that of the long walk, 10 million single steps,
+and with that of the 200,000 single steps. `cpu_` figures are the processor's time in the thread: what a machine without other
+work takes.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def _single(compile_: Callable[..., Any]) -> Any:
         pin = query
         for at in range(count):
             board = pl[po[pin] + np.int64(np.random.random() * (np.int64(po[pin + 1]) - po[pin]))] & board_low
-            pin = bl[bo[board] + np.int64(np.random.random() * (np.int64(bo[board + 1]) - bo[board]))] & pin_low
+            pin = (
+                bl[bo[board] + np.int64(np.random.random() * (np.int64(bo[board + 1]) - bo[board]))] & pin_low
+            )
             out[at] = pin
             if np.random.random() < restart:
                 pin = query
@@ -88,7 +91,10 @@ def _visited(out: np.ndarray, query: int) -> set[int]:
 
 
 def _milliseconds(each: list[float]) -> dict[str, float]:
-    return {"p50_ms": round(float(np.percentile(each, 50)), 2), "p99_ms": round(float(np.percentile(each, 99)), 2)}
+    return {
+        "p50_ms": round(float(np.percentile(each, 50)), 2),
+        "p99_ms": round(float(np.percentile(each, 99)), 2),
+    }
 
 
 def _share(ours: dict[int, set[int]], theirs: dict[int, set[int]]) -> float:
@@ -139,7 +145,9 @@ def _built(saves: int, folder: Path) -> tuple[Links, dict[str, Any]]:
 
 def _measure(saves: int, count: int, folder: Path) -> list[dict[str, Any]]:
     links, row = _built(saves, folder)
-    graph = Walkable(links.pins, links.boards, links.shifts, np.zeros(0, np.int64), int(links.values["largest"]))
+    graph = Walkable(
+        links.pins, links.boards, links.shifts, np.zeros(0, np.int64), int(links.values["largest"])
+    )
     degrees = np.diff(links.pins.offsets.astype(np.int64))
     rng = np.random.default_rng(1)
     queries = rng.choice(np.flatnonzero(degrees >= 3), count, replace=False).tolist()

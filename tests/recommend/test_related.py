@@ -147,7 +147,9 @@ def test_a_save_counts_at_once_also_one_of_another_process(index: vs.Index) -> N
 
 
 @pytest.mark.parametrize("learnt", [False, True])
-def test_what_was_learnt_answers_as_what_was_not_and_fresh_saves_count_beside_it(index: vs.Index, learnt: bool) -> None:
+def test_what_was_learnt_answers_as_what_was_not_and_fresh_saves_count_beside_it(
+    index: vs.Index, learnt: bool
+) -> None:
     fill(index)
     if learnt:
         report = learn(index, BUILDERS, only=["graph"])

@@ -160,7 +160,8 @@ def build(
 ) -> Links:
     """The graph of (n,) saves: `pin` and `board` are positions in `numbers` and `names`, each pair at most once.
 
-    `weights` (n,) are above 0; within the links of one pin or board only their proportions count, in steps of 1/32 of the largest.
+    `weights` (n,) are above 0; within the links of one pin or board only their proportions count, in steps of 1/32 of the
+    largest.
     Pins and boards without a save are left out.
     """
     used_pins = np.flatnonzero(np.bincount(pin, minlength=len(numbers)))

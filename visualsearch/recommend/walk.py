@@ -105,15 +105,21 @@ def walk(
     ]
     walked = walked or [_NOTHING]
     nodes, scores = _boosted(walked, np.array([start.node for start in starts], np.int64))
-    log = walked[0][:3]
-    if len(walked) > 1:
-        log = tuple(np.concatenate(each) for each in zip(*(w[:3] for w in walked), strict=True))
-    return Visits(nodes, scores, *log, "compiled" if ready is not None else "numpy")
+    return Visits(
+        nodes,
+        scores,
+        np.concatenate([each.pins for each in walked]),
+        np.concatenate([each.boards for each in walked]),
+        np.concatenate([each.walkers for each in walked]),
+        "compiled" if ready is not None else "numpy",
+    )
 
 
 def degree(side: Side, node: int) -> int:
     """How many links a node has."""
-    begin, end = (int(side.offsets[node]), int(side.offsets[node + 1])) if node + 1 < len(side.offsets) else (0, 0)
+    begin, end = (
+        (int(side.offsets[node]), int(side.offsets[node + 1])) if node + 1 < len(side.offsets) else (0, 0)
+    )
     at = int(np.searchsorted(side.fresh_nodes, node))
     if at < len(side.fresh_nodes) and side.fresh_nodes[at] == node:
         return end - begin + int(side.fresh_offsets[at + 1] - side.fresh_offsets[at])
@@ -132,9 +138,7 @@ def links_of(side: Side, shift: int, node: int) -> Int64:
     return np.concatenate(found) & low
 
 
-def _check(
-    graph: Walkable, starts: Sequence[Start], walkers: int, restart: float, whole: float
-) -> None:
+def _check(graph: Walkable, starts: Sequence[Start], walkers: int, restart: float, whole: float) -> None:
     most = 1 << graph.shifts[0]
     for start in starts:
         if not (0 <= start.node < most and np.isfinite(start.weight) and start.weight > 0):
@@ -175,7 +179,7 @@ def _boosted(walked: Sequence[_Walked], asked: Int64) -> tuple[Int64, Float64]:
     if len(walked) > 1:
         nodes, places = np.unique(np.concatenate([each.nodes for each in walked]), return_inverse=True)
         roots = np.concatenate([np.sqrt(each.sums) for each in walked])
-        scores = np.bincount(places, roots, len(nodes)) ** 2
+        scores = np.square(np.bincount(places, roots, len(nodes))).astype(np.float64)
     others = (nodes[:, None] != asked).all(1) if len(asked) < 4 else ~np.isin(nodes, asked)
     return nodes[others].astype(np.int64), scores[others].astype(np.float64)
 
@@ -190,9 +194,7 @@ def _room(walkers: float, restart: float) -> int:
     return int(2 * walkers / restart) + 4096
 
 
-def _compiled(
-    graph: Walkable, node: int, walkers: float, restart: float, whole: float, seed: int
-) -> _Walked:
+def _compiled(graph: Walkable, node: int, walkers: float, restart: float, whole: float, seed: int) -> _Walked:
     size = _room(walkers, restart)
     with _GUARD:
         fitting = next((at for at, each in enumerate(_SPARE) if len(each.log[0]) >= size), None)
@@ -205,7 +207,9 @@ def _compiled(
     )  # fmt: skip
     found = WALKS.ready.totals(scratch.log[0], scratch.log[2], count, scratch.parts)
     walked = _Walked(
-        *(each[:count].copy() for each in scratch.log),
+        scratch.log[0][:count].copy(),
+        scratch.log[1][:count].copy(),
+        scratch.log[2][:count].copy(),
         scratch.parts[2][:found].astype(np.int64),
         scratch.parts[3][:found].astype(np.float64),
     )
@@ -222,7 +226,9 @@ def _plain(graph: Walkable, node: int, walkers: float, restart: float, whole: fl
     logs: list[tuple[Int64, Int64, Float64]] = []
     room, alive = _room(walkers, restart), walkers
     while len(nodes) and alive >= 1.0 and room > 0:
-        to, _, parts = _hand_on(graph.pins, graph.shifts[1], graph.dead, False, whole, nodes, masses, rng, room)
+        to, _, parts = _hand_on(
+            graph.pins, graph.shifts[1], graph.dead, False, whole, nodes, masses, rng, room
+        )
         boards, masses = _meet(to, parts)
         to, froms, parts = _hand_on(
             graph.boards, graph.shifts[0], graph.dead, True, whole, boards, masses, rng, room
