@@ -22,7 +22,9 @@ def saves(seed: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[
     return (pairs // BOARDS).astype(np.int32), (pairs % BOARDS).astype(np.int32), weights
 
 
-def graph(pin: NDArray[np.int32], board: NDArray[np.int32], weights: NDArray[np.float32] | None = None) -> Links:
+def graph(
+    pin: NDArray[np.int32], board: NDArray[np.int32], weights: NDArray[np.float32] | None = None
+) -> Links:
     names = [f"b{at:03d}" for at in range(BOARDS)]
     return build(pin, board, np.arange(PINS, dtype=np.int64), names, weights=weights)
 
@@ -46,7 +48,9 @@ def exact(matrix: NDArray[np.float64], query: int, walkers: float, restart: floa
     return total
 
 
-def dense(pin: NDArray[np.int32], board: NDArray[np.int32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+def dense(
+    pin: NDArray[np.int32], board: NDArray[np.int32], weights: NDArray[np.float32]
+) -> NDArray[np.float64]:
     matrix = np.zeros((PINS, BOARDS))
     matrix[pin, board] = weights
     return matrix
@@ -93,14 +97,16 @@ def test_saves_that_came_since_count_like_built_ones(compiled: bool) -> None:
     matrix[pin[rows], board[rows]] = 1
     start = int(base.numbers[3])
     expected = exact(matrix, start, 20_000, 0.5)
-    visits = walk(joined, [Start(3)], walkers=20_000, compiled=compiled)
+    visits = walk(joined, [Start(3)], walkers=20_000, restart=0.5, compiled=compiled)
     back = {node: number for number, node in ((n, len(base.numbers) + i) for n, i in new_pins.items())}
     found = np.zeros(PINS)
     for node, score in zip(visits.nodes.tolist(), visits.scores.tolist(), strict=True):
         found[int(base.numbers[node]) if node < len(base.numbers) else back[node]] = score
     expected[start] = 0
     assert np.abs(found - expected).sum() < 0.05 * expected.sum()
-    assert degree(joined.pins, 3) == int(matrix[start].sum()) == len(links_of(joined.pins, joined.shifts[1], 3))
+    assert (
+        degree(joined.pins, 3) == int(matrix[start].sum()) == len(links_of(joined.pins, joined.shifts[1], 3))
+    )
 
 
 def _node(base: Links, number: int, new: dict[int, int]) -> int:
@@ -114,7 +120,11 @@ def test_links_and_boards_that_count_no_more_are_never_walked(compiled: bool, wa
     pin, board, _ = saves()
     links = graph(pin, board)
     start = links_of(links.boards, links.shifts[0], 4)[0]
-    gone = [(int(start) << 32) | 2, (int(links_of(links.boards, links.shifts[0], 3)[0]) << 32) | 3, DEAD_BOARD | 4]
+    gone = [
+        (int(start) << 32) | 2,
+        (int(links_of(links.boards, links.shifts[0], 3)[0]) << 32) | 3,
+        DEAD_BOARD | 4,
+    ]
     for seed in range(20):
         visits = walk(
             walkable(links, gone), [Start(int(start))], walkers=walkers, seed=seed, compiled=compiled
@@ -140,7 +150,9 @@ def test_pins_that_several_starts_reach_are_favoured(compiled: bool) -> None:
     # pins 0 and 1 are asked for; 2 stands with both, 3 and 4 with one each, as often in sum
     pin = np.array([0, 2, 1, 2, 0, 3, 0, 3, 1, 4, 1, 4], np.int32)
     board = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5], np.int32)
-    visits = walk(walkable(graph(pin, board)), [Start(0), Start(1)], walkers=30_000, restart=1, compiled=compiled)
+    visits = walk(
+        walkable(graph(pin, board)), [Start(0), Start(1)], walkers=30_000, restart=1, compiled=compiled
+    )
     score = dict(zip(visits.nodes.tolist(), visits.scores.tolist(), strict=True))
     assert score[2] == pytest.approx((2 * np.sqrt(15_000 / 3 / 2)) ** 2, rel=0.05)
     assert score[3] == pytest.approx(15_000 * 2 / 3 / 2, rel=0.05)
@@ -197,12 +209,16 @@ def test_a_built_graph_reads_back_and_names_its_nodes() -> None:
     back = from_arrays(links.arrays(), links.values)
     for name, array in links.arrays().items():
         assert np.array_equal(array, back.arrays()[name]), name
-    assert [back.board_node(back.board_name(at)) for at in range(len(back.guests))] == list(range(len(back.guests)))
+    assert [back.board_node(back.board_name(at)) for at in range(len(back.guests))] == list(
+        range(len(back.guests))
+    )
     assert back.board_node("zzz") == back.board_node("") == -1
     assert back.pin_nodes([10**6, -5]).tolist() == [-1, -1]
 
 
-@pytest.mark.parametrize("name", ["pin_links", "board_links", "pin_offsets", "board_offsets", "ends", "guests"])
+@pytest.mark.parametrize(
+    "name", ["pin_links", "board_links", "pin_offsets", "board_offsets", "ends", "guests"]
+)
 def test_arrays_that_do_not_fit_together_are_refused(name: str) -> None:
     links = graph(*saves())
     arrays = links.arrays()

@@ -160,7 +160,9 @@ def _draw_links(side, span, shift, dead, from_board, node, mass, to, froms, part
             spread = (i + _uniform(state)) / wanted if attempt == 0 else _uniform(state)
             place = min(np.int64(spread * size), size - 1)
             word = (
-                np.int64(links[begin + place]) if place < built else np.int64(fresh_links[first + place - built])
+                np.int64(links[begin + place])
+                if place < built
+                else np.int64(fresh_links[first + place - built])
             )
             other = word & low
             refused = np.int64(_draw(state) & top) > (word >> shift)

@@ -40,12 +40,7 @@ def counts(person: ColumnElement[int]) -> ColumnElement[bool]:
     return ~exists().where(consent.c.person == person, refused)
 
 
-_OPEN = (
-    saves.c.gone.is_(False)
-    & boards.c.secret.is_(False)
-    & counts(saves.c.person)
-    & counts(boards.c.owner)
-)
+_OPEN = saves.c.gone.is_(False) & boards.c.secret.is_(False) & counts(saves.c.person) & counts(boards.c.owner)
 _JOINED = saves.join(boards, boards.c.board == saves.c.board)
 _FRESH = select(
     saves.c.save, saves.c.board, saves.c.pin_id, saves.c.at, (saves.c.person != boards.c.owner).label("guest")
@@ -78,7 +73,10 @@ class Live(Base):
         if not links:
             return set()
         if self.store.sqlite:
-            named = "json_each(:links) j CROSS JOIN saves s ON s.board = json_extract(j.value, '$[0]') AND s.pin_id = json_extract(j.value, '$[1]')"
+            named = (
+                "json_each(:links) j CROSS JOIN saves s ON s.board = json_extract(j.value, '$[0]')"
+                " AND s.pin_id = json_extract(j.value, '$[1]')"
+            )
             given = {"links": json.dumps([list(link) for link in links])}
         else:
             named = (

@@ -74,7 +74,7 @@ def evidence_of(
     Boards that hold both pins are named first; else those through which most visits came.
     """
     through = {node: boards[:CHECKED] for node, boards in visits.through(nodes).items() if boards}
-    starts = {**{node: name for node, name in asked.items()}, **{n: a[1] for n, a in alikes.items()}}
+    starts = {**asked, **{node: stand_in for node, (_, stand_in, _) in alikes.items()}}
     held = {node: set(view.boards_of(node).tolist()) for node in starts}
     names = {at: view.board_name(at) for boards in through.values() for at, _ in boards}
     wanted = {(names[at], pins[node]) for node, boards in through.items() for at, _ in boards}
@@ -105,11 +105,15 @@ def _kind(
     asked: Mapping[int, str],
 ) -> tuple[str, list[tuple[int, float]], int | None] | None:
     """Boards with an asked pin on them; else with its look-alike that is on most; else all."""
-    mine = {node: [each for each in boards if _holds(each[0], node, held, names, starts, live)] for node in starts}
+    mine = {
+        node: [each for each in boards if _holds(each[0], node, held, names, starts, live)] for node in starts
+    }
     direct = [each for each in boards if any(each in mine[node] for node in asked)]
     if direct:
         return TOGETHER, direct, None
-    best = max((node for node in starts if mine[node]), key=lambda n: sum(s for _, s in mine[n]), default=None)
+    best = max(
+        (node for node in starts if mine[node]), key=lambda n: sum(s for _, s in mine[n]), default=None
+    )
     if best is not None:
         return LOOK_ALIKE, mine[best], best
     return (NEAR, list(boards), None) if boards else None

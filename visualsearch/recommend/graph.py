@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 from visualsearch.compiled import WALKS, Side, frozen, loops
 from visualsearch.types import Float32, Int64
 
+from .diffuse import SMALLEST, clusters, diffuse_boards
 from .learnt import current, open_learnt
 from .links import NO_FRESH, Links, build, capacity, from_arrays, packed
 from .walk import DEAD_BOARD, Walkable, links_of
 
 if TYPE_CHECKING:
-    from visualsearch.people import Material, People, PinRef
+    from visualsearch.people import Material, People, PinRef, Pins
 
+Vectors = Callable[[Sequence[str]], Float32]
+"""Pin ids -> their vectors, (n, d)."""
 PART = "graph"
 """Its name among what is learnt."""
 FRESH_SECONDS = 0.3
@@ -45,7 +48,7 @@ _FIND = 5000
 
 def graph_of(
     material: Material,
-    pins: Any,
+    pins: Pins,
     *,
     drop: NDArray[Any] | None = None,
     signs: Mapping[str, int] | None = None,
@@ -77,6 +80,28 @@ def signs_of(people: People) -> dict[str, int]:
     return {"choices": people.choices(), "forgotten": people.epoch()[1]}
 
 
+def diffuse_of(material: Material, pins: Pins, vectors: Vectors, seed: int = 0) -> Int64:
+    """Boards about everything, by the looks of their pins; only pins on boards that are large enough are looked at."""
+    sizes = np.bincount(material.board, minlength=len(material.boards))
+    inside = np.unique(material.pin[sizes[material.board] >= SMALLEST]).tolist()
+    kept: list[int] = []
+    for at in range(0, len(inside), _FIND):
+        part = inside[at : at + _FIND]
+        held = pins.find([material.pins[each] for each in part])
+        kept += [each for each in part if material.pins[each] in held]
+    cluster = np.full(len(material.pins), -1, np.int32)
+    if kept:
+        cluster[kept] = clusters(
+            len(kept), lambda at: _units(vectors([material.pins[kept[each]] for each in at.tolist()])), seed
+        )
+    return diffuse_boards(material.board, material.pin, cluster)
+
+
+def _units(vectors: Float32) -> Float32:
+    units: Float32 = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return units
+
+
 def recency(at: Int64) -> Float32:
     """(n,) weights of saves by their times in milliseconds: half for each HALF_LIFE_DAYS before the newest."""
     if not len(at):
@@ -89,7 +114,9 @@ def recency(at: Int64) -> Float32:
 def _sample(names: Sequence[str], numbers: Int64) -> list[list[Any]]:
     """Some pins by number and id: they tell whether the catalog is still the one of these numbers."""
     known = np.flatnonzero(numbers >= 0)
-    some = known[np.linspace(0, len(known) - 1, min(32, len(known))).astype(np.int64)] if len(known) else known
+    some = (
+        known[np.linspace(0, len(known) - 1, min(32, len(known))).astype(np.int64)] if len(known) else known
+    )
     return [[int(numbers[at]), names[at]] for at in some.tolist()]
 
 
@@ -142,8 +169,8 @@ class View:
 class SaveGraph:
     """The graph of an index's saves, kept up to date. Safe to share between threads."""
 
-    def __init__(self, folder: Path, people: People) -> None:
-        self.folder, self.people = folder, people
+    def __init__(self, folder: Path, people: People, vectors: Vectors | None = None) -> None:
+        self.folder, self.people, self._vectors = folder, people, vectors
         self._guard = threading.Lock()
         self._looked = -np.inf
         self._view: View | None = None
@@ -199,7 +226,7 @@ class SaveGraph:
             self.origin = "none"
             base = _nothing()
             if self.people.newest_save() <= MOST_IN_MEMORY:
-                base, self.origin = graph_of(self.people.material(), self.people.pins), "memory"
+                base, self.origin = self._from_record(), "memory"
         if len(base) >= PAYS or loops() is not None:
             WALKS.load()
         self._base = base
@@ -219,6 +246,11 @@ class SaveGraph:
             known = {name: base.values.get(name, -1) for name in self._signs}
             self._forget(known, self._signs)
         self._renewed()
+
+    def _from_record(self) -> Links:
+        material = self.people.material()
+        drop = None if self._vectors is None else diffuse_of(material, self.people.pins, self._vectors)
+        return graph_of(material, self.people.pins, drop=drop)
 
     def _same_catalog(self, sample: Sequence[Sequence[Any]]) -> bool:
         """Whether most pins still have the numbers that the graph knows them by: a rebuilt index gives others."""

@@ -160,27 +160,29 @@ def build(
 ) -> Links:
     """The graph of (n,) saves: `pin` and `board` are positions in `numbers` and `names`, each pair at most once.
 
-    `weights` (n,) are above 0; within the links of one pin or board only their proportions count, in steps of 1/32 of the largest.
+    `weights` (n,) are above 0; within the links of one pin or board only their proportions count, in steps of 1/32 of the
+    largest.
     Pins and boards without a save are left out.
     """
-    used_pins, used_boards = np.unique(pin), np.unique(board)
+    used_pins = np.flatnonzero(np.bincount(pin, minlength=len(numbers)))
     order = used_pins[np.argsort(numbers[used_pins], kind="stable")]
     pin_nodes = np.empty(len(numbers), np.int32)
     pin_nodes[order] = np.arange(len(order), dtype=np.int32)
     if isinstance(names, PackedNames):
         text, ends = names
-        board_nodes = np.arange(len(ends) - 1, dtype=np.int32)
-        used_boards = board_nodes
     else:
-        used_boards = np.array(sorted(used_boards.tolist(), key=lambda at: names[at].encode()), np.int64)
+        used = np.flatnonzero(np.bincount(board, minlength=len(names)))
+        in_order = np.array(sorted(used.tolist(), key=lambda at: names[at].encode()), np.int64)
         board_nodes = np.empty(len(names), np.int32)
-        board_nodes[used_boards] = np.arange(len(used_boards), dtype=np.int32)
-        text, ends = texts_arrays([names[at] for at in used_boards.tolist()])
-    pin, board = pin_nodes[pin], board_nodes[board]
-    shifts = (_shift(len(order)), _shift(len(used_boards)))
+        board_nodes[in_order] = np.arange(len(in_order), dtype=np.int32)
+        board = board_nodes[board]
+        text, ends = texts_arrays([names[at] for at in in_order.tolist()])
+    boards_count = len(ends) - 1
+    pin = pin_nodes[pin]
+    shifts = (_shift(len(order)), _shift(boards_count))
     pins = _side(pin, board, len(order), shifts[1], weights)
-    boards = _side(board, pin, len(used_boards), shifts[0], weights)
-    flags = np.zeros(len(used_boards), np.uint8)
+    boards = _side(board, pin, boards_count, shifts[0], weights)
+    flags = np.zeros(boards_count, np.uint8)
     if guests is not None:
         flags[board[np.asarray(guests, bool)]] = 1
     largest = int(np.diff(pins.offsets.astype(np.int64)).max(initial=0))

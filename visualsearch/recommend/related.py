@@ -7,10 +7,11 @@ look-alikes, and is found as one of theirs.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 MOST_PINS = 100
 """Pins that may be asked for at once."""
 MOST_K = 1000
+STAND_IN = 4.0
+"""Stand-ins of a pin that nobody saved weigh their cosine to this power."""
 ROUNDS = 4
 """So often an answer is made anew because something in it was found to count no more."""
 LEARN = "Run: visualsearch learn DIR"
@@ -54,10 +57,10 @@ class Blend:
     visited. `lend` is what a pin that looks like a visited one gets of its visits, times the cosine to the `sharp`.
     """
 
-    walk: float = 0.6
-    power: float = 0.5
-    lend: float = 0.5
-    sharp: float = 4.0
+    walk: float = 0.9
+    power: float = 0.7
+    lend: float = 0.9
+    sharp: float = 2.0
     alikes: int = 10
     candidates: int = 200
     walkers: int = WALKERS
@@ -90,7 +93,9 @@ def related(
         if not dead or graph is None or view is None:
             break
         view = graph.bury(view, dead)
-    notes = [] if graph is None or not graph.waiting else [f"{graph.waiting:,} saves do not count yet. {LEARN}"]
+    notes = (
+        [] if graph is None or not graph.waiting else [f"{graph.waiting:,} saves do not count yet. {LEARN}"]
+    )
     return Hits(
         tuple(page), answer.total, answer.plan, time.perf_counter() - started, notes=tuple(notes),
         best=float(max((hit.score for hit in page), default=0.0)) if page else None,
@@ -105,8 +110,16 @@ def graph_for(index: RelatedIndex) -> SaveGraph | None:
     if index not in _GRAPHS:
         if index.people_address is None and not (index.folder / FILE).exists():
             return None
-        _GRAPHS[index] = SaveGraph(index.folder, index.people)
+        # The graph must not keep its index alive.
+        _GRAPHS[index] = SaveGraph(index.folder, index.people, partial(_vectors_of, ref(index)))
     return _GRAPHS[index]
+
+
+def _vectors_of(held: Callable[[], RelatedIndex | None], names: Sequence[str]) -> Float32:
+    index = held()
+    if index is None:
+        raise UsageError("cannot read vectors", "the index was closed", "Open it again")
+    return index.vectors(names)
 
 
 def _weights(names: Sequence[str], weights: Sequence[float] | None, k: int) -> list[float]:
@@ -157,6 +170,8 @@ class _Answer:
     seed: int
     plan: str = "sight"
     total: int = 0
+    share: float = 0.0
+    """The weight of the walk in this answer."""
     dead: list[int] = field(default_factory=list)
     alikes: dict[int, tuple[str, str, float]] = field(default_factory=dict)
     """Nodes that stand for an asked pin without saves: its id, their own id, and the cosine."""
@@ -192,9 +207,14 @@ class _Answer:
         if not starts:
             return None
         visits = walk(
-            view.walkable, _merged(starts), walkers=self.blend.walkers, restart=self.blend.restart, seed=self.seed
+            view.walkable,
+            _merged(starts),
+            walkers=self.blend.walkers,
+            restart=self.blend.restart,
+            seed=self.seed,
         )
         self.plan = f"walk-{visits.plan}"
+        self.share = self.blend.walk
         return visits
 
     def _stand_ins(self, pin: Pin, vector: Float32, weight: float) -> list[Start]:
@@ -208,7 +228,7 @@ class _Answer:
                 continue
             node = self.view.pin_nodes([held[hit.id].pin])[0]
             if node >= 0 and hit.score > 0 and degree(self.view.walkable.pins, node):
-                found.append(Start(node, weight * hit.score**self.blend.sharp))
+                found.append(Start(node, weight * hit.score**STAND_IN))
                 self.alikes[node] = (pin.id, hit.id, hit.score)
         return found
 
@@ -221,11 +241,11 @@ class _Answer:
             numbers = self.view.numbers(visits.nodes[best])
             with self.index.catalog.read() as reader:
                 held = reader.pins(numbers)
-            top = float(visits.scores[best[0]])
-            for at, number in zip(best.tolist(), numbers, strict=True):
+            shares = visits.scores[best] / visits.scores[best[0]]
+            for at, number, share in zip(best.tolist(), numbers, shares.tolist(), strict=True):
                 if number in held and number not in own:
-                    share = float(visits.scores[at]) / top
-                    found[number] = _Candidate(held[number], int(visits.nodes[at]), walk=share**self.blend.power)
+                    node = int(visits.nodes[at])
+                    found[number] = _Candidate(held[number], node, walk=share**self.blend.power)
         near = _nearest(self.index, query, most + len(own))
         held_by_id = _by_id(self.index, [hit.id for hit in near])
         for hit in near:
@@ -249,8 +269,7 @@ class _Answer:
         for c, cosine in zip(candidates, cosines.tolist(), strict=True):
             c.cosine = float(cosine)
             c.sight = float(np.clip((cosine - low) / (high - low), -1.0, 1.0))
-            share = self.blend.walk if self.plan != "sight" else 0.0
-            c.score = share * c.walk + (1 - share) * c.sight
+            c.score = self.share * c.walk + (1 - self.share) * c.sight
 
     def _lend(self, candidates: Sequence[_Candidate], vectors: Float32) -> None:
         """A pin that nobody saved gets a part of the visits of the pin that it looks like most."""
@@ -285,14 +304,17 @@ class _Answer:
 
     # -- reasons ---------------------------------------------------------------------------------------------------
     def _reasons(
-        self, chosen: Sequence[_Candidate], candidates: Sequence[_Candidate], visits: Visits | None, vectors: Float32
+        self,
+        chosen: Sequence[_Candidate],
+        candidates: Sequence[_Candidate],
+        visits: Visits | None,
+        vectors: Float32,
     ) -> list[Reason]:
         """Why each is shown: boards where the walk weighs more than sight, else sight."""
-        share = self.blend.walk if self.plan != "sight" else 0.0
         carriers: dict[int, tuple[int, str, float]] = {}
         for at, c in enumerate(chosen):
             lender = candidates[c.lender] if c.lender >= 0 else None
-            if share * c.walk > (1 - share) * max(c.sight, 0.0):
+            if self.share * c.walk > (1 - self.share) * max(c.sight, 0.0):
                 carriers[at] = (c.node, "", 0.0) if lender is None else (lender.node, lender.pin.id, 0.0)
         evidences = Evidences({}, [])
         if visits is not None and self.view is not None and carriers:

@@ -21,7 +21,7 @@ from visualsearch.errors import UsageError
 from visualsearch.types import Bool, Float64, Int64
 
 WALKERS = 20_000
-RESTART = 0.5
+RESTART = 0.4
 """Chance that a walk begins anew after a pin: about 2 / RESTART links are followed."""
 WHOLE = 1.0
 """A list of at most walkers / WHOLE links is shared out exactly; from longer ones links are drawn."""
@@ -98,21 +98,28 @@ def walk(
     if compiled and ready is None:
         raise UsageError("cannot walk compiled", "the loops are not loaded", "Call WALKS.load() first")
     one = _compiled if ready is not None else _plain
-    logs = [
+    walked = [
         one(graph, start.node, part, restart, whole, seed + 1000003 * at)
         for at, (start, part) in enumerate(zip(starts, _divided(graph, starts, walkers), strict=True))
         if part > 0
     ]
-    asked = np.array([start.node for start in starts], np.int64)
-    nodes, scores = _boosted(logs, asked)
-    empty = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
-    pins, boards, parts = (np.concatenate(each) for each in zip(*(logs or empty), strict=True))
-    return Visits(nodes, scores, pins, boards, parts, "compiled" if ready is not None else "numpy")
+    walked = walked or [_NOTHING]
+    nodes, scores = _boosted(walked, np.array([start.node for start in starts], np.int64))
+    return Visits(
+        nodes,
+        scores,
+        np.concatenate([each.pins for each in walked]),
+        np.concatenate([each.boards for each in walked]),
+        np.concatenate([each.walkers for each in walked]),
+        "compiled" if ready is not None else "numpy",
+    )
 
 
 def degree(side: Side, node: int) -> int:
     """How many links a node has."""
-    begin, end = (int(side.offsets[node]), int(side.offsets[node + 1])) if node + 1 < len(side.offsets) else (0, 0)
+    begin, end = (
+        (int(side.offsets[node]), int(side.offsets[node + 1])) if node + 1 < len(side.offsets) else (0, 0)
+    )
     at = int(np.searchsorted(side.fresh_nodes, node))
     if at < len(side.fresh_nodes) and side.fresh_nodes[at] == node:
         return end - begin + int(side.fresh_offsets[at + 1] - side.fresh_offsets[at])
@@ -131,9 +138,7 @@ def links_of(side: Side, shift: int, node: int) -> Int64:
     return np.concatenate(found) & low
 
 
-def _check(
-    graph: Walkable, starts: Sequence[Start], walkers: int, restart: float, whole: float
-) -> None:
+def _check(graph: Walkable, starts: Sequence[Start], walkers: int, restart: float, whole: float) -> None:
     most = 1 << graph.shifts[0]
     for start in starts:
         if not (0 <= start.node < most and np.isfinite(start.weight) and start.weight > 0):
@@ -154,20 +159,28 @@ def _divided(graph: Walkable, starts: Sequence[Start], walkers: int) -> list[flo
     return divided
 
 
-_Log = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+class _Walked(NamedTuple):
+    """One start's visits: a log as `Visits` has it, and the sum of each pin."""
+
+    pins: NDArray[np.int32]
+    boards: NDArray[np.int32]
+    walkers: NDArray[np.float32]
+    nodes: Int64
+    sums: Float64
 
 
-def _boosted(logs: Sequence[_Log], asked: Int64) -> tuple[Int64, Float64]:
-    found, roots = [], []
-    for pins, _, parts in logs:
-        nodes, places = np.unique(pins, return_inverse=True)
-        found.append(nodes.astype(np.int64))
-        roots.append(np.sqrt(np.bincount(places, parts, len(nodes))))
-    if not found:
-        return np.zeros(0, np.int64), np.zeros(0)
-    nodes, places = np.unique(np.concatenate(found), return_inverse=True)
-    scores = np.bincount(places, np.concatenate(roots), len(nodes)) ** 2
-    others = ~np.isin(nodes, asked)
+_NOTHING = _Walked(
+    np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(0)
+)
+
+
+def _boosted(walked: Sequence[_Walked], asked: Int64) -> tuple[Int64, Float64]:
+    nodes, scores = walked[0].nodes, walked[0].sums
+    if len(walked) > 1:
+        nodes, places = np.unique(np.concatenate([each.nodes for each in walked]), return_inverse=True)
+        roots = np.concatenate([np.sqrt(each.sums) for each in walked])
+        scores = np.square(np.bincount(places, roots, len(nodes))).astype(np.float64)
+    others = (nodes[:, None] != asked).all(1) if len(asked) < 4 else ~np.isin(nodes, asked)
     return nodes[others].astype(np.int64), scores[others].astype(np.float64)
 
 
@@ -181,9 +194,7 @@ def _room(walkers: float, restart: float) -> int:
     return int(2 * walkers / restart) + 4096
 
 
-def _compiled(
-    graph: Walkable, node: int, walkers: float, restart: float, whole: float, seed: int
-) -> _Log:
+def _compiled(graph: Walkable, node: int, walkers: float, restart: float, whole: float, seed: int) -> _Walked:
     size = _room(walkers, restart)
     with _GUARD:
         fitting = next((at for at, each in enumerate(_SPARE) if len(each.log[0]) >= size), None)
@@ -194,21 +205,30 @@ def _compiled(
         tuple(graph.pins), tuple(graph.boards), shifts, graph.dead, node, walkers, restart, whole, 1.0, seed,
         scratch.parts, scratch.log,
     )  # fmt: skip
-    log = (scratch.log[0][:count].copy(), scratch.log[1][:count].copy(), scratch.log[2][:count].copy())
+    found = WALKS.ready.totals(scratch.log[0], scratch.log[2], count, scratch.parts)
+    walked = _Walked(
+        scratch.log[0][:count].copy(),
+        scratch.log[1][:count].copy(),
+        scratch.log[2][:count].copy(),
+        scratch.parts[2][:found].astype(np.int64),
+        scratch.parts[3][:found].astype(np.float64),
+    )
     with _GUARD:
         if len(_SPARE) < 8:
             _SPARE.append(scratch)
-    return log
+    return walked
 
 
 # -- numpy ---------------------------------------------------------------------------------------------------------
-def _plain(graph: Walkable, node: int, walkers: float, restart: float, whole: float, seed: int) -> _Log:
+def _plain(graph: Walkable, node: int, walkers: float, restart: float, whole: float, seed: int) -> _Walked:
     rng = np.random.default_rng(seed)
     nodes, masses = np.array([node], np.int64), np.array([walkers])
     logs: list[tuple[Int64, Int64, Float64]] = []
     room, alive = _room(walkers, restart), walkers
     while len(nodes) and alive >= 1.0 and room > 0:
-        to, _, parts = _hand_on(graph.pins, graph.shifts[1], graph.dead, False, whole, nodes, masses, rng, room)
+        to, _, parts = _hand_on(
+            graph.pins, graph.shifts[1], graph.dead, False, whole, nodes, masses, rng, room
+        )
         boards, masses = _meet(to, parts)
         to, froms, parts = _hand_on(
             graph.boards, graph.shifts[0], graph.dead, True, whole, boards, masses, rng, room
@@ -219,7 +239,8 @@ def _plain(graph: Walkable, node: int, walkers: float, restart: float, whole: fl
         masses = masses * (1 - restart)
         alive = float(masses.sum())
     pins, through, parts = (np.concatenate(each) for each in zip(*logs, strict=True))
-    return pins.astype(np.int32), through.astype(np.int32), parts.astype(np.float32)
+    nodes, sums = _meet(pins, parts)
+    return _Walked(pins.astype(np.int32), through.astype(np.int32), parts.astype(np.float32), nodes, sums)
 
 
 def _meet(to: Int64, parts: Float64) -> tuple[Int64, Float64]:

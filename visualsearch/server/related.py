@@ -52,9 +52,7 @@ class RelatedOut(BaseModel):
 
 
 @related_routes.get("/pins/{id}/related", responses=refused(404), summary="Pins related to this one")
-async def related(
-    name: PinId, serving: Serving, k: Annotated[int, Query(ge=1, le=200)] = 20
-) -> RelatedOut:
+async def related(name: PinId, serving: Serving, k: Annotated[int, Query(ge=1, le=200)] = 20) -> RelatedOut:
     """What people saved together with it, blended with what looks alike; each with a reason."""
     pin = await serving.light.run(serving.pin, unquote(name))
     return _out(await serving.light.run(_related, serving, pin.id, k))
