@@ -19,7 +19,7 @@ from visualsearch import resources
 from visualsearch.types import Float32, Int64
 
 from . import blend
-from .linear import counts, directions, ease, graph_filter, neighbours, projected
+from .linear import counts, directions, ease, graph_filter, neighbours, projected, solving_seconds
 from .matrix import BATCH, Matrix, best, cut, forbid, matrix_batches
 
 DENSE_PINS = 20_000
@@ -36,7 +36,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Recipe:
-    """One model of the sum: its kind, the power of popularity, and its ridge (`ease`) or rank (`low`)."""
+    """One model of the sum: its kind, the power of popularity, and its ridge (`ease`), rank (`low`), or power of persons' counts
+    (`filter`).
+    """
 
     kind: str
     power: float
@@ -53,7 +55,9 @@ EASES = (
     Recipe("ease", 0.25, 5),
 )
 """In the order in which they are tried while there is time: each costs the cube of the number of pins."""
-DENSE = tuple(Recipe("filter", power) for power in (0.1, 0.2, 0.3))
+DENSE = tuple(
+    Recipe("filter", power, persons) for power, persons in ((0.1, 0.3), (0.2, 0.3), (0.2, 0.5), (0.3, 0.5))
+)
 LOW = tuple(Recipe("low", 0.3, rank) for rank in (64, 128, 256, 512))
 WALKS = tuple(Recipe("walk", power) for power in (0.3, 0.5, 0.7))
 
@@ -163,7 +167,7 @@ class Models:
         if recipe.kind == "ease":
             return Weights(self.popularity, ease(self.matrix, recipe.power, recipe.size))
         if recipe.kind == "filter":
-            return Weights(self.popularity, graph_filter(self.matrix, recipe.power))
+            return Weights(self.popularity, graph_filter(self.matrix, recipe.power, recipe.size))
         return Weights(self.popularity, neighbours(self.matrix, 0.9, recipe.power, self.most))
 
     def directions(self) -> Float32:
@@ -197,8 +201,8 @@ class Clock:
         return time.perf_counter() - self.started
 
     def allows(self, step: float) -> bool:
-        """Whether a step of so many seconds fits, with as much again for learning from all saves, twice."""
-        return self.spent + 3.5 * step < self.seconds
+        """Whether a step of so many seconds fits, with as much again for learning from all saves."""
+        return self.spent + 2.2 * step < self.seconds
 
 
 class Trial:
@@ -268,7 +272,7 @@ def tuned(
     sample = int(min(SAMPLE, max(200, resources.memory() / 8 / per_person)))
     trials = [Trial(matrix, seed + 1 + at, sample, friends) for at in range(repeats)]
     _try(trials, [*(LOW if factors or dense else ()), *(DENSE if dense else WALKS)], say)
-    step = 0.0
+    step = len(trials) * solving_seconds(matrix.shape[1]) if dense else 0.0
     for recipe in EASES if dense else ():
         if not clock.allows(step):
             say(f"{recipe} is not tried: {clock.spent:,.0f} of {seconds:,.0f} s are spent")
