@@ -1,8 +1,8 @@
 """Learns from who saved what: a weighted sum of item-item models, chosen and tuned on the training saves alone.
 
-A part of each person's saves is set aside. Several models in closed form are learnt from the rest and their weights are searched
-on what was set aside; the models that count are then learnt from all saves. Everything is linear: a person's scores are their
-row of saves times one matrix, so the weight of each save in a recommendation is known.
+A part of each person's saves is set aside. Several models in closed form are learnt from the rest. Their weights are searched on
+what was set aside. The models that count are then learnt from all saves. Everything is linear: a person's scores are their row of
+saves times one matrix. So the weight of each save in a recommendation is known.
 """
 
 from __future__ import annotations
