@@ -155,7 +155,13 @@ def test_an_import_past_a_door_would_be_noticed(
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_heavy_packages_are_imported_at_first_use_only(path: Path) -> None:
-    leaves = {"encoders/openclip.py", "server/app.py", "compiled/search_loops.py", "images/_kernels.py"}
+    leaves = {
+        "encoders/openclip.py",
+        "server/app.py",
+        "compiled/search_loops.py",
+        "compiled/walk_loops.py",
+        "images/_kernels.py",
+    }
     if str(path.relative_to(PACKAGE)) in leaves or top(path) == "server":
         return
     allowed = {"sqlalchemy", "alembic"} if top(path) == "people" else set()  # loaded with `open_people`
