@@ -21,6 +21,7 @@ from . import (
     embed,
     export,
     extension,
+    ideas,
     index,
     info,
     learn,
@@ -57,6 +58,7 @@ COMMANDS = (
     people,
     learn,
     related,
+    ideas,
     bench,
 )
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
+from .boards import described, visible
 from .live import counts
-from .model import pseudonym_number
+from .model import Board, pseudonym_number
 from .persons import Base, find
 from .schema import boards, events, follows, receipts, saves
+from .store import chunks
 
 ROWS = 200_000
 HIDING = ("hide", "report")
@@ -60,9 +62,8 @@ class Learnable(Base):
     """Hands out what may be learnt from."""
 
     def material(self) -> Material:
-        """Every save on a public board whose saver's and whose owner's consent is `on` and not paused, of pins that are not gone;
-        and the follows between such persons. Secret boards teach nothing: a pair of pins that only one of them holds would tell
-        of it.
+        """Every save on a public board that counts for others (`live.counts`), of pins that are not gone; and the
+        follows between such persons. Secret boards teach nothing: a pair of pins that only one of them holds would tell of it.
         """
         persons, places, pins = _Positions(), _Positions(), _Positions()
         numbers: list[int] = []
@@ -123,6 +124,56 @@ class Learnable(Base):
             kept = select(saves.c.pin_id, saves.c.at).where(saves.c.person == known.number)
             saved = dict(_newest((row.pin_id, row.at) for row in db.execute(kept)))
         return {pin for pin, at in hides.items() if saved.get(pin, -1) <= at}
+
+    def saved_together(self, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those pairs of pin ids that some public board holds both of, by saves that count for others."""
+        one, other = saves.alias(), saves.alias()
+        joined = one.join(other, other.c.board == one.c.board).join(boards, boards.c.board == one.c.board)
+        chosen = (
+            select(one.c.save)
+            .select_from(joined)
+            .where(one.c.gone.is_(False), other.c.gone.is_(False), boards.c.secret.is_(False))
+            .where(counts(one.c.person), counts(other.c.person), counts(boards.c.owner))
+            .where(one.c.pin_id == bindparam("one"), other.c.pin_id == bindparam("other"))
+            .limit(1)
+        )
+        with self.store.read() as db:
+            return {
+                pair
+                for pair in dict.fromkeys(pairs)
+                if db.execute(chosen, {"one": pair[0], "other": pair[1]}).first() is not None
+            }
+
+    def boards_holding(
+        self, pins: Mapping[str, float], *, without: Sequence[str] = (), owner: str | None = None, k: int = 20
+    ) -> list[tuple[Board, float, list[str]]]:
+        """The public boards that hold most of these weighted pins for their size: board, likeness (0..1), shared pins.
+
+        Likeness is the sum of the shared pins' weights over the root of the board's size times the pins' length. Boards of
+        `without`, and those of the person `owner`, are left out.
+        """
+        worth: dict[str, float] = {}
+        shared: dict[str, list[str]] = {}
+        with self.store.read() as db:
+            mine = None if owner is None else find(db, [owner]).get(owner)
+            for part in chunks(list(pins)):
+                chosen = _SAVES.with_only_columns(saves.c.board, saves.c.pin_id, boards.c.owner)
+                for row in db.execute(chosen.where(saves.c.pin_id.in_(part))):
+                    if row.board in without or (mine is not None and row.owner == mine.number):
+                        continue
+                    worth[row.board] = worth.get(row.board, 0.0) + pins[row.pin_id]
+                    shared.setdefault(row.board, []).append(row.pin_id)
+            some = sorted(worth, key=lambda name: (-worth[name], name))[: max(200, 5 * k)]
+            rows: list[Any] = []
+            for part in chunks(some):
+                rows += db.execute(select(boards).where(boards.c.board.in_(part), visible(None))).all()
+            found = {board.id: board for board in described(db, rows)} if rows else {}
+        length = sum(weight * weight for weight in pins.values()) ** 0.5 or 1.0
+        scored = [
+            (board, worth[name] / (length * max(board.saves, 1) ** 0.5), shared[name])
+            for name, board in found.items()
+        ]
+        return sorted(scored, key=lambda each: (-each[1], each[0].id))[:k]
 
     def _events_in_parts(self, number: int, k: int) -> list[dict[str, Any]]:
         """The newest of closed days (`days`)."""

@@ -67,9 +67,12 @@ def read_split(train: Path, test: Path, say: Say) -> Split:
     pairs = list(dict.fromkeys(zip(rows, columns, strict=True)))
     person = positions([a for a, _ in pairs], people)
     pin = positions([b for _, b in pairs], pins)
-    both = (person >= 0) & (pin >= 0)
-    seen = np.zeros(len(pairs), dtype=bool)
-    seen[both] = np.asarray(saves.matrix[person[both], pin[both]]).ravel() > 0
+    width = saves.matrix.shape[1]
+    trained = (
+        np.repeat(np.arange(saves.matrix.shape[0]), np.diff(saves.matrix.indptr)) * width
+        + saves.matrix.indices
+    )
+    seen = (person >= 0) & (pin >= 0) & np.isin(person * width + pin, trained)
     if seen.any():
         say(f"{test.name}: {int(seen.sum()):,} rows stand in {train.name} too, and are left out")
     if len(pairs) < len(rows):
@@ -141,7 +144,7 @@ def measure(
     gain = None
     if friends is not None:
         alone = _figures(split, lambda persons: fitted.alone().lists(matrix, persons, 20))
-        gain = {"weight": fitted.follow_weight, "without": _means(alone), "gain": _gains(ours - alone)}
+        gain = {"weights": fitted.follow._asdict(), "without": _means(alone), "gain": _gains(ours - alone)}
     measured = {name: _peer(name, split, ours, seconds, seed, say) for name in peers}
     return Measured(_means(ours), fitted.method, spent, len(split.at), fitted.figures, measured, gain)
 

@@ -6,8 +6,10 @@ It stands below the engine: it asks for small protocols (`Gallery`), and never f
 from __future__ import annotations
 
 from .base import Gallery
+from .boards_like import BoardHit, boards_like
 from .builders import BUILDERS
 from .collaborative import Fitted, Weights, fit, friends_of
+from .ideas import ideas
 from .learning import Builder, Built, LearnReport, Outcome, learn
 from .learnt import Learnt, Part, open_learnt, text_list, texts_arrays, write_learnt
 from .linear import ease, neighbours, strongest
@@ -37,6 +39,7 @@ __all__ = [
     "FOLLOWS",
     "PAIRS",
     "Blend",
+    "BoardHit",
     "Builder",
     "Built",
     "Fitted",
@@ -49,6 +52,7 @@ __all__ = [
     "Saves",
     "Weights",
     "best",
+    "boards_like",
     "by_sight",
     "cut",
     "ease",
@@ -57,6 +61,7 @@ __all__ = [
     "forbid",
     "friends_of",
     "graph_for",
+    "ideas",
     "interval",
     "learn",
     "matrix_batches",

@@ -84,7 +84,9 @@ class Fitted:
 
     weights: Weights
     recipes: Mapping[str, float]
-    follow_weight: float = 0.0
+    follow: blend.Following = blend.NOBODY
+    vote: float = 1.0
+    """The unit in which the votes of those whom one follows are added."""
     figures: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -92,35 +94,42 @@ class Fitted:
     def method(self) -> str:
         """The sum in one line."""
         parts = [f"{weight:g} {name}" for name, weight in self.recipes.items()]
-        parts += [f"{self.follow_weight:g} of those one follows"] if self.follow_weight else []
+        if any(self.follow):
+            parts.append(
+                f"{self.follow.through:g} through and {self.follow.direct:g} of the votes of those one follows"
+            )
         return " + ".join(parts)
 
     def alone(self) -> Fitted:
         """The same model for persons taken by themselves."""
-        return replace(self, follow_weight=0.0)
+        return replace(self, follow=blend.NOBODY)
 
-    def rows(self, matrix: Matrix, persons: Int64, friends: Matrix | None) -> Matrix:
-        """The persons' saves, with those of whom they follow where these count."""
-        own = matrix[persons]
-        if friends is None or not self.follow_weight:
-            return own
-        return (own + self.follow_weight * (friends[persons] @ matrix)).tocsr()
+    def scores(self, matrix: Matrix, persons: Int64, friends: Matrix | None = None) -> Float32:
+        """(n, pins) float32 for rows of `matrix`, with the saves of those whom they follow where these count."""
+        rows = matrix[persons]
+        if friends is None or not any(self.follow):
+            return self.weights.scores(rows)
+        theirs = (friends[persons] @ matrix).tocsr()
+        made = self.weights.scores((rows + self.follow.through * theirs).tocsr())
+        made += np.float32(self.follow.direct * sum(self.recipes.values()) / self.vote) * theirs.toarray()
+        return made
 
     def lists(self, matrix: Matrix, persons: Int64, k: int, friends: Matrix | None = None) -> Int64:
         """The k best pins that each person has not saved, (n, k); those who saved nothing get the most popular."""
         parts = []
         for part in matrix_batches(persons):
-            rows = self.rows(matrix, part, friends)
-            scores = self.weights.scores(rows)
-            nothing = np.diff(rows.indptr) == 0
-            scores[nothing] = self.weights.popularity
+            scores = self.scores(matrix, part, friends)
+            scores[~scores.any(axis=1)] = self.weights.popularity
             forbid(scores, matrix[part])
             parts.append(best(scores, k))
         return np.concatenate(parts) if parts else np.zeros((0, k), dtype=np.int64)
 
 
 def friends_of(pairs: Int64, persons: int) -> Matrix:
-    """Who follows whom as (persons, persons), taken both ways, each row of sum 1. `pairs` (m, 2) are positions."""
+    """Who follows whom as (persons, persons), taken both ways, and divided by the root of both persons' numbers of follows.
+
+    `pairs` (m, 2) are positions.
+    """
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     both = np.concatenate([pairs, pairs[:, ::-1]])
     made = sparse.csr_matrix(
@@ -128,8 +137,8 @@ def friends_of(pairs: Int64, persons: int) -> Matrix:
     )
     made.sum_duplicates()
     made.data[:] = 1.0
-    each = np.maximum(np.diff(made.indptr), 1)
-    return (sparse.diags((1.0 / each).astype(np.float32)) @ made).tocsr()
+    each = sparse.diags(np.maximum(np.diff(made.indptr), 1).astype(np.float32) ** -0.5)
+    return (each @ made @ each).tocsr()
 
 
 def fits_dense(pins: int) -> bool:
@@ -167,6 +176,12 @@ class Models:
 def spread(scores: Float32) -> float:
     """How far the scores of one person lie apart: the unit in which models are added up."""
     return float(scores.std(axis=1).mean()) or 1.0
+
+
+def vote_of(matrix: Matrix, friends: Matrix) -> float:
+    """How far the votes of those whom one follows lie apart, for who follows somebody."""
+    some = np.flatnonzero(np.diff(friends.indptr) > 0)[:BATCH]
+    return spread((friends[some] @ matrix).toarray()) if len(some) else 1.0
 
 
 # -- tuning --------------------------------------------------------------------------------------------------------
@@ -218,7 +233,18 @@ class Trial:
 
     def pool(self) -> blend.Pool:
         """The scores on each person's candidates."""
-        return blend.pooled(self.own, self.theirs, self.aside[self.persons])
+        votes = None if self.friends is None else self._votes(self.friends)
+        return blend.pooled(self.own, self.theirs, self.aside[self.persons], votes)
+
+    def _votes(self, friends: Matrix) -> blend.Scored:
+        """How much those whom one follows saved each pin."""
+        unit = vote_of(self.kept, friends)
+        parts = []
+        for part in matrix_batches(self.persons):
+            scores = (friends[part] @ self.kept).toarray() / np.float32(unit)
+            forbid(scores, self.kept[part])
+            parts.append(blend.kept(scores))
+        return blend.joined(parts)
 
 
 def tuned(
@@ -228,16 +254,20 @@ def tuned(
     seconds: float = SECONDS,
     seed: int = 0,
     dense: bool | None = None,
+    factors: bool = True,
     say: Say = lambda _: None,
-) -> tuple[Mapping[str, float], float, Mapping[str, float]]:
-    """Choose recipes and weights on saves that are set aside: weights by recipe, the weight of following, and the figures."""
+) -> tuple[Mapping[str, float], blend.Following, Mapping[str, float]]:
+    """Choose recipes and weights on saves that are set aside: weights by recipe, what following weighs, and the figures.
+
+    `factors`: whether low-rank factors may be added where the matrix of pairs is sparse.
+    """
     clock = Clock(seconds)
     dense = fits_dense(matrix.shape[1]) if dense is None else dense
     repeats = 3 if matrix.nnz < SMALL else 1
     per_person = 2 * matrix.shape[1] * (12 if friends is None else 24) * repeats
     sample = int(min(SAMPLE, max(200, resources.memory() / 8 / per_person)))
     trials = [Trial(matrix, seed + 1 + at, sample, friends) for at in range(repeats)]
-    _try(trials, [*LOW, *(DENSE if dense else WALKS)], say)
+    _try(trials, [*(LOW if factors or dense else ()), *(DENSE if dense else WALKS)], say)
     step = 0.0
     for recipe in EASES if dense else ():
         if not clock.allows(step):
@@ -248,9 +278,9 @@ def tuned(
         step = clock.spent - began
     pools = [trial.pool() for trial in trials]
     chosen = blend.search(pools)
-    follow = blend.search_follow(pools, chosen) if friends is not None else 0.0
+    follow = blend.search_follow(pools, chosen) if friends is not None else blend.NOBODY
     found = blend.figures_of(pools, chosen, follow)
-    singles = {name: blend.figures_of(pools, {name: 1.0}, 0.0) for name in pools[0].names}
+    singles = {name: blend.figures_of(pools, {name: 1.0}, blend.NOBODY) for name in pools[0].names}
     say("set aside: " + "; ".join(f"{n} {v['recall@20']:.4f}" for n, v in singles.items()))
     return chosen, follow, found
 
@@ -324,4 +354,5 @@ def fit(
         matrix, friends=friends, seconds=seconds, seed=seed, dense=dense, say=say
     )
     weights = summed(matrix, recipes, seed=seed, dense=dense)
-    return Fitted(weights, recipes, follow, figures, time.perf_counter() - started)
+    vote = 1.0 if friends is None else vote_of(matrix, friends)
+    return Fitted(weights, recipes, follow, vote, figures, time.perf_counter() - started)
