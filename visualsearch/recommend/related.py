@@ -17,7 +17,7 @@ import numpy as np
 
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.people import FILE
-from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Reason
+from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Int64, Reason
 
 from .base import Gallery
 from .evidence import Evidences, evidence_of
@@ -53,11 +53,14 @@ class RelatedIndex(Gallery, Protocol):
 class Blend:
     """How an answer is put together. The figures were chosen on held-out saves; see `benchmarks/recommend.md`.
 
-    `walk` (0..1) is the weight of the walk, the rest is that of sight. Visits are raised to `power`, as shares of the most
-    visited. `lend` is what a pin that looks like a visited one gets of its visits, times the cosine to the `sharp`.
+    `walk` (0..1) is the weight of the walk, the rest is that of sight. Visits are divided by a pin's number of saves to the
+    power `popular` (1 - 1 / n), where n pins are walked from: the more there are, the more of them lead to what everybody saves.
+    They are raised to `power` as shares of the largest. `lend` is what a pin that looks like a visited one gets of its visits,
+    times the cosine to the `sharp`.
     """
 
     walk: float = 0.9
+    popular: float = 0.5
     power: float = 0.7
     lend: float = 0.9
     sharp: float = 2.0
@@ -173,6 +176,7 @@ class _Answer:
     total: int = 0
     share: float = 0.0
     """The weight of the walk in this answer."""
+    starts: int = 1
     dead: list[int] = field(default_factory=list)
     alikes: dict[int, tuple[str, str, float]] = field(default_factory=dict)
     """Nodes that stand for an asked pin without saves: its id, their own id, and the cosine."""
@@ -223,7 +227,7 @@ class _Answer:
             seed=self.seed,
         )
         self.plan = f"walk-{visits.plan}"
-        self.share = self.blend.walk
+        self.share, self.starts = self.blend.walk, len(starts)
         return visits
 
     def _stand_ins(self, pin: Pin, vector: Float32, weight: float) -> list[Start]:
@@ -246,13 +250,11 @@ class _Answer:
         own = {pin.pin for pin in self.asked}
         found: dict[int, _Candidate] = {}
         if visits is not None and self.view is not None and len(visits.nodes):
-            best = np.lexsort((visits.nodes, -visits.scores))[:most]
-            numbers = self.view.numbers(visits.nodes[best])
+            nodes, shares = self._worth(visits, most)
+            numbers = self.view.numbers(nodes)
             held = _names(self.index, numbers)
-            shares = visits.scores[best] / visits.scores[best[0]]
-            for at, number, share in zip(best.tolist(), numbers, shares.tolist(), strict=True):
+            for node, number, share in zip(nodes.tolist(), numbers, shares.tolist(), strict=True):
                 if number in held and number not in own:
-                    node = int(visits.nodes[at])
                     found[number] = _Candidate(number, held[number], node, walk=share**self.blend.power)
         near = _nearest(self.index, query, most + len(own))
         for name, number in _numbers(self.index, [hit.id for hit in near]).items():
@@ -261,6 +263,16 @@ class _Answer:
         candidates = list(found.values())
         self._score(candidates, query, [hit.score for hit in near])
         return candidates
+
+    def _worth(self, visits: Visits, most: int) -> tuple[Int64, Float64]:
+        """The nodes that the walk says most for, and how much as a share of the largest."""
+        assert self.view is not None
+        best = np.lexsort((visits.nodes, -visits.scores))[: 2 * most]
+        nodes = visits.nodes[best]
+        saves = np.array([max(1, degree(self.view.walkable.pins, node)) for node in nodes.tolist()], float)
+        worth = visits.scores[best] / saves ** (self.blend.popular * (1 - 1 / self.starts))
+        order = np.lexsort((nodes, -worth))[:most]
+        return nodes[order], worth[order] / worth[order[0]]
 
     def _score(self, candidates: Sequence[_Candidate], query: Float32, near: Sequence[float]) -> None:
         """Sight is the cosine on the scale of this pin's own neighbours: 1 the nearest, 0 the last that was looked at."""

@@ -20,7 +20,7 @@ from visualsearch.compiled import WALKS, Scratch, Side
 from visualsearch.errors import UsageError
 from visualsearch.types import Bool, Float64, Int64
 
-WALKERS = 20_000
+WALKERS = 15_000
 RESTART = 0.4
 """Chance that a walk begins anew after a pin: about 2 / RESTART links are followed."""
 WHOLE = 1.0
