@@ -46,7 +46,7 @@ Input = Callable[[bytes], Any]
 
 @contextmanager
 def loops(wanted: bool) -> Iterator[None]:
-    """With the compiled loops of the extra `fast`, or without."""
+    """With the compiled resize of the extra `fast`, or without."""
     images.accelerate()
     with nullcontext() if wanted else _fast.LOOPS.aside():
         yield
@@ -132,8 +132,10 @@ def camera_like(photo: Path, size: tuple[int, int], seed: int) -> Image.Image:
     picture = images.load(photo)
     scale = min(picture.width / size[0], picture.height / size[1])
     width, height = size[0] * scale, size[1] * scale
-    left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    scaled = picture.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
+    left, top = max(0.0, (picture.width - width) / 2), max(0.0, (picture.height - height) / 2)
+    scaled = picture.resize(
+        size, Image.Resampling.BICUBIC, box=(left, top, picture.width - left, picture.height - top)
+    )
     grain = np.random.default_rng(seed).standard_normal((size[1], size[0], 1), dtype=np.float32) * GRAIN
     return Image.fromarray(np.clip(np.asarray(scaled) + grain + 0.5, 0, 255).astype(np.uint8))
 

@@ -1,6 +1,6 @@
 """Filtered top 10 at 0.1, 1, 10 and 50 % selectivity, the time to evaluate the filter counted, against FAISS with an IDSelector.
 
-python benchmarks/filtered.py --cache VECTORS [--count 1000000] [--graph FILE] [--rounds 100] [--smoke] [--to FOLDER]
+python benchmarks/filtered.py --cache VECTORS [--count 1000000] [--graph FILE] [--rounds 100] [--commits] [--smoke] [--to FOLDER]
 
 VECTORS is the cache of `vectors.py` (rows_COUNT.npy, queries_image.npy); the index over it and FAISS's own are made there at the
 first run and kept. Without it, vectors around the samples that ship.
@@ -16,6 +16,9 @@ one that was `asked before`. `first_ms` is the first filter on an attribute, whi
 FAISS: IVF and HNSW over float32 rows, with an IDSelectorBitmap that numpy makes from a float column already in memory; with
 default parameters, and with the first of a row of settings that reaches a recall of 0.95 for that filter. A search of one
 query is one thread's work there; our scans use all cores. HNSW is built for up to 200,000 rows, or read from --graph.
+
+`commits`: a filter that was asked before, asked again right after a commit that changed the attributes of 1 and of 1,000 pins.
+With --commits nothing else is measured.
 """
 
 from __future__ import annotations
@@ -286,6 +289,73 @@ def evaluation(index: vs.Index) -> dict[str, float]:
     return {**spent, "column_bytes_per_pin": round(columns.bytes / len(snapshot.vectors), 1)}
 
 
+COMMITS = (1, 1000)
+"""Pins that a commit changes before a filter is asked again."""
+ASKED = {
+    "number": "price < 100",
+    "text and boolean": "colour = 'red' and not sale",
+    "list": "tags contains 'silk'",
+    "part of an id": "id like '%77'",
+}
+
+
+def after_commits(index: vs.Index, queries: Float32, rounds: int = 9) -> list[dict[str, Any]]:
+    """Milliseconds (medians) of a filter asked again, alone and in a whole search, after commits of several sizes."""
+    rng = np.random.default_rng(11)
+    listed = []
+    for kind, where in ASKED.items():
+        for _ in range(3):  # the columns are made
+            asked_again(index, queries, where)
+        row: dict[str, Any] = {"name": f"after a commit: {kind}", "where": where}
+        for changed in (0, *(c for c in COMMITS if c < len(index))):
+            spent = []
+            for _ in range(rounds):
+                change_some(index, rng, changed)
+                spent.append(asked_again(index, queries, where))
+            whole, alone = np.median(np.array(spent), axis=0)
+            row |= {
+                f"search_after_{changed}_ms": round(whole, 2),
+                f"filter_after_{changed}_ms": round(alone, 2),
+            }
+        listed.append(row)
+    return listed
+
+
+def asked_again(index: vs.Index, queries: Float32, where: str) -> tuple[float, float]:
+    """Milliseconds of a filtered search, and of the time that its filter alone takes in it."""
+    from visualsearch.search.columns import Columns
+
+    spent = []
+    plain = Columns.allowed
+
+    def allowed(*given: Any) -> Any:
+        begun = time.perf_counter()
+        found = plain(*given)
+        spent.append(1000 * (time.perf_counter() - begun))
+        return found
+
+    Columns.allowed = allowed  # type: ignore[method-assign]
+    try:
+        start = time.perf_counter()
+        index.nearest(queries[:1], k=K, where=where)
+        return 1000 * (time.perf_counter() - start), spent[0]
+    finally:
+        Columns.allowed = plain  # type: ignore[method-assign]
+
+
+def change_some(index: vs.Index, rng: np.random.Generator, count: int) -> None:
+    """One commit that gives `count` pins another price and other tags."""
+    if not count:
+        return
+    names = [f"v{number}" for number in rng.choice(len(index), count, replace=False)]
+    with index._writing() as writer:
+        pins = writer.by_ids(names)
+        with writer.commit():
+            for pin in pins:
+                new = {**pin.attributes, "price": float(rng.random() * 1000), "tags": ["new", "wool"]}
+                writer.touch_pin(pin.pin, pin.id, pin.uri, pin.source, pin.stamp, new, True)
+
+
 def main() -> None:
     """Run the comparison."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -293,6 +363,7 @@ def main() -> None:
     options.add_argument("--count", type=int, default=1_000_000)
     options.add_argument("--graph", type=Path)
     options.add_argument("--rounds", type=int, default=100, help="queries a filter")
+    options.add_argument("--commits", action="store_true", help="measure filters after commits only")
     options.add_argument("--smoke", action="store_true")
     options.add_argument("--to", type=Path)
     given = options.parse_args()
@@ -316,6 +387,10 @@ def run(folder: Path, rows: Any, queries: Float32, given: argparse.Namespace) ->
     attributes = attributes_of(rows)
     fast.accelerate()  # as a server does when it starts
     index = opened(folder / f"filtered_{len(rows)}.index", rows, attributes)
+    if given.commits:
+        report("filtered", {"rows": after_commits(index, queries)}, given.to)
+        index.close()
+        return
     peers = {"IVF": peer("IVF", folder / f"filtered_{len(rows)}_ivf.faiss", rows)}
     listed = []
     if given.graph or len(rows) <= GRAPH_ROWS:
@@ -341,6 +416,7 @@ def run(folder: Path, rows: Any, queries: Float32, given: argparse.Namespace) ->
             "peers": {kind: type(faiss.downcast_index(i)).__name__ for kind, i in peers.items()},
             "filter": {"first_ms": round(first, 1), **evaluation(index)},
             "rows": listed,
+            "commits": after_commits(index, queries),
             "goals": goals(listed),
         },
         given.to,

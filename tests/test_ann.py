@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from visualsearch.nearest import ann
+from visualsearch.nearest import ann, recipes, training
 from visualsearch.store.vectors import Segment, Vectors, write_segment
 from visualsearch.types import Float32
 
@@ -34,7 +34,7 @@ def stored(folder: Path, matrix: Float32) -> Vectors:
 
 def test_the_axes_keep_the_share_of_the_length_that_was_asked_for() -> None:
     matrix = low_dimensional(2000)
-    axes = ann.principal_axes((matrix.T @ matrix).astype(np.float64), 0.95)
+    axes = training.principal_axes((matrix.T @ matrix).astype(np.float64), 0.95)
     assert axes is not None
     assert axes.shape == (32, DIM)
     np.testing.assert_allclose(axes @ axes.T, np.eye(32), atol=1e-5)
@@ -44,14 +44,14 @@ def test_the_axes_keep_the_share_of_the_length_that_was_asked_for() -> None:
 
 def test_rows_that_fill_every_dimension_are_not_reduced() -> None:
     matrix = np.random.default_rng(1).normal(size=(2000, DIM)).astype(np.float32)
-    assert ann.principal_axes((matrix.T @ matrix).astype(np.float64), 0.95) is None
+    assert training.principal_axes((matrix.T @ matrix).astype(np.float64), 0.95) is None
 
 
 @pytest.mark.parametrize("name", ["hnsw", "ivf-rabitq", "ivf-rabitq-compact"])
 def test_a_reduced_index_finds_the_neighbours_and_survives_the_disk(tmp_path: Path, name: str) -> None:
     matrix = low_dimensional(3000)
     vectors = stored(tmp_path, matrix)
-    recipe = ann.preset(name)
+    recipe = recipes.preset(name)
     index, factory = ann.build(recipe, vectors)
     assert factory.startswith("Axes32,")
     file, size = ann.save(index, tmp_path, 1)
@@ -69,7 +69,7 @@ def test_a_reduced_index_finds_the_neighbours_and_survives_the_disk(tmp_path: Pa
 
 def test_a_reduced_index_keeps_to_the_allowed_positions(tmp_path: Path) -> None:
     vectors = stored(tmp_path, low_dimensional(2000))
-    index, _ = ann.build(ann.preset("hnsw"), vectors)
+    index, _ = ann.build(recipes.preset("hnsw"), vectors)
     allowed = np.zeros(2000, dtype=bool)
     allowed[::7] = True
     found = ann.search(index, vectors.gather(np.array([5]))[0], 20, {"efSearch": 400}, allowed)
@@ -79,10 +79,10 @@ def test_a_reduced_index_keeps_to_the_allowed_positions(tmp_path: Path) -> None:
 
 def test_a_query_outside_the_axes_is_foreign_and_a_row_is_not(tmp_path: Path) -> None:
     matrix = low_dimensional(2000)
-    index, _ = ann.build(ann.preset("hnsw"), stored(tmp_path, matrix))
+    index, _ = ann.build(recipes.preset("hnsw"), stored(tmp_path, matrix))
     elsewhere = np.zeros(DIM, np.float32)
     elsewhere[-20:] = 20**-0.5
-    params = ann.preset("hnsw").search
+    params = recipes.preset("hnsw").search
     assert ann.search(index, elsewhere, 5, params) is None
     assert all(ann.search(index, row, 5, params) is not None for row in matrix[:200])
     assert ann.search(index, elsewhere, 5, {}) is not None  # an index from before the setting was known
@@ -91,8 +91,8 @@ def test_a_query_outside_the_axes_is_foreign_and_a_row_is_not(tmp_path: Path) ->
 def test_nothing_is_foreign_to_an_index_of_all_dimensions(tmp_path: Path) -> None:
     full = np.random.default_rng(1).normal(size=(500, DIM))
     full /= np.linalg.norm(full, axis=1, keepdims=True)
-    index, factory = ann.build(ann.preset("hnsw"), stored(tmp_path, full.astype(np.float32)))
-    assert factory == ann.preset("hnsw").factory
+    index, factory = ann.build(recipes.preset("hnsw"), stored(tmp_path, full.astype(np.float32)))
+    assert factory == recipes.preset("hnsw").factory
     assert ann.search(index, full[0].astype(np.float32), 5, {"foreign_below": 0.9}) is not None
 
 
@@ -109,8 +109,8 @@ def test_importing_faiss_leaves_the_environment_as_it_was(given: str | None) -> 
 
 
 def test_lists_are_a_power_of_two_that_the_rows_can_fill() -> None:
-    recipe = ann.preset("ivf-rabitq")
-    assert [ann.lists_for(recipe, rows) for rows in (100, 10_000, 1_000_000, 10_000_000)] == [
+    recipe = recipes.preset("ivf-rabitq")
+    assert [recipes.lists_for(recipe, rows) for rows in (100, 10_000, 1_000_000, 10_000_000)] == [
         2,
         256,
         4096,
@@ -119,13 +119,13 @@ def test_lists_are_a_power_of_two_that_the_rows_can_fill() -> None:
 
 
 def test_every_size_has_its_recipe_and_the_sizes_meet() -> None:
-    recipes = list(ann.presets().values())
-    assert [r.name for r in recipes] == ["exact", "hnsw", "ivf-rabitq", "ivf-rabitq-compact"]
-    for smaller, larger in pairwise(recipes):
+    found = list(recipes.presets().values())
+    assert [r.name for r in found] == ["exact", "hnsw", "ivf-rabitq", "ivf-rabitq-compact"]
+    for smaller, larger in pairwise(found):
         assert smaller.to_rows == larger.from_rows
-    assert ann.choose(1_000_000).name == "hnsw"
-    assert ann.choose(10_000_000).name == "ivf-rabitq"
-    assert ann.choose(100_000_000).name == "ivf-rabitq-compact"
+    assert recipes.choose(1_000_000).name == "hnsw"
+    assert recipes.choose(10_000_000).name == "ivf-rabitq"
+    assert recipes.choose(100_000_000).name == "ivf-rabitq-compact"
 
 
 def test_threads_that_need_the_library_first_at_once_all_get_it() -> None:

@@ -107,7 +107,7 @@ def test_strict_stops_at_the_first_failure_and_prunes_nothing(
 @pytest.mark.parametrize("command", ["index", "embed"])
 def test_exit_codes_are_in_the_help(run: Any, command: str) -> None:
     shown = " ".join(run(command, "--help").out.split())
-    assert "Exit codes: 0 done; 1 done, but more pictures or rows failed than --tolerate" in shown
+    assert "Exit code 0: done. 1: done, but more pictures or rows failed than --tolerate" in shown
     for option in (
         "--strict",
         "--tolerate",

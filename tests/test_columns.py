@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import visualsearch as vs
-from visualsearch.search.columns import Column, Columns, Lists
+from visualsearch.search.column import Column, Lists
+from visualsearch.search.columns import Columns
 from visualsearch.search.filters import parse
-from visualsearch.store.catalog import Catalog, Reader
+from visualsearch.store import Catalog, Reader
 
 from .fakes import FakeEncoder
 from .test_engine import add_given, clustered
@@ -172,15 +173,15 @@ def test_the_second_filter_on_an_attribute_makes_its_column_and_the_first_does_n
         assert columns.matching(reader, parse("price < 60 and sold")).tolist() == [1]
         assert not columns._kept
         assert columns.matching(reader, parse("price > 60")).tolist() == [3]
-        assert list(columns._kept) == [("price", False)]
-        made = columns._kept["price", False]
+        assert list(columns._kept) == [("price", Column)]
+        made = columns._kept["price", Column].thing
         assert isinstance(made, Column)
         assert (made.numbers, made.texts) == ((10, 50.5, 99), ("free",))
         assert made.codes.tolist() == [1, 2, 3, 4, 0]
         by_columns(columns, reader, "tags contains 'silk'")
-        tags = columns._kept["tags", True]
+        tags = columns._kept["tags", Lists].thing
         assert isinstance(tags, Lists)
-        assert {v: p.tolist() for v, p in tags.members.items()} == {"new": [0], "silk": [0], "old": [1]}
+        assert {v: tags.holding(v).tolist() for v in tags.values} == {"new": [0], "silk": [0], "old": [1]}
     catalog.close()
 
 
@@ -190,12 +191,12 @@ def test_columns_stay_within_their_memory_and_one_that_never_fits_is_left_to_sql
     columns = Columns(limit=300 * 4 + 300 * 40 + 100)
     with catalog.read() as reader:
         assert by_columns(columns, reader, "p < 5") == [1, 2, 3, 4, 5]
-        assert list(columns._kept) == [("p", False)]
+        assert list(columns._kept) == [("p", Column)]
         assert by_columns(columns, reader, "q > -2") == [1, 2]
-        assert list(columns._kept) == [("q", False)]
+        assert list(columns._kept) == [("q", Column)]
         assert columns.bytes <= columns.limit
         assert by_columns(columns, reader, "text like '%07'") == [8, 108, 208]
-        assert columns._kept["text", False] is None
+        assert columns._kept["text", Column].thing is None
         assert by_columns(columns, reader, "p < 5 and q > -2") == [1, 2]
         assert columns.bytes <= columns.limit
     catalog.close()

@@ -117,7 +117,7 @@ def test_a_recipe_may_use_what_its_readme_offers() -> None:
     from dataclasses import replace
 
     from visualsearch import nearest
-    from visualsearch.nearest.ann import factory_for
+    from visualsearch.nearest.recipes import factory_for
 
     text = (ROOT / "indexes" / "README.md").read_text(encoding="utf-8")
     offered = re.findall(r"\{\w+\}", text.split("Keys: `factory` may use")[1].split(";")[0])

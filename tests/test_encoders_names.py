@@ -36,7 +36,7 @@ from visualsearch.errors import (
 def test_open_clip_names_resolve(name, architecture, tag):
     target = names.resolve(name)
     assert (target.family, target.architecture, target.tag) == ("openclip", architecture, tag)
-    assert names.resolve(target.name) == target  # the name in an index's catalogue loads the same model
+    assert names.resolve(target.name) == target  # the name in an index's catalog loads the same model
 
 
 def test_bundled_and_folder_names_resolve_to_the_folder():

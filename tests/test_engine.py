@@ -334,7 +334,7 @@ def test_small_segments_are_merged_as_an_index_grows(
 def test_pins_with_regions_are_grouped_and_keep_the_best_box(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: FakeEncoder, photos: Path
 ) -> None:
-    from visualsearch.indexing.indexer import Indexer, Settings
+    from visualsearch.indexing import Indexer, Settings
     from visualsearch.sources import open_source
 
     scene = Image.new("RGB", (640, 480), (9, 9, 9))

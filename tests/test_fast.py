@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from visualsearch.compiled import search as fast
-from visualsearch.nearest import ann
+from visualsearch.nearest import ann, recipes
 from visualsearch.search import planner
-from visualsearch.search.columns import TRUE, UNKNOWN, Column
+from visualsearch.search.column import TRUE, UNKNOWN, Column
 from visualsearch.search.query import Snapshot, candidates
-from visualsearch.store.catalog import Generation
+from visualsearch.store import Generation
 from visualsearch.store.vectors import Segment, Vectors, write_segment
 
 from .test_ann import DIM, low_dimensional, stored
@@ -37,7 +37,7 @@ def found(index: object, queries: np.ndarray, k: int, beam: int) -> list[list[in
 def test_the_walk_finds_what_faiss_finds(
     rows: Vectors, k: int, beam: int, request: pytest.FixtureRequest
 ) -> None:
-    index, _ = ann.build(ann.preset("hnsw"), rows)
+    index, _ = ann.build(recipes.preset("hnsw"), rows)
     queries = rows.gather(np.arange(0, 4000, 40))
     plain = found(index, queries, k, beam)
     request.getfixturevalue("compiled")
@@ -51,7 +51,7 @@ def test_the_walk_finds_what_faiss_finds(
 
 
 def test_many_searches_from_many_threads_find_the_same(rows: Vectors, compiled: None) -> None:
-    index, _ = ann.build(ann.preset("hnsw"), rows)
+    index, _ = ann.build(recipes.preset("hnsw"), rows)
     queries = rows.gather(np.arange(30))
     first = found(index, queries, 10, 50)
     with ThreadPoolExecutor(8) as pool:
@@ -62,13 +62,13 @@ def test_many_searches_from_many_threads_find_the_same(rows: Vectors, compiled: 
 
 def test_a_graph_of_one_row_and_an_empty_query(tmp_path: Path, compiled: None) -> None:
     matrix = low_dimensional(1)
-    index, _ = ann.build(ann.preset("hnsw"), stored(tmp_path, matrix))
+    index, _ = ann.build(recipes.preset("hnsw"), stored(tmp_path, matrix))
     assert found(index, matrix, 5, 20) == [[0]]
     assert found(index, np.zeros((1, DIM), np.float32), 5, 20) == [[0]]
 
 
 def test_a_filtered_walk_finds_what_faiss_finds(rows: Vectors, request: pytest.FixtureRequest) -> None:
-    index, _ = ann.build(ann.preset("hnsw"), rows)
+    index, _ = ann.build(recipes.preset("hnsw"), rows)
     allowed = np.arange(4000) % 5 == 0
     queries = rows.gather(np.arange(5, 4000, 400))
     plain = [ann.search(index, query, 20, {"efSearch": 400}, allowed) for query in queries]
@@ -114,7 +114,7 @@ def test_a_process_that_searches_much_loads_the_loops_unasked(
     monkeypatch.setattr(fast, "LOOPS", SimpleNamespace(load=lambda: loaded.append(True), ready=None))
     monkeypatch.setattr(fast, "_searches", [0])
     monkeypatch.setattr(fast, "PAYS_AFTER", 5)
-    index, _ = ann.build(ann.preset("hnsw"), rows)
+    index, _ = ann.build(recipes.preset("hnsw"), rows)
     found(index, rows.gather(np.arange(4)), 5, 20)
     assert not loaded
     found(index, rows.gather(np.arange(4)), 5, 20)
@@ -134,7 +134,7 @@ def test_a_walk_without_loops_says_what_to_do() -> None:
 def test_comparing_codes_finds_what_faiss_finds(
     rows: Vectors, share: float, request: pytest.FixtureRequest
 ) -> None:
-    index, _ = ann.build(ann.preset("hnsw"), rows)
+    index, _ = ann.build(recipes.preset("hnsw"), rows)
     queries = rows.gather(np.arange(0, 4000, 80))
     allowed = np.random.default_rng(9).random(4000) < share
     wanted = min(50, int(allowed.sum()))
@@ -160,8 +160,8 @@ def test_rows_that_were_removed_are_not_found_and_cost_no_recall(
         request.getfixturevalue("compiled")
     # The index is asked, however few the rows.
     monkeypatch.setattr(planner, "COSTS", planner.Costs(start=1e9))
-    index, factory = ann.build(ann.preset("hnsw"), rows)
-    generation = Generation(0, "f", "hnsw", factory, ann.preset("hnsw").parameters, len(rows), 0)
+    index, factory = ann.build(recipes.preset("hnsw"), rows)
+    generation = Generation(0, "f", "hnsw", factory, recipes.preset("hnsw").parameters, len(rows), 0)
     queries = rows.gather(np.arange(0, 4000, 100))
     hits = 0
     for query in queries:

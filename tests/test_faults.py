@@ -185,18 +185,18 @@ def test_a_failure_inside_a_commit_leaves_the_state_before_it(
     index = vs.create(tmp_path / "x.index", FakeEncoder())
     index.add(tmp_path / "photos")
     paint_many(tmp_path / "more", 10, start=100)
-    from visualsearch.indexing import indexer
-    from visualsearch.store import catalog
+    from visualsearch.indexing import batch
+    from visualsearch.store import Writer
 
     def crash(*_: object, **__: object) -> None:
         raise RuntimeError("crash")
 
     if crash_at == "write_segment":
-        monkeypatch.setattr(indexer, "write_segment", crash)
+        monkeypatch.setattr(batch, "write_segment", crash)
     elif crash_at == "add_segment":
-        monkeypatch.setattr(catalog.Writer, "add_segment", crash)
+        monkeypatch.setattr(Writer, "add_segment", crash)
     else:
-        monkeypatch.setattr(indexer._Batch, "write", lambda self: crash())
+        monkeypatch.setattr(batch.Batch, "write", lambda self: crash())
     with pytest.raises(RuntimeError, match="crash"):
         index.add(tmp_path / "more")
     monkeypatch.undo()

@@ -20,6 +20,7 @@ from visualsearch.adapters.clip_retrieval import write_embeddings
 from visualsearch.errors import UnknownNameError
 from visualsearch.indexing.identity import PinSet
 from visualsearch.sources import open_source
+from visualsearch.store.schema import LAYOUT
 
 from .fakes import FakeEncoder, paint, paint_many
 
@@ -384,7 +385,7 @@ def test_an_index_whose_pins_were_removed_keeps_its_layout(index: vs.Index, phot
     index.compact()
     assert index.verify() == []
     with sqlite3.connect(index.folder / "catalog.sqlite") as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (LAYOUT,)
     assert vs.open(index.folder, FakeEncoder()).info()["excluded"] == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import visualsearch as vs
 from visualsearch.errors import SourceError, StorageError
-from visualsearch.indexing.indexer import Indexer, Progress
+from visualsearch.indexing import Indexer, Progress
 from visualsearch.indexing.pipeline import look_ahead
 from visualsearch.store import vectors
 

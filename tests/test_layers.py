@@ -15,9 +15,10 @@ import visualsearch
 PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own room and from the layers below it.
 LAYERS = (
-    {"errors"},
+    {"errors", "specs"},
     {"types"},
-    {"resources", "fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
+    {"resources", "wire"},
+    {"fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
     {"compiled"},
     {"images"},
     {"sources"},
@@ -54,6 +55,7 @@ HEAVY = {
     "ray",
     "sqlalchemy",
     "alembic",
+    "jinja2",
     "psycopg",
 }
 
@@ -158,6 +160,7 @@ def test_heavy_packages_are_imported_at_first_use_only(path: Path) -> None:
     leaves = {
         "encoders/openclip.py",
         "server/app.py",
+        "wire.py",
         "compiled/search_loops.py",
         "compiled/walk_loops.py",
         "images/_kernels.py",
@@ -185,6 +188,46 @@ def test_onnxruntime_is_imported_where_its_telemetry_is_switched_off_only() -> N
         if any(n.split(".")[0] == "onnxruntime" for n in imported(p, False))
     }
     assert users == {"onnx.py"}
+
+
+def sql_outside(path: Path) -> list[str]:
+    """Calls that run SQL, but for those on a scratch database in memory."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    scratch: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With) and "sqlite3.connect(':memory:')" in ast.unparse(node.items[0]):
+            name = ast.unparse(node.items[0].optional_vars or node)
+            scratch |= {n for n in ast.walk(node) if ast.unparse(n).startswith(f"{name}.execute")}
+    called = {"execute", "executemany", "executescript"}
+    return [
+        f"{path.name}:{node.lineno}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in called
+        and node not in scratch
+    ]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_sql_over_the_catalog_is_in_the_store_alone(path: Path) -> None:
+    if top(path) not in ("store", "people"):
+        assert sql_outside(path) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "noticed"),
+    [
+        ("reader.db.execute('SELECT 1')", True),
+        ("writer.db.executemany('DELETE FROM dead', [])", True),
+        ("with closing(sqlite3.connect(':memory:')) as db: db.execute('SELECT 1')", False),
+        ("with closing(sqlite3.connect(':memory:')) as db: reader.db.execute('SELECT 1')", True),
+        ("with closing(sqlite3.connect('catalog.sqlite')) as db: db.execute('SELECT 1')", True),
+    ],
+)
+def test_sql_outside_the_store_would_be_noticed(tmp_path: Path, line: str, noticed: bool) -> None:
+    (tmp_path / "new.py").write_text(line + "\n")
+    assert bool(sql_outside(tmp_path / "new.py")) == noticed
 
 
 def test_only_the_command_line_prints_or_exits() -> None:

@@ -12,7 +12,8 @@ from visualsearch import samples
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.quality import look_scenes
 from visualsearch.quality.data import Data
-from visualsearch.quality.look import LookBench, measure_look, sample_objects
+from visualsearch.quality.look import measure_look
+from visualsearch.quality.look_bench import LookBench, sample_objects
 from visualsearch.quality.look_scenes import Piece, Recipe, Split, compose, pieces, split_of, without_ground
 
 from .fakes import FakeEncoder, paint
@@ -99,10 +100,10 @@ def test_the_bench_runs_on_small_sets_and_its_figures_are_shares(
 ) -> None:
     ground = paint(tmp_path / "ground.png", "white", (600, 400))
     monkeypatch.setattr(LookBench, "objects", stamps)
-    monkeypatch.setattr("visualsearch.quality.look.grounds", lambda data, split: ([ground], []))
+    monkeypatch.setattr("visualsearch.quality.look_bench.grounds", lambda data, split: ([ground], []))
     encoder = FakeEncoder()
     encoder.encode_texts = lambda texts: np.zeros((len(texts), 49), np.float32)  # type: ignore[method-assign]
-    monkeypatch.setattr("visualsearch.quality.look.pieces", lambda *_: [])
+    monkeypatch.setattr("visualsearch.quality.look_bench.pieces", lambda *_: [])
     bench = LookBench(encoder, Data(tmp_path), tmp_path / "work", scenes=2)
     lines = list(measure_look(bench, ["crops", "regions"]))
     assert {line.task for line in lines} == {"crops", "regions"}
@@ -122,6 +123,6 @@ def test_an_unknown_task_lists_the_known_ones_and_missing_sets_say_how_to_get_th
     with pytest.raises(UnknownNameError, match="proposals"):
         list(measure_look(bench, ["proposal"]))
     monkeypatch.setattr(look_scenes, "GROUND_ROOTS", ())
-    monkeypatch.setattr("visualsearch.quality.look.pieces", lambda *_: [])
+    monkeypatch.setattr("visualsearch.quality.look_bench.pieces", lambda *_: [])
     with pytest.raises(UsageError, match="tuxpaint-stamps-default"):
         list(measure_look(bench, ["crops"]))

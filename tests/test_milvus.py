@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import visualsearch as vs
-from visualsearch.adapters.milvus import MilvusIndex, condition, export
+from visualsearch.adapters._milvus_filters import condition
+from visualsearch.adapters.milvus import MilvusIndex, export
 from visualsearch.errors import (
     EncoderMismatchError,
     FilterError,

@@ -16,7 +16,7 @@ from visualsearch.nearest import exact
 from visualsearch.search import planner
 from visualsearch.search.planner import FAMILIES, Costs, Way, choose
 from visualsearch.search.query import Snapshot, candidates
-from visualsearch.store.catalog import Generation
+from visualsearch.store import Generation
 from visualsearch.types import Bool, Float32
 
 from .fakes import FakeEncoder

@@ -10,11 +10,9 @@ from PIL import Image, ImageDraw
 
 from visualsearch.errors import EncoderError, UnknownNameError, UsageError
 from visualsearch.look import proposals
-from visualsearch.look.proposals import Proposal, find, joined, overlaps, region_boxes, thinned
-from visualsearch.quality.look import sample_scenes
+from visualsearch.look.proposals import Proposal, find, overlaps, region_boxes, thinned
+from visualsearch.quality.look_bench import sample_scenes
 from visualsearch.types import Box
-
-OFFLINE = tuple(proposals.FINDERS)
 
 
 def blobs() -> tuple[Image.Image, list[Box]]:
@@ -27,10 +25,9 @@ def blobs() -> tuple[Image.Image, list[Box]]:
     return picture, [Box(x0 / 400, y0 / 300, x1 / 400, y1 / 300) for x0, y0, x1, y1 in places]
 
 
-@pytest.mark.parametrize("finder", ["bundled", "saliency"])
-def test_plain_objects_on_a_plain_ground_are_all_found_first(finder: str) -> None:
+def test_plain_objects_on_a_plain_ground_are_all_found_first() -> None:
     picture, truth = blobs()
-    found = find(picture, finder)
+    found = find(picture)
     best = overlaps(np.array(truth), np.array([p.box for p in found])).max(1)
     assert (best > 0.6).all()
     assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
@@ -45,25 +42,22 @@ def test_the_bundled_finder_finds_most_objects_of_the_sample_scenes_with_ten_box
     assert np.mean(hits) >= 0.8
 
 
-@pytest.mark.parametrize("finder", OFFLINE)
-def test_the_same_picture_gives_the_same_boxes_in_the_same_order(finder: str) -> None:
+def test_the_same_picture_gives_the_same_boxes_in_the_same_order() -> None:
     picture, _ = blobs()
-    assert find(picture, finder) == find(picture.copy(), finder)
+    assert find(picture) == find(picture.copy())
 
 
-@pytest.mark.parametrize("finder", OFFLINE)
 @pytest.mark.parametrize("size", [(1, 1), (500, 1), (1, 500), (3, 2), (2000, 7)])
-def test_pictures_of_any_shape_are_taken_and_boxes_lie_inside(finder: str, size: tuple[int, int]) -> None:
+def test_pictures_of_any_shape_are_taken_and_boxes_lie_inside(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    for box, score in find(Image.fromarray(noise), finder):
+    for box, score in find(Image.fromarray(noise)):
         assert 0 <= box.x0 < box.x1 <= 1
         assert 0 <= box.y0 < box.y1 <= 1
         assert 0 <= score <= 1
 
 
-@pytest.mark.parametrize("finder", ["bundled", "saliency"])
-def test_an_empty_picture_has_no_object(finder: str) -> None:
-    assert find(Image.new("RGB", (320, 240), (120, 130, 140)), finder) == []
+def test_an_empty_picture_has_no_object() -> None:
+    assert find(Image.new("RGB", (320, 240), (120, 130, 140))) == []
 
 
 def test_a_better_box_swallows_its_repetitions_and_parts_but_not_a_small_object_on_it() -> None:
@@ -106,16 +100,6 @@ def test_overlaps_are_intersection_over_union() -> None:
     assert overlaps(a, b) == pytest.approx(np.array([[1.0, 1 / 3, 0.0]]))
 
 
-def test_joined_areas_are_counted_by_sides_not_corners() -> None:
-    mask = np.array([[1, 0, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]], bool)
-    labels, count = joined(mask)
-    assert count == 2
-    assert (labels > 0).tolist() == mask.tolist()
-    assert labels[0, 0] == labels[0, 2] != labels[3, 3]
-    assert joined(np.zeros((2, 3), bool))[1] == 0
-    assert joined(np.ones((2, 3), bool))[1] == 1
-
-
 def test_regions_are_few_and_none_repeats_the_whole_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, small = Proposal(Box(0.01, 0.0, 0.99, 1.0), 0.9), Proposal(Box(0.1, 0.1, 0.3, 0.3), 0.8)
     monkeypatch.setattr(proposals, "load_finder", lambda name: lambda picture: [whole, small])
@@ -128,8 +112,8 @@ def test_regions_are_few_and_none_repeats_the_whole_picture(monkeypatch: pytest.
 
 
 def test_an_unknown_finder_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="saliency"):
-        find(blobs()[0], "salience")
+    with pytest.raises(UnknownNameError, match="bundled"):
+        find(blobs()[0], "saliency")
     with pytest.raises(UnknownNameError, match="fasterrcnn_resnet50_fpn"):
         find(blobs()[0], "torchvision:fasterrcnn_resnet50")
     with pytest.raises(UsageError, match="1 or more"):

@@ -141,7 +141,7 @@ def test_zero_shot_compares_photographs_with_the_names_of_their_classes(
 
 
 def test_grocery_finds_the_catalogue_picture_by_class_number(tmp_path: Path, grocery: Path) -> None:
-    # Ten catalogue pictures at least, so that R@10 exists; the other classes are white.
+    # Ten catalog pictures at least, so that R@10 exists; the other classes are white.
     file = tmp_path / "grocery" / "classes.csv"
     rows = [f"white {n},{n},Other,1,/iconic/white.png," for n in range(3, 12)]
     paint(tmp_path / "grocery" / "iconic" / "white.png", "white")

@@ -21,6 +21,7 @@ from visualsearch.server.app import create_app
 from visualsearch.server.problems import SHAPES, Kind
 from visualsearch.server.service import Service
 from visualsearch.storage import PICTURES
+from visualsearch.store import Reader
 
 from .fakes import FakeEncoder, paint
 from .serving import PINS, Speaker, catalogue, halves, png, service
@@ -616,3 +617,25 @@ def test_values_are_counted_under_a_filter(client: Any) -> None:
     assert few.json()["counts"] == {"category": [{"value": "plain", "count": 2}]}
     assert client.get("/attributes/counts", params={"where": "category ="}).status_code == 422
     assert client.get("/attributes/counts", params={"where": "uri = 'x'"}).status_code == 422
+
+
+def test_values_are_counted_again_only_once_a_pin_has_changed(
+    writable: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filters: list[object] = []
+    plain = Reader.value_counts
+
+    def counting(self: Reader, names: Any, most_pins: int, chosen: Any = None, most: int = -1) -> Any:
+        filters.extend([] if chosen is None else [chosen])
+        return plain(self, names, most_pins, chosen, most)
+
+    monkeypatch.setattr(Reader, "value_counts", counting)
+    where = {"where": "price < 2", "name": "category"}
+    first = writable.get("/attributes/counts", params=where).json()
+    assert first["counts"] == {"category": [{"value": "plain", "count": 2}]}
+    assert writable.get("/attributes/counts", params=where).json() == first
+    assert len(filters) == 1
+    assert writable.patch("/pins/colours%2Fred", json={"attributes": {"price": 5}}).status_code == 200
+    changed = writable.get("/attributes/counts", params=where).json()
+    assert changed["counts"] == {"category": [{"value": "plain", "count": 1}]}
+    assert len(filters) == 2

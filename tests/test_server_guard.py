@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from visualsearch import fetch as fetching
 from visualsearch.errors import PictureError
 from visualsearch.fetch import fetch as plain_fetch
 from visualsearch.fetch import shown
@@ -120,7 +122,8 @@ def test_public_addresses_count_as_global(address: str) -> None:
 def test_other_spellings_of_the_loopback_lead_nowhere(host: str) -> None:
     with pytest.raises(PictureError) as caught:
         guard.fetch(f"http://{host}/x.png", max_bytes=1000, timeout=1)
-    assert caught.value.why in ("it leads to a private network", f"the host {host!r} is not known")
+    refusals = ("it leads to a private network", f"the host {host!r} is not known", "it is not a web address")
+    assert caught.value.why in refusals
 
 
 def test_a_picture_is_fetched_under_its_hosts_name(site: str) -> None:
@@ -196,9 +199,38 @@ def test_what_is_no_picture_or_too_large_or_broken_is_refused(site: str) -> None
     assert refused(f"{site}/gone") == "the server there answered with status 404"
 
 
-def test_a_server_that_drips_is_cut_off(site: str) -> None:
-    Handler.pages = {"/drip": drip}
+def drip_head(handler: Any) -> None:
+    """A head that never ends, each line of it before the timeout of a read."""
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(400):
+            handler.wfile.write(b"X-Again: and again\r\n")
+            if select.select([handler.connection], [], [], 0.05)[0]:
+                return  # the client has left
+
+
+@pytest.mark.parametrize("page", [drip, drip_head])
+def test_a_server_that_drips_is_cut_off(site: str, page: Callable[[Any], None]) -> None:
+    Handler.pages = {"/drip": page, "/a.png": body(png("red"))}
     assert refused(f"{site}/drip", timeout=0.3) == "no answer in time"
+    own = site.replace("pictures.example", "127.0.0.1")
+    with pytest.raises(PictureError, match=r"no answer within 0\.3 seconds"):
+        plain_fetch(f"{own}/drip", timeout=0.3)
+    assert plain_fetch(f"{own}/a.png", timeout=20) == png("red")
+
+
+def test_a_proxy_of_the_environment_is_asked_by_the_indexer_and_never_by_the_server(
+    site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Handler.pages = {"http://far.example/a.png": body(png("blue")), "/a.png": body(png("red"))}
+    monkeypatch.setenv("http_proxy", site.replace("pictures.example", "127.0.0.1"))
+    fetching._new_client.cache_clear()
+    try:
+        assert plain_fetch("http://far.example/a.png") == png("blue")
+        assert fetch(f"{site}/a.png") == png("red")
+        assert [path for path, _ in Handler.seen] == ["http://far.example/a.png", "/a.png"]
+    finally:
+        fetching._new_client.cache_clear()
 
 
 def test_a_name_server_that_is_silent_holds_nobody_longer_than_the_fetch_may_take(site: str) -> None:

@@ -196,6 +196,25 @@ def test_stores_hold_no_more_bytes_than_they_may_and_drop_the_longest_unused() -
     assert store.bytes == 4
 
 
+@pytest.mark.parametrize("seconds", [None, 60.0])
+def test_a_store_keeps_its_bound_while_many_threads_use_it(seconds: float | None) -> None:
+    store: Store[int, bytes] = Store(1000, len, seconds)
+
+    def work(seed: int) -> None:
+        for step in range(2000):
+            key = (seed * 31 + step * 7) % 50
+            store.put(key, bytes([key]) * (key + 1))
+            assert store.bytes <= 1000
+            found = store.get((key + 3) % 50)
+            assert found is None or found == bytes([(key + 3) % 50]) * len(found)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    kept = [found for key in range(50) if (found := store.get(key)) is not None]
+    assert sum(map(len, kept)) == store.bytes <= 1000
+    assert len(kept) == len(store)
+
+
 def test_uploads_are_forgotten_after_a_while() -> None:
     now = [0.0]
     uploads = Uploads(1000, 60)

@@ -200,7 +200,7 @@ def test_refused_writes_leave_nothing(folder: Path, monkeypatch: pytest.MonkeyPa
         assert kept(folder) == []
 
         with monkeypatch.context() as patch:
-            patch.setattr("visualsearch.store.catalog.Writer.put_pin", broken, raising=False)
+            patch.setattr("visualsearch.store.Writer.put_pin", broken, raising=False)
             patch.setattr("visualsearch.indexing.indexer.Indexer._commit", broken)
             assert client.put("/pins/a", content=png("red", (98, 40))).status_code == 500
         assert kept(folder) == []

@@ -12,7 +12,7 @@ import visualsearch as vs
 from visualsearch import upkeep
 from visualsearch.cli.common import size_in_bytes
 from visualsearch.errors import UsageError
-from visualsearch.nearest import ann, tuning
+from visualsearch.nearest import recipes, tuning
 from visualsearch.nearest.tuning import Trial, Wish, front, fulfils, pick
 from visualsearch.search import planner
 
@@ -161,7 +161,7 @@ def test_an_index_whose_memory_is_too_small_for_any_recipe_is_searched_exactly(
     add_given(index, clustered(500), monkeypatch)
     chosen, trials = index.tune(0.9, memory=10, samples=20)
     assert (chosen.preset, chosen.recall, chosen.bytes_per_row) == ("exact", 1.0, 0.0)
-    assert {t.preset for t in trials} == set(ann.presets())
+    assert {t.preset for t in trials} == set(recipes.presets())
     assert index.info()["preset"] == "exact"
     assert list((tmp_path / "x.index" / "ann").glob("*.faiss")) == []  # the graph's file went with it
 
@@ -189,7 +189,7 @@ def test_the_choice_is_printed_with_its_front(index: vs.Index, capsys: pytest.Ca
     shown = json.loads(capsys.readouterr().out)
     assert shown["reached"] is True
     assert shown["chosen"]["recall"] >= 0.95
-    assert shown["chosen"]["preset"] in ann.presets()
+    assert shown["chosen"]["preset"] in recipes.presets()
     assert shown["chosen"] in shown["front"]
 
 

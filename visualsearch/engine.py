@@ -29,6 +29,7 @@ from visualsearch.search import (
     Noise,
     Snapshot,
     check_query,
+    columns_after,
     encoded,
     find,
     mixed,
@@ -41,6 +42,7 @@ from visualsearch.store import (
     Catalog,
     Excluded,
     Exclusions,
+    Identities,
     Problem,
     Reader,
     Vectors,
@@ -212,10 +214,11 @@ class Index:
                 self._people = open_people(self.folder, self.people_address, pins=pins)
             return self._people
 
-    def _tell_people(self) -> None:
+    def _tell_people(self, changes: Identities) -> None:
         """Saves of pins that are gone now wait for them; those of pictures that came back are restored."""
-        if self._people is not None or (self.folder / PEOPLE_FILE).exists():
-            self.people.reconcile()
+        kept = self._people is not None or self.people_address is not None
+        if kept or (self.folder / PEOPLE_FILE).exists():
+            self.people.follow_index(*changes)
 
     @property
     def encoder(self) -> Encoder:
@@ -325,7 +328,8 @@ class Index:
             )
             report = run.run(opened, opened.uri, opened.kind, count)
             self.upkeep.maintain(writer)
-        self._tell_people()
+            changed = writer.identities()
+        self._tell_people(changed)
         return report
 
     def _made_by(self, name: str | None) -> EncoderSpec | None:
@@ -371,7 +375,8 @@ class Index:
             with writer.commit():
                 Exclusions(writer.db).add(pins)
                 writer.delete_pins(pin.pin for pin in pins)
-        self._tell_people()
+            changes = writer.identities()
+        self._tell_people(changes)
         return missing
 
     def update(self, name: str, attributes: Attributes) -> None:
@@ -675,7 +680,7 @@ class Index:
     def has_regions(self) -> bool:
         """Whether objects inside pictures are indexed too."""
         with self.catalog.read() as reader:
-            return reader.db.execute("SELECT 1 FROM regions LIMIT 1").fetchone() is not None
+            return reader.has_regions()
 
     def attributes(self) -> list[str]:
         """Names of the attributes that pins have."""
@@ -742,7 +747,8 @@ class Index:
                 loaded = nearest.load(path) if reuse is None else reuse
             group = reader.meta("group_by")
             live = int(alive.sum())
-            snapshot = Snapshot(vectors, alive, generation, loaded, live, state, group_by=group)
+            columns = columns_after(reader, None if now is None else now.columns)
+            snapshot = Snapshot(vectors, alive, generation, loaded, live, state, columns, group_by=group)
             # A reader that lags behind must not take the newer snapshot away from the others.
             if now is None or state > now.state:
                 self._snapshot = snapshot
@@ -818,7 +824,7 @@ class Index:
                 "segments": len(snapshot.vectors.segments),
                 "attributes": reader.names(),
                 "group_by": snapshot.group_by,
-                "sources": [r[0] for r in reader.db.execute("SELECT uri FROM sources ORDER BY uri")],
+                "sources": reader.sources(),
                 "created": reader.meta("created"),
             }
 
@@ -883,8 +889,7 @@ def _vector(
 def _pin(reader: Reader, name: str) -> Any:
     pin = reader.by_id(name)
     if pin is None:
-        some = reader.db.execute("SELECT id FROM pins LIMIT 20000")
-        raise UnknownNameError("pin", name, (r[0] for r in some), "Search first to learn the ids")
+        raise UnknownNameError("pin", name, reader.some_ids(20_000), "Search first to learn the ids")
     return pin
 
 

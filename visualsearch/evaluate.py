@@ -1,10 +1,11 @@
 """How good a ranking is: pure functions over arrays, numpy only.
 
-Every function takes `scores`, (q, n) float, higher is better, and what is relevant, (q, n), and gives one number
-a query, (q,) float64 in 0..1; the figure of a benchmark is their mean. Items of equal score have no order of their
-own, so each function gives the expectation over all orders of the tied ones (McSherry and Najork, "Computing
-Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008): a model that
-gives every item the same score earns what chance would, wherever the right answer happens to be stored.
+Every function takes `scores`, (q, n) float, where higher is better, and what is relevant, (q, n). It gives one number per
+query, (q,) float64 in 0..1. The figure of a benchmark is their mean.
+
+Items of equal score have no order of their own. So each function gives the expectation over all orders of the tied items
+(McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores",
+ECIR 2008). A model that gives every item the same score then earns what chance would.
 
 All raise UsageError for shapes that do not fit, scores that are NaN, and a k outside 1..n.
 """

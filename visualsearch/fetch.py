@@ -10,6 +10,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.request import getproxies
 
 from visualsearch.errors import PictureError
 
@@ -23,7 +24,6 @@ TIMEOUT = 20.0
 """Seconds for one address, redirects included."""
 
 MAX_REDIRECTS = 5
-_CONNECTIONS = 32
 _NOT_PICTURES = ("text/", "application/json", "application/xml", "application/xhtml")
 
 _STATUS = {
@@ -45,11 +45,13 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, timeout: float = TIMEOUT) -> 
     """
     import httpx
 
+    from visualsearch.wire import within
+
     name = shown(url)
     _check(url, name)
     deadline = time.monotonic() + timeout
     try:
-        with _client(os.getpid()).stream("GET", url, timeout=timeout) as answer:
+        with within(timeout), _client(os.getpid()).stream("GET", url, timeout=timeout) as answer:
             _check_status(name, answer)
             body = _body(name, answer, max_bytes, deadline, timeout)
             _check_type(name, answer, body)
@@ -117,14 +119,16 @@ def _client(process: int) -> httpx.Client:
 
 @lru_cache(maxsize=1)
 def _new_client(process: int) -> httpx.Client:
-    """One client a process: sockets must not be shared with a fork."""
+    """One client per process: sockets must not be shared with a fork."""
     import httpx
 
-    limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
+    from visualsearch.wire import Wire
+
+    proxied = set(getproxies()) - {"no"}  # the environment's proxies look up names themselves
     return httpx.Client(
         follow_redirects=True,
         max_redirects=MAX_REDIRECTS,
-        limits=limits,
+        transport=None if proxied else Wire(),
         headers={"User-Agent": "visualsearch", "Accept": "image/*,*/*;q=0.5"},
     )
 
@@ -159,7 +163,7 @@ def _body(url: str, answer: Any, max_bytes: int, deadline: float, timeout: float
         body += chunk
         if len(body) > max_bytes:
             raise _too_large(url, "the body", max_bytes)
-        if time.monotonic() > deadline:  # a server that drips never trips the timeout of a single read
+        if time.monotonic() > deadline:  # behind a proxy, a server that drips trips the timeout of no read
             raise _late(url, timeout)
     return bytes(body)
 

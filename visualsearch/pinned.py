@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from visualsearch.people import PinRef
-from visualsearch.store import Catalog
+from visualsearch.people import PinRef, same_place
+from visualsearch.store import Catalog, Reader
 
 
 class CatalogPins:
@@ -13,6 +13,7 @@ class CatalogPins:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._places: tuple[int, dict[str, int]] = (-1, {})
 
     def find(self, ids: Sequence[str]) -> Mapping[str, PinRef]:
         """The pins of those ids; unknown ids are left out."""
@@ -27,3 +28,29 @@ class CatalogPins:
                 for pin in reader.by_hash(digest)[:1]:
                     found[digest] = PinRef(pin.pin, pin.id, pin.hash)
         return found
+
+    def find_places(self, addresses: Sequence[str]) -> Mapping[str, PinRef]:
+        """A pin for each address that is one's id, place, or attribute `url`, in the sense of `same_place`."""
+        wanted = {address: place for address in addresses if (place := same_place(address))}
+        with self._catalog.read() as reader:
+            if self._places[0] != reader.state:
+                self._places = (reader.state, _places(reader))
+            known = self._places[1]
+            numbers = {known[place] for place in wanted.values() if place in known}
+            pins = reader.pins(numbers)
+        refs = {number: PinRef(number, pin.id, pin.hash) for number, pin in pins.items()}
+        return {address: refs[known[place]] for address, place in wanted.items() if place in known}
+
+
+def _places(reader: Reader) -> dict[str, int]:
+    """The number of the pin at each address: of several, that whose id or place it is, then the first."""
+    found: dict[str, int] = {}
+    pages: dict[str, int] = {}
+    for pin in reader.each_pin():
+        for name in (pin.id, pin.uri):
+            if place := same_place(name):
+                found.setdefault(place, pin.pin)
+        page = pin.attributes.get("url")
+        if isinstance(page, str) and (place := same_place(page)):
+            pages.setdefault(place, pin.pin)
+    return pages | found

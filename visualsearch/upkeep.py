@@ -24,7 +24,7 @@ from visualsearch.types import Int64
 MERGE_SEGMENTS = 16
 MERGE_ROWS = 262_144
 FRESH_ROWS = 20_000
-"""So many rows beside the approximate index are scanned with every query before they are taken in: about a millisecond."""
+"""Rows beside the approximate index that every query scans before they are taken in: about a millisecond."""
 
 
 class Upkeep:
@@ -55,12 +55,11 @@ class Upkeep:
             writer.drop_segments(s.number for s in old)
             for segment in segments:
                 writer.add_segment(segment)
-            writer.db.execute("DELETE FROM dead")
+            writer.forget_dead()
             writer.set_generation(generation)
             writer.mend()
         self.sweep(writer)
-        with suppress(Exception):
-            writer.db.execute("VACUUM")
+        writer.shrink()
 
     def sweep(self, writer: Writer) -> None:
         """Delete files that no state names: leftovers of a killed writer, and what a commit replaced."""

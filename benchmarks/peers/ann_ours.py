@@ -30,20 +30,20 @@ class Ours:
     NEEDS: Mapping[str, str] = {}
 
     def __init__(self, preset: str) -> None:
-        from visualsearch.nearest import ann
+        from visualsearch.nearest import recipes
 
         self.preset = preset
         self.TITLE = f"visualsearch {preset}" + (", extra fast" if find_spec("numba") else "")
-        family = next((mark for mark in KNOBS if mark in ann.preset(preset).factory), None)
+        family = next((mark for mark in KNOBS if mark in recipes.preset(preset).factory), None)
         self.SETTINGS = KNOBS[family] if family else ({},)
 
     def build(self, rows: NDArray[np.float16], folder: Path, threads: int) -> None:
         """Train, add, save."""
-        from visualsearch.nearest import ann
+        from visualsearch.nearest import ann, recipes
 
         ann.library().omp_set_num_threads(threads)
-        if not ann.preset(self.preset).exact:
-            index, factory = ann.build(ann.preset(self.preset), _vectors(folder, rows))
+        if not recipes.preset(self.preset).exact:
+            index, factory = ann.build(recipes.preset(self.preset), _vectors(folder, rows))
             ann.save(index, folder, 0)
             (folder / "factory.json").write_text(json.dumps(factory))
 
@@ -69,11 +69,11 @@ def _vectors(folder: Path, rows: NDArray[np.float16]) -> Any:
 
 class _Search:
     def __init__(self, preset: str, folder: Path, rows: NDArray[np.float16]) -> None:
-        from visualsearch.nearest import ann
+        from visualsearch.nearest import ann, recipes
         from visualsearch.search.query import Snapshot
-        from visualsearch.store.catalog import Generation
+        from visualsearch.store import Generation
 
-        recipe, vectors = ann.preset(preset), _vectors(folder, rows)
+        recipe, vectors = recipes.preset(preset), _vectors(folder, rows)
         self.bytes, self.factory, index, self._generation = 0, "exact", None, None
         if not recipe.exact:
             file = folder / ann.FOLDER / "000000.faiss"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from visualsearch.people import People, PinRef, open_people
+from visualsearch.people import People, PinRef, open_people, same_place
 
 from .postgres import Cluster, cluster
 
@@ -44,6 +44,10 @@ class FakePins:
 
     def find_pictures(self, hashes: Sequence[bytes]) -> Mapping[bytes, PinRef]:
         return {ref.hash: ref for ref in self.held.values() if ref.hash in set(hashes) and ref.hash}
+
+    def find_places(self, addresses: Sequence[str]) -> Mapping[str, PinRef]:
+        held = {same_place(name): ref for name, ref in self.held.items() if same_place(name)}
+        return {address: held[same_place(address)] for address in addresses if same_place(address) in held}
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from filelock import FileLock, Timeout
 
-from visualsearch.people import Event, People
+from visualsearch.people import Event, People, ids, merging
 from visualsearch.people import days as module
 from visualsearch.people import parts as disk
 
@@ -161,10 +164,95 @@ def test_damage_is_found(lite: People, clock: Clock) -> None:
 
 def test_small_parts_of_late_events_are_merged(people: People, clock: Clock) -> None:
     clock.pass_(days=3)
-    for number in range(module.MANY_PARTS + 2):
+    for number in range(3 * merging.MANY_RUNS):
         people.record([replace(CLICK, event_id=f"late-{number}", person=f"p{number % 3}")])
         people.roll()
-    assert len(people.part_files()) == 3
-    assert people.part_rows() == {"2025-12-29": module.MANY_PARTS + 2}
+        for name in ("p0", "p1", "p2")[: number + 1]:
+            held = people.part_files(*_numbers(people, name))
+            assert len(held) < merging.MANY_RUNS
+    assert people.part_rows() == {"2025-12-29": 3 * merging.MANY_RUNS}
     assert people.record([replace(CLICK, event_id="late-1", person="p1")])[0].status == "duplicate"
     assert people.verify() == []
+
+
+def test_days_of_a_month_are_merged_by_person_and_read_the_same(
+    people: People, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merging, "PART_ROWS", 20)
+    monkeypatch.setattr(disk, "GROUP_ROWS", 4)
+    for day in range(8):  # from December into January
+        people.record(
+            [replace(CLICK, person=f"p{n % 10}", at=clock() - n, event_id=f"{day}-{n}") for n in range(30)]
+        )
+        clock.pass_(days=1)
+    wanted = [people.events_of(f"p{n}", k=1000) for n in range(10)]
+    clock.pass_(hours=2)
+    assert people.roll() == 240
+    assert [people.events_of(f"p{n}", k=1000) for n in range(10)] == wanted
+    assert [people.events_of(f"p{n}", k=5) for n in range(10)] == [rows[:5] for rows in wanted]
+    months = {part.month for part in people.part_files() if part.day != part.until}
+    assert months == {"2026-01"}
+    assert max(part.rows for part in people.part_files() if part.month == "2026-01") < 60
+    assert sum(people.part_rows().values()) == 240
+    assert len(people.part_rows()) == 8
+    assert people.record([replace(CLICK, person="p3", at=NOON - 3, event_id="0-3")])[0].status == "duplicate"
+    other = replace(CLICK, person="p4", at=NOON + 5 * 86_400_000 - 3, event_id="5-3")
+    assert people.record([other])[0].status == "refused"
+    assert people.verify() == []
+    assert people.forget("p3").removed["events"] == 24
+    assert [people.events_of(f"p{n}", k=1000) for n in (2, 4)] == [wanted[2], wanted[4]]
+    assert people.verify() == []
+    assert people.expire(4) == 27 * 4
+    assert len(people.part_rows()) == 4
+
+
+def test_a_part_without_its_file_of_ids_is_searched_itself(lite: People, clock: Clock) -> None:
+    lite.record([CLICK])
+    clock.pass_(days=2)
+    lite.roll()
+    part = lite.store.folder / lite.part_files()[0].file
+    held = ids.beside(part).read_bytes()
+    ids.beside(part).unlink()
+    assert lite.record([CLICK])[0].status == "duplicate"
+    assert lite.verify() == []
+    ids.beside(part).write_bytes(held[::-1])
+    assert "ids" in lite.verify()[0].what
+
+
+def test_hashes_of_ids_stay_the_same_in_every_release() -> None:
+    names = pa.array(["", "a", "b", "ab", "ba", "e1-2", "e1-3", "\u00e9\u4e16"])
+    found = ids.hashes(names)
+    assert len(set(found.tolist())) == len(names)
+    assert found[1] == 98 * 0xE220A8397B1DCDAF % 2**64
+    assert ids.hashes(names.slice(3, 2)).tolist() == found[3:5].tolist()
+    assert ids.hashes(names.slice(0, 0)).tolist() == []
+
+
+def test_who_waits_for_the_lock_gets_it_before_who_comes_again(tmp_path: Path) -> None:
+    waits, got = threading.Event(), threading.Event()
+
+    def once() -> None:
+        waits.set()
+        with disk.upkeep(tmp_path):
+            got.set()
+
+    thread = threading.Thread(target=once)
+    rounds = 0
+    with disk.upkeep(tmp_path):
+        thread.start()
+        waits.wait()
+        while not _held(tmp_path / disk.TURN):
+            pass
+    while not got.is_set():
+        with disk.upkeep(tmp_path):
+            rounds += 1
+    thread.join()
+    assert rounds <= 1
+
+
+def _held(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True

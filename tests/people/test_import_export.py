@@ -273,3 +273,26 @@ def test_what_was_imported_is_forgotten_with_proof(people: People, tmp_path: Pat
     assert sum(people.part_rows().values()) == n - mine
     assert people.verify() == []
     assert not any(b"person-0007" in p.read_bytes() for p in people.store.folder.rglob("*") if p.is_file())
+
+
+def test_many_saves_make_boards_once_and_heed_what_people_allow(people: People, tmp_path: Path) -> None:
+    people.consent("shut", "off")
+    people.save("ada", "pin-1", board="kitchen")
+    rows = [
+        ("ada", "pin-1", "Kitchen"), ("ada", "pin-2", "Kitchen"), ("ada", "pin-2", "KITCHEN"), ("bob", "pin-2", "Kitchen"),
+        ("shut", "pin-2", "Kitchen"), ("p" + "a" * 13, "pin-2", "Kitchen"), ("bob", "pin-3", "x" * 300), ("\x07", "pin-3", "K"),
+    ]  # fmt: skip
+    pq.write_table(
+        pa.table({name: [row[at] for row in rows] for at, name in enumerate(("person", "pin", "board"))}),
+        tmp_path / "saves.parquet",
+    )
+    report = people.import_file(tmp_path / "saves.parquet")
+    assert (report.what, report.accepted, report.failed) == ("saves", 4, 4)
+    assert [(b.title, b.saves) for b in people.boards("ada", viewer="ada")] == [("kitchen", 2)]
+    assert [(b.title, b.saves) for b in people.boards("bob", viewer="bob")] == [("Kitchen", 1)]
+    assert [save.number for save in people.pins_of("Kitchen", viewer="ada")] == [2, 1]
+    reasons = {row.line: row.reason for row in report.bad}
+    assert "consent" in reasons[5]
+    assert "pseudonym" in reasons[6]
+    assert "too long" in reasons[7]
+    assert "key" in reasons[8]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import visualsearch as vs
@@ -74,3 +78,78 @@ def test_the_commands(run: Any, index: vs.Index, tmp_path: Path) -> None:
     assert run("people", "show", folder, "ada").code == 2
     assert run("people", "import", folder, saves, "--column", "person").code == 2
     assert run("people", "export", folder).code == 2
+
+
+def test_only_changed_pins_are_compared(
+    index: vs.Index, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = names_of(index)
+    for name in names:
+        index.people.save("ada", name, board="Kitchen")
+    index.remove([names[0]])  # the first time, all are compared
+    asked: list[str] = []
+    pins = index.people.pins
+    find = pins.find
+    monkeypatch.setattr(pins, "find", lambda ids: (asked.extend(ids), find(ids))[1])
+    index.remove([names[1]])
+    assert set(asked) == {names[1]}
+    assert len(index.people.pins_of("Kitchen", viewer="ada")) == len(names) - 2
+    asked.clear()
+    index.add(photos, include=names[:2])
+    assert set(asked) <= set(names[:2])
+    assert len(index.people.pins_of("Kitchen", viewer="ada")) == len(names)
+
+
+def test_changes_that_nobody_told_of_are_found_at_the_next_one(index: vs.Index) -> None:
+    names = names_of(index)
+    for name in names[:3]:
+        index.people.save("ada", name, board="Kitchen")
+    index.remove([names[3]])
+    with (
+        writing(index.folder),
+        closing(index.catalog.writer()) as writer,
+    ):  # a process that dies before it tells
+        pin = writer.by_id(names[0])
+        assert pin is not None
+        with writer.commit():
+            writer.delete_pins([pin.pin])
+    index.remove([names[1]])
+    assert [save.pin for save in index.people.pins_of("Kitchen", viewer="ada")] == [names[2]]
+
+
+def test_forgetting_cleans_exports_and_learnt_arrays(index: vs.Index, tmp_path: Path) -> None:
+    people, pin = index.people, next(index.rows())[0].id
+    for who in ("ada-lovelace", "bob"):
+        people.save(who, pin, board="Kitchen")
+        people.comment(who, pin, "seen by @ada-lovelace")
+    number = np.array([people_number(people, "ada-lovelace")])
+    for folder in ("learnt/000001", "elsewhere"):
+        (index.folder / folder).mkdir(parents=True)
+        np.save(index.folder / folder / "persons.npy", number)
+    people.track(index.folder / "elsewhere", "learnt")
+    people.export_all(tmp_path / "out")
+    people.export_all(tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone")
+    assert {place.name for place, _ in people.derived()} == {"learnt", "elsewhere", "out"}
+    with pytest.raises(UnknownNameError, match="kind"):
+        people.track(tmp_path, "photocopy")
+    people.forget("ada-lovelace")
+    assert not (index.folder / "learnt").exists()
+    assert not (index.folder / "elsewhere").exists()
+    held = [p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert held
+    assert not any(b"ada-lovelace" in text for text in held)
+    assert len(pq.read_table(tmp_path / "out" / "saves.parquet")) == 1
+    assert len(pq.read_table(tmp_path / "out" / "events", partitioning=None)) == 1
+    assert [place.name for place, _ in people.derived()] == ["out"]
+
+
+def names_of(index: vs.Index) -> list[str]:
+    with index.catalog.read() as reader:
+        return [pin.id for pin in reader.each_pin()]
+
+
+def people_number(people: vs.people.People, name: str) -> int:
+    from visualsearch.people.model import pseudonym_number
+
+    return pseudonym_number(people.person(name).pseudonym) or 0

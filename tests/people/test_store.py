@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import insert, select
 
 from visualsearch.errors import MissingExtraError, NotAnIndexError, StorageError, UsageError, VersionError
-from visualsearch.people import People, open_people
+from visualsearch.people import Event, People, open_people
 from visualsearch.people import store as stores
 from visualsearch.people.schema import HEAD, SCHEMA, receipts
 
-from .conftest import Opener
+from .conftest import Clock, Opener
 from .postgres import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +71,26 @@ def test_readers_see_one_state_and_do_not_wait(people: People) -> None:
         assert db.execute(select(receipts.c.receipt)).all() == [("x",)]
 
 
+def test_tables_of_the_first_release_are_brought_up_to_date(opened: Opener, clock: Clock) -> None:
+    from alembic.command import downgrade
+    from alembic.config import Config
+
+    people = opened()
+    people.record([Event("click", "ada", f"pin-{n}", event_id=f"{n}") for n in range(5)])
+    clock.pass_(days=2)
+    people.roll()
+    config = Config()
+    config.set_main_option("script_location", str(Path(stores.__file__).parent / "migrations"))
+    with people.store._writing.begin() as db:
+        config.attributes["connection"] = db
+        downgrade(config, "0001")
+    again = opened()
+    (part,) = again.part_files()
+    assert (part.day, part.until, part.rows, part.run) == ("2025-12-29", "2025-12-29", 5, 5)
+    assert len(again.events_of("ada")) == 5
+    assert again.verify() == []
+
+
 def test_tables_of_a_newer_release_are_refused(opened: Opener) -> None:
     people = opened()
     people.store.write(lambda db: db.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'"))
@@ -101,8 +121,6 @@ def test_postgresql_without_its_driver_names_the_extra(
 
 
 def test_a_full_disk_refuses_the_event_and_keeps_the_rest(lite: People) -> None:
-    from visualsearch.people import Event
-
     lite.record([Event("search", "ada", event_id="before")])
     with lite.store._writing.connect() as db:
         pages = db.exec_driver_sql("PRAGMA page_count").scalar()
@@ -132,61 +150,25 @@ def test_a_closed_record_says_so(lite: People) -> None:
         lite.save("ada", "pin-1", board="K")
 
 
-KILLED = """
-import itertools, os, signal, sys
-from visualsearch.people import Event, open_people
-import pyarrow.parquet, visualsearch.people.parts
-
-folder, now = sys.argv[1], int(sys.argv[2])
-day = now - 5 * 86_400_000
-
-def write(start, said):
-    people = open_people(folder, now=lambda: now)
-    for n in itertools.count(start):
-        batch = [Event("click", f"p{n % 5}", f"pin-{m}", at=day + m, event_id=f"{n}-{m}") for m in range(4)]
-        people.record(batch)
-        os.write(said, b"%d\\n" % n)
-        if n % 3 == 0:
-            people.roll()
-
-for attempt in range(30):
-    heard, said = os.pipe()
-    child = os.fork()
-    if not child:
-        write(attempt * 1000, said)
-    os.close(said)
-    with os.fdopen(heard) as lines:
-        for _ in range(1 + attempt % 4):  # the instant differs: it is that of the n-th acknowledgement
-            print(lines.readline(), end="")
-        os.kill(child, signal.SIGKILL)
-        print(lines.read(), end="")
-    os.waitpid(child, 0)
-"""
-
-
-def test_a_killed_process_loses_no_acknowledged_event_and_doubles_none(tmp_path: Path) -> None:
-    from visualsearch.people.parts import read_part
-
-    now = 1_767_009_600_000
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), str(now)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    said = [int(line) for line in done.stdout.split()]
-    assert len(said) >= 30
-    with open_people(tmp_path, now=lambda: now) as people:
-        people.roll()
-        assert people.verify() == []
-        found = [
-            name
-            for part in people.part_files()
-            for name in read_part(tmp_path, part.file, ["event_id"]).column(0).to_pylist()
-        ]
-        assert len(found) == len(set(found))
-        assert {f"{n}-{m}" for n in said for m in range(4)} <= set(found)
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_killed_process_loses_nothing_acknowledged_and_doubles_nothing(
+    tmp_path: Path, request: pytest.FixtureRequest, engine: str
+) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "tests.people.kills",
+        str(tmp_path),
+        "--kills",
+        "30" if engine == "sqlite" else "8",
+        "--seconds",
+        "240",
+    ]
+    if engine == "postgresql":
+        words += ["--people", request.getfixturevalue("server").emptied("killed")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no flaw" in done.stdout
 
 
 def test_the_database_is_as_durable_as_it_says(lite: People) -> None:

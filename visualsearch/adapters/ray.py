@@ -1,7 +1,7 @@
 """Ray Data takes over where one machine is too slow to embed on: the pictures go to a cluster, the vectors come back.
 
-The source is listed here; its records travel in chunks to actors that read, decode and embed them, so every node must
-reach the pictures (a shared folder, URLs, `s3://`, `gs://`) and have this package installed.
+The source is listed here. Its records travel in chunks to actors that read, decode and embed them. So every node must have
+this package installed, and must reach the pictures: a shared folder, URLs, `s3://`, `gs://`.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from . import (
     verify,
 )
 from .common import note, settle_streams
+from .panels import Panels
 
 __all__ = ["app", "main"]
 
@@ -64,6 +65,7 @@ COMMANDS = (
 
 app = typer.Typer(
     name="visualsearch",
+    cls=Panels,
     help="Index pictures; find them by picture, part of a picture, words, or any mix.",
     no_args_is_help=True,
     add_completion=True,

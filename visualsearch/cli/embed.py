@@ -11,6 +11,7 @@ from visualsearch.resources import keep_freed_memory
 from visualsearch.types import MAX_PIXELS
 
 from .common import (
+    STOPPED,
     AsJson,
     Batch,
     Compiled,
@@ -31,6 +32,7 @@ from .common import (
     tell_choices,
 )
 from .inputs import (
+    CheckContent,
     GroupBy,
     IdColumn,
     ImageColumn,
@@ -43,8 +45,6 @@ from .inputs import (
     columns_of,
     tell_notes,
 )
-
-STOPPED = 130
 
 
 def embed(
@@ -72,9 +72,7 @@ def embed(
             "--prune", help="Drop embeddings of this source whose pictures a complete read shows to be gone."
         ),
     ] = False,
-    check_content: Annotated[
-        bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
-    ] = False,
+    check_content: CheckContent = False,
     max_pixels: MaxPixels = MAX_PIXELS,
     memory: Memory = None,
     ray: Annotated[
@@ -84,10 +82,12 @@ def embed(
             help="Embed on a Ray cluster: auto, ray://HOST:10001, or local (extra `ray`). Its nodes must reach the pictures.",
         ),
     ] = None,
-    actors: Annotated[int, typer.Option(help="With --ray: so many embed at the same time.", min=1)] = 1,
-    actor_cpus: Annotated[float, typer.Option(help="With --ray: processors of each of them.", min=0)] = 1,
+    actors: Annotated[
+        int, typer.Option(help="With --ray: how many actors embed at the same time.", min=1)
+    ] = 1,
+    actor_cpus: Annotated[float, typer.Option(help="With --ray: processor cores of each actor.", min=0)] = 1,
     actor_gpus: Annotated[
-        float, typer.Option(help="With --ray: cards of each; 0.5 lets two share one.", min=0)
+        float, typer.Option(help="With --ray: GPUs of each actor; 0.5 lets two share one.", min=0)
     ] = 0,
     id_column: IdColumn = None,
     image_column: ImageColumn = None,
@@ -101,15 +101,15 @@ def embed(
 ) -> None:
     """Embed pictures without an index, in the npy + parquet layout that clip-retrieval and autofaiss read.
 
-    `visualsearch index` reads the folder too. Run again, it embeds what is new or has changed; after an interruption it goes
-    on from what is on the disk, at most half a minute of work before.
+    `visualsearch index` reads the folder too. Run again, it embeds what is new or has changed. After an interruption it goes
+    on from what is on the disk: at most half a minute of work is lost.
 
     Example: `visualsearch embed photos/ --to embeddings/ --model ViT-B-32-SigLIP2-256`
 
     On a cluster: `visualsearch embed s3://bucket/photos --to embeddings/ --ray auto --actors 16 --actor-gpus 1`
 
-    Exit codes: 0 done; 1 done, but more pictures or rows failed than `--tolerate` allows (the others are embedded); 2 wrong
-    usage, a source that cannot be used, or stopped by `--strict`.
+    Exit code 0: done. 1: done, but more pictures or rows failed than `--tolerate` allows; the others are embedded. 2: wrong
+    usage, a source that cannot be used, or stopped by `--strict`. 130: stopped by Ctrl-C.
     """
     from visualsearch.adapters.clip_retrieval import unfinished, write_embeddings
     from visualsearch.adapters.ray import Cluster

@@ -11,6 +11,7 @@ from visualsearch.resources import keep_freed_memory
 from visualsearch.types import MAX_PIXELS
 
 from .common import (
+    STOPPED,
     AsJson,
     Batch,
     Compiled,
@@ -30,6 +31,7 @@ from .common import (
     tell_choices,
 )
 from .inputs import (
+    CheckContent,
     GroupBy,
     IdColumn,
     ImageColumn,
@@ -46,8 +48,6 @@ from .inputs import (
 if TYPE_CHECKING:
     from visualsearch.sources import Columns
     from visualsearch.types import EncoderSpec
-
-STOPPED = 130
 
 
 def index(
@@ -101,9 +101,7 @@ def index(
             "--replace", help="Let pictures take the pins of their ids, also where another source gave those."
         ),
     ] = False,
-    check_content: Annotated[
-        bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
-    ] = False,
+    check_content: CheckContent = False,
     id_column: IdColumn = None,
     image_column: ImageColumn = None,
     title_column: TitleColumn = None,
@@ -118,14 +116,14 @@ def index(
 ) -> None:
     """Build or update an index from pictures. What is indexed already and unchanged is not read again.
 
-    Pins that were removed stay out. An id that is that of a picture from another place is a failure, unless --replace is given.
+    Pins that were removed stay out. An id that another picture from another place has is a failure, unless --replace is given.
 
-    Example: `visualsearch index photos/ catalogue.csv --to pins.index --prune`
+    Example: `visualsearch index photos/ catalog.csv --to pins.index --prune`
 
     Exports of Shopify, WooCommerce and Google Merchant are recognised by their columns.
 
-    Exit codes: 0 done; 1 done, but more pictures or rows failed than `--tolerate` allows (the others are indexed); 2 wrong usage,
-    a source that cannot be used, or stopped by `--strict`; 130 stopped by Ctrl-C.
+    Exit code 0: done. 1: done, but more pictures or rows failed than `--tolerate` allows; the others are indexed. 2: wrong usage,
+    a source that cannot be used, or stopped by `--strict`. 130: stopped by Ctrl-C.
     """
     from visualsearch.engine import Index
     from visualsearch.indexing import PinSet, Progress, Settings

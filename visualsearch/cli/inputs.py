@@ -67,6 +67,9 @@ GroupBy = Annotated[
         rich_help_panel=_MANIFESTS,
     ),
 ]
+CheckContent = Annotated[
+    bool, typer.Option("--check-content", help="Read every file, also where size and time are unchanged.")
+]
 _FAILURES = "When pictures or rows fail"
 Strict = Annotated[
     bool,

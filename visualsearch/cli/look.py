@@ -51,9 +51,7 @@ def look(
     most: Annotated[int, typer.Option(help="At most this many objects.", min=1)] = 8,
     finder: Annotated[
         str | None,
-        typer.Option(
-            help="What finds the objects: bundled, saliency, grid, torchvision:NAME.", show_default=False
-        ),
+        typer.Option(help="What finds the objects: bundled, or torchvision:NAME.", show_default=False),
     ] = None,
     sure: Annotated[
         float | None,

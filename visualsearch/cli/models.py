@@ -15,9 +15,9 @@ def models(as_json: AsJson = False) -> None:
     """List the bundled model and the recommended open_clip models with licence, size and published scores.
 
     Any other open_clip model works too: `--model ARCHITECTURE/TAG`, a checkpoint's path, or `hf-hub:ORG/NAME`.
-    All open_clip models take `--precision`: fp32; bf16; fp16 on cards; int8 on CPUs (extra `accelerate`), calibrated on your
-    own pictures; or auto, the fastest on your processor of those that agree with fp32. Vectors of all precisions of a model
-    can be in one index.
+    All open_clip models take `--precision`: fp32, bf16, fp16 on GPUs, int8 on CPUs (extra `accelerate`), or auto. int8 is
+    calibrated on your own pictures. auto is the fastest on your processor that agrees with fp32. One index can hold vectors of
+    all precisions of a model.
 
     Example: `visualsearch models --json`
     """

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import SHOWN_FAILURES, AsJson, Folder, emit, note, open_index, plain
+from .panels import Panels
 
 if TYPE_CHECKING:
     from visualsearch.people import People
 
 people = typer.Typer(
     name="people",
+    cls=Panels,
     help="People, boards, saves, follows and events of an index: import, show, export, forget, pause."
     "\n\nExample: `visualsearch people import pins.index events.parquet`",
     no_args_is_help=True,
@@ -35,6 +37,10 @@ Address = Annotated[
         help="postgresql://... (extra `postgres`) instead of the index's own file.",
     ),
 ]
+
+
+EXPORTS = (".html", ".htm", ".json", ".zip")
+"""Files of these kinds are an account's export from elsewhere."""
 
 
 @contextmanager
@@ -60,12 +66,31 @@ def _pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
 def import_(
     folder: Folder,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, JSONL (also .gz) or Parquet.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="CSV, TSV, JSONL (also .gz) or Parquet; of --from also HTML, JSON, ZIP."
+        ),
     ],
     what: Annotated[
         str | None,
         typer.Option(
             "--as", metavar="WHAT", help="events, saves, boards, follows or people (default: by the columns)."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="SERVICE",
+            help="An account's own export: pinterest, raindrop, pocket or bookmarks (of a browser). HTML, JSON and ZIP files are "
+            "taken for one. Needs --set person=KEY.",
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="With --from: list the pictures that the index lacks, for `visualsearch index`.",
         ),
     ] = None,
     column: Annotated[
@@ -91,8 +116,14 @@ def import_(
     Stopped, the same command goes on where it was. A file that was imported is passed over.
 
     Example: `visualsearch people import pins.index clicks.csv --as events --column person=user --set kind=click`
+
+    Boards from elsewhere: `visualsearch people import pins.index bookmarks.html --set person=ada --manifest missing.csv`, then
+    `visualsearch index missing.csv --to pins.index`.
     """
     columns, constants = _pairs(column, "--column"), _pairs(constant, "--set")
+    if source is not None or manifest is not None or all(f.suffix.lower() in EXPORTS for f in files):
+        _boards(folder, files, source, constants, manifest, address, as_json)
+        return
     reports = []
     with _opened(folder, address) as opened:
         for file in files:
@@ -117,6 +148,51 @@ def import_(
     if as_json:
         emit([{**asdict(r), "bad": [{"line": b.line, "reason": b.reason} for b in r.bad]} for r in reports])
     if any(report.failed for report in reports):
+        raise typer.Exit(1)
+
+
+def _boards(
+    folder: Path,
+    files: Sequence[Path],
+    source: str | None,
+    constants: dict[str, str],
+    manifest: Path | None,
+    address: str | None,
+    as_json: bool,
+) -> None:
+    from visualsearch.errors import UsageError
+
+    if "person" not in constants:
+        raise UsageError("cannot import boards", "nobody was named to own them", "Add --set person=KEY")
+    if manifest is not None and len(files) > 1:
+        raise UsageError(
+            "cannot write the manifest", "it lists one file's pictures", "Import one file at a time"
+        )
+    reports = []
+    with _opened(folder, address) as opened:
+        for file in files:
+            report = opened.import_boards(
+                constants["person"],
+                file,
+                source,
+                board=constants.get("board"),
+                manifest=manifest,
+                progress=lambda r: note(f"{plain(r.file)}: {r.saved + r.waiting + r.known:,} of {r.rows:,}"),
+            )
+            reports.append(report)
+            for bad in report.bad[:SHOWN_FAILURES]:
+                note(f"  line {bad.line}: {plain(bad.reason)}")
+            if len(report.bad) > SHOWN_FAILURES:
+                note(f"  ... and {report.waiting + report.unmatched + report.failed - SHOWN_FAILURES:,} more")
+            note(
+                f"{plain(report.file)}: {report.boards:,} boards made, {report.saved:,} pins saved, {report.known:,} known,"
+                f" {report.waiting:,} wait for their picture, {report.unmatched:,} without one, {report.failed:,} failed"
+            )
+    if manifest is not None:
+        note(f"{plain(str(manifest))}: index it to fetch the pictures")
+    if as_json:
+        emit([{**asdict(r), "bad": [{"line": b.line, "reason": b.reason} for b in r.bad]} for r in reports])
+    if any(report.failed or report.unmatched for report in reports):
         raise typer.Exit(1)
 
 

@@ -28,7 +28,7 @@ def serve(
         KeyScope | None, typer.Option("--new-key", help="Make an API key, print it once, and end.")
     ] = None,
     days: Annotated[
-        float | None, typer.Option(help="With --new-key: the key ends after so many days.", min=0)
+        float | None, typer.Option(help="With --new-key: the key ends after this many days.", min=0)
     ] = None,
     public: Annotated[
         bool, typer.Option("--public", help="Reading needs no key; writing and /metrics do.")
@@ -57,7 +57,7 @@ def serve(
         ),
     ] = None,
     rate: Annotated[
-        float, typer.Option(help="Requests a second that one client may make; 0: no limit.", min=0)
+        float, typer.Option(help="Requests per second that one client may make; 0: no limit.", min=0)
     ] = 100.0,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,

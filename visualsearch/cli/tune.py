@@ -23,19 +23,19 @@ def tune(
         str | None, typer.Option(help="Most memory that the index may take: 500MB, 1GB, 2GiB.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Tune this recipe only; see indexes/README.md.")] = None,
-    k: Annotated[int, typer.Option("-k", "--k", help="Results a query.", min=1)] = 10,
+    k: Annotated[int, typer.Option("-k", "--k", help="Results per query.", min=1)] = 10,
     samples: Annotated[int, typer.Option(help="Stored vectors used as queries.", min=10)] = 200,
     seconds: Annotated[
-        float, typer.Option(help="Begin no further recipe after so many seconds.", min=0.0)
+        float, typer.Option(help="Begin no further recipe after this many seconds.", min=0.0)
     ] = 600.0,
     as_json: AsJson = False,
 ) -> None:
     """Choose the index recipe and the search parameters that reach a recall fastest on this index's own vectors.
 
-    Every recipe is built (on a sample of a large collection) and measured against exact search, which takes part itself and is
-    kept where half of its queries take 0.2 ms or less; the settings worth having (the Pareto front of recall, time and memory)
-    are shown. Where another recipe than the present one wins, it is built over all
-    rows and takes the other's place. Exit code 1 when nothing fulfils the wish: then the highest recall is kept.
+    Every recipe is built, on a sample of a large collection, and measured against exact search. Exact search takes part itself:
+    it is kept where half of its queries take 0.2 ms or less. The settings worth having are shown: the Pareto front of recall,
+    time and memory. A recipe that beats the present one is built over all rows and takes its place. Exit code 1 when nothing
+    reaches what you asked for: then the highest recall is kept.
 
     Example: `visualsearch tune pins.index --recall 0.98 --memory 1GB`
     """

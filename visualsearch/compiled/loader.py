@@ -1,8 +1,7 @@
 """Compiled inner loops: where they come from, and when. They come with the extra `fast` (numba).
 
-Numba takes half a second to load, and some seconds to compile loops the first time on a machine (the result is kept on
-disk), so a module of loops is loaded when it is asked for and not before; until then, and without the extra, the same
-work is done by libraries.
+Numba takes half a second to load. The first time on a machine it also takes some seconds to compile; the result is kept on
+disk. So a module of loops is loaded only when it is asked for. Until then, and without the extra, libraries do the same work.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def accelerate() -> bool:
 
 
 def loops() -> Any:
-    """The compiled loops (`_fast_loops`) once they are loaded; else None."""
+    """The compiled loops (`search_loops`) once they are loaded; else None."""
     return LOOPS.ready
 
 
@@ -75,7 +75,7 @@ class Graph:
     """A graph of the HNSW kind over 8-bit codes: views of its arrays, and the walk through them.
 
     codes: (n, d) uint8, where value i of a row is low[i] + (code + 0.5) / 255 * span[i] for some `low`. neighbours, starts
-    and levels: see `_fast_loops.walk`. Safe to search from many threads.
+    and levels: see `search_loops.walk`. Safe to search from many threads.
     """
 
     def __init__(

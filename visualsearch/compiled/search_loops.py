@@ -1,6 +1,6 @@
 """Compiled inner loops of the search: filters, the walk through a graph, and the cosines of stored rows.
 
-Imported by `fast` only. No loop here holds the GIL. Indices into the arrays of the innermost loops are unsigned, since
+Imported by `search` only. No loop here holds the GIL. Indices into the arrays of the innermost loops are unsigned, since
 numba would otherwise look for negative ones, and the loops would not use lanes.
 """
 

@@ -21,7 +21,7 @@ LEAST_COSINE = 0.55
 LEAST_THUMBNAIL = 0.90
 """Normalised correlation of thumbnails: a text laid over a picture keeps 0.90, other edits but crops and borders 0.96."""
 EXACT_ROWS = 300_000
-"""Up to so many rows neighbours are found exactly, so that the order of indexing cannot matter."""
+"""Up to this many rows, neighbours are found exactly, so that the order of indexing cannot matter."""
 BLOCK = 256
 CELLS_BLOCK = 64
 

@@ -1,8 +1,8 @@
 """Whether two aligned pictures show the same, block by block and in colour, and what was done to one of them.
 
 A block agrees when its difference stays within what saving anew at a low quality does: a share of its texture and a few
-levels. One gain and one offset are taken out before, the same for all three colours, so another brightness agrees and
-another colour does not.
+levels. One gain and one offset are taken out before, the same for all three colours. So another brightness agrees. Another
+colour does not.
 """
 
 from __future__ import annotations

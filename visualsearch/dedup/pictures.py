@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from threading import Lock
 
+from cachetools import LRUCache
 from PIL import Image
 
 from visualsearch import images
@@ -53,7 +53,7 @@ class Pictures:
 
     def __init__(self, uris: Sequence[str], read: Callable[[str], bytes]) -> None:
         self._uris, self._read = uris, read
-        self._kept: OrderedDict[int, Image.Image] = OrderedDict()
+        self._kept: LRUCache[int, Image.Image] = LRUCache(KEPT)
         self._lock = Lock()
         self.facts: dict[int, Facts] = {}
         self.failures: list[Failure] = []
@@ -73,14 +73,12 @@ class Pictures:
     def working(self, number: int) -> Image.Image:
         """The picture, its longer side at most WORKING pixels. Raises PictureError when it can be read no more."""
         with self._lock:
-            if number in self._kept:
-                self._kept.move_to_end(number)
-                return self._kept[number]
+            kept = self._kept.get(number)
+        if kept is not None:
+            return kept
         made = _shrunk(images.load(self._read(self._uris[number]), target=WORKING * 3 // 4), WORKING)
         with self._lock:
             self._kept[number] = made
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
         return made
 
     def digest(self, number: int) -> bytes:

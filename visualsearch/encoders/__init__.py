@@ -1,7 +1,7 @@
 """Encoders: pictures and words in, unit vectors of one space out.
 
-`load_encoder` takes a name and finds the family that knows it; a family is imported when it is first used,
-so the bundled models never cost the import of torch.
+`load_encoder` takes a name and finds the family that knows it. A family is imported when it is first used. So the bundled models
+never cost the import of torch.
 """
 
 from __future__ import annotations

@@ -31,10 +31,10 @@ from visualsearch.types import EncoderSpec, Precision, Preprocessing, Resize
 
 from .base import BaseEncoder
 
-# Up to so many pictures share all cores, so that a query is soon answered. Of more each core takes its own, a few at a time, and
-# waits for no other: with the threads that decode beside it, no core waits at every layer for one that was interrupted.
-# lite-clip alone on 2 cores: 296 pictures a second, 271 with all cores at one batch; runs of 16 are no faster, and the runtime's
-# memory arena, which never shrinks, grows with them.
+# Up to this many pictures share all cores, so that a query is soon answered. Of more, each core takes a few of its own at a time.
+# So no core waits at every layer for one that a decoding thread interrupted.
+# lite-clip alone on 2 cores: 296 pictures per second, 271 with all cores at one batch. Runs of 16 are no faster. They make the
+# runtime's memory arena grow, which never shrinks.
 _TOGETHER = 8
 _PICTURES_A_RUN = 4
 _FIRST_EMOJI = "\u2600"  # signs before it, like that of a trade mark, are no pictures

@@ -1,7 +1,7 @@
 """What can be made again, kept in the user's cache folder: converted models and the choices measured on this machine.
 
-Everything is written aside and renamed, so a reader never sees half of it; a damaged entry counts as absent and is
-made again; a lock a name keeps two processes from making the same thing.
+Everything is written aside and renamed, so a reader never sees half of it. A damaged entry counts as absent and is made
+again. One lock per name keeps two processes from making the same thing.
 """
 
 from __future__ import annotations

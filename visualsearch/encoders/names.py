@@ -1,4 +1,4 @@
-"""From what a user calls a model to what is to be loaded, without importing torch where it can be helped."""
+"""From what a user calls a model to what is loaded. torch is imported only where nothing else can tell."""
 
 from __future__ import annotations
 

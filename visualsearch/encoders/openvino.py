@@ -1,7 +1,7 @@
 """Image towers run by OpenVINO on the CPU: converted from torch, quantised to int8 on real pictures, cached by the caller.
 
-Run as a program, `python -m visualsearch.encoders.openvino FLOAT.xml PICTURES.npy INT8.xml` quantises: in a process of
-its own, since nncf draws progress bars on stdout and keeps every layer's statistics in memory.
+Run as a program, `python -m visualsearch.encoders.openvino FLOAT.xml PICTURES.npy INT8.xml` quantises. It is a process of its
+own, since nncf draws progress bars on stdout and keeps every layer's statistics in memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PACKAGES = ("openvino", "nncf")
 _CHUNK = 16
 """Pictures a stream takes at once: 8, 16 and 32 run at 83, 84 and 82 pictures/s (ViT-B/32 int8, Zen 4, two streams)."""
 _FILLED = 6
-"""From so many left-over pictures on, a chunk is filled up with blank ones rather than run one by one."""
+"""From this many left-over pictures on, a chunk is filled up with blank ones instead of running them one by one."""
 
 
 def missing() -> str | None:

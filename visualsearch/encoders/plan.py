@@ -1,8 +1,8 @@
 """Which way the pictures of one open_clip model are embedded on this CPU: recalled, or settled by measuring once.
 
-A plan is settled when pictures are about to be indexed (`OpenClipEncoder.calibrate`), since only then is there something
-to calibrate with and something to win. What was settled is kept in the user's cache by weights, processor, threads and
-library versions, and so are converted models; a query uses what was settled, and never waits for a conversion.
+A plan is settled when pictures are about to be indexed (`OpenClipEncoder.calibrate`). Only then is there something to
+calibrate with and something to win. What was settled is kept in the user's cache by weights, processor, threads and library
+versions. Converted models are kept there too. A query uses what was settled and never waits for a conversion.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """From an upright RGB picture to a model's square: resize, then cut or pad. Pillow and numpy only.
 
-The arithmetic (rounding of sizes, of crop and padding offsets) is that of torchvision's PIL transforms as
-open_clip composes them, so that a model sees the very bytes it was trained to see; the tests compare byte
-for byte. That holds after `images.accelerate`, too.
+Sizes, crop offsets and padding offsets are rounded as torchvision's PIL transforms round them, composed as open_clip composes
+them. So a model sees the very bytes it was trained to see. The tests compare byte for byte, after `images.accelerate` too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The image half of an open_clip model as torch runs it: on the CPU in one go, on a card with copies beside the work."""
+"""The image half of an open_clip model as torch runs it: on the CPU in one go, on a GPU with copies beside the work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DTYPES: Mapping[Precision, str] = MappingProxyType(
     {Precision.FP32: "float32", Precision.BF16: "bfloat16", Precision.FP16: "float16"}
 )
 CARD_CHUNK = 64
-"""Pictures computed at once on a card: the next ones are copied meanwhile."""
+"""Pictures computed at once on a GPU: the next ones are copied meanwhile."""
 
 
 class ImageTower(Protocol):

@@ -2,7 +2,7 @@
 
 The guards: another float format must keep the cosine of every calibration picture at 0.999 or more; int8 must find 98 %
 of the ten nearest neighbours that float32 finds. An int8 conversion whose mean cosine is below 0.98 is refused even when
-it was asked for: vectors of one model are comparable whatever their precision, and an index relies on that.
+it was asked for. An index relies on it that vectors of one model are comparable, whatever their precision.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Pictures in: any picture file, from anywhere, as upright RGB.
 
-`decode` turns bytes into pixels, `load` takes whatever a caller holds (path, URL, bytes, Pillow picture,
-array), `crop`, `resized` and `thumbnail` cut and shrink; `accelerate`
-makes large JPEGs and resizing faster for a batch. What is decoded at the same time shares one budget of memory
-(`limit_memory`, `in_hand`). Every unreadable picture gives one `PictureError` with its
-reason; nothing is written to stderr.
+`decode` turns bytes into pixels. `load` takes whatever a caller holds: path, URL, bytes, Pillow picture, array. `crop`,
+`resized` and `thumbnail` cut and shrink. `accelerate` makes resizing faster for a batch. What is decoded at the same time
+shares one budget of memory (`limit_memory`, `in_hand`). Every unreadable picture gives one `PictureError` with its reason.
+Nothing is written to stderr.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LEAST_PIXELS = 8
-"""A crop in pixels has at least so many on a side, or all there are."""
+"""Fewest pixels on a side of a crop; a smaller picture is taken whole."""
 
 _EXAMPLE = 'Give left, top, right, bottom as fractions, such as "0.1,0.2,0.6,0.9"'
 

@@ -1,7 +1,7 @@
 """How much memory a picture takes at most while it is decoded and worked on, told from its header.
 
 Bytes per pixel were measured as the peak of a process that decoded pictures of 36 megapixels of every format and mode
-(`benchmarks/decode_memory.py`): Pillow's own pixels take 4, scaling with the compiled loops 6 more, alpha laid on white 16.
+(`benchmarks/decode_memory.py`). Pillow's own pixels take 4, scaling with the compiled loops 6 more, alpha laid on white 16.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _STRIPS = 8
 _COEFFICIENTS = 2
 """A JPEG of several scans is held as coefficients of 16 bits, one for each sample, at full size."""
 
-_READ = 3
-"""The compiled loops hold a JPEG's coded bytes, and where they have markers, beside the file."""
+_READ = 2
+"""A progressive JPEG that is cut after its first scan is held beside the file."""
 
 _FIXED = 1 << 20
 

@@ -6,7 +6,7 @@ Plain scanning, each byte once: strangers choose the bytes, and a regular expres
 from __future__ import annotations
 
 LOOKED_AT = 1024
-"""So many bytes of a file are looked at."""
+"""Bytes of a file that are looked at."""
 
 # (name, where in the file, what stands there)
 _MAGIC: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (

@@ -1,151 +1,14 @@
-"""What a JPEG file says before its pixels: frame, tables, first scan (ITU T.81, annex B)."""
+"""What the headers of a JPEG file say, before its pixels are decoded (ITU T.81, annex B)."""
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-SOI, EOI, SOS, DQT, DHT, DRI = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD
-BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
-_APP0, _APP14 = 0xE0, 0xEE
+EOI, SOS, DHT = 0xD9, 0xDA, 0xC4
+PROGRESSIVE = 0xC2
 _FRAMES = {*range(0xC0, 0xD0)} - {DHT, 0xC8, 0xCC}
-
-Codes = tuple[bytes, bytes]
-"""A Huffman table as the file has it: how many codes of 1..16 bits, and their symbols."""
-
-
-@dataclass(frozen=True)
-class Component:
-    """One colour: its blocks across and down an MCU, the quantiser of its mean, its Huffman codes."""
-
-    across: int
-    down: int
-    quantiser: int
-    dc: Codes
-    ac: Codes | None
-
-
-@dataclass(frozen=True)
-class FirstScan:
-    """A scan that has the mean of every block of every colour; its bytes begin at `start`.
-
-    `restart` is in MCUs, 0 for none; `shift` tells how many low bits of the means a later scan brings.
-    """
-
-    width: int
-    height: int
-    progressive: bool
-    components: tuple[Component, ...]
-    restart: int
-    shift: int
-    start: int
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """MCUs across and down."""
-        across, down = max(c.across for c in self.components), max(c.down for c in self.components)
-        return -(-self.width // (8 * across)), -(-self.height // (8 * down))
-
-
-def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, begin, end) of each marker segment's content, up to the first scan's header. Raises ValueError where there
-    is no marker.
-    """
-    at = 2
-    while True:
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
-        if len(data) < at + 4 or data[at] != 0xFF:
-            raise ValueError("no marker where one must be")
-        marker = data[at + 1]
-        (length,) = struct.unpack_from(">H", data, at + 2)
-        if length < 2 or at + 2 + length > len(data):
-            raise ValueError("a segment reaches past the file")
-        yield marker, at + 4, at + 2 + length
-        if marker == SOS:
-            return
-        at += 2 + length
-
-
-def first_scan(data: bytes) -> FirstScan | None:
-    """The first scan, where it holds all colours of an 8-bit grey or YCbCr picture; else, or when damaged, None."""
-    try:
-        return _first_scan(data)
-    except (ValueError, KeyError, IndexError, struct.error):
-        return None
-
-
-def _first_scan(data: bytes) -> FirstScan | None:
-    quantisers: dict[int, int] = {}
-    codes: dict[int, Codes] = {}  # class and number of the table as in the file: 0..3 DC, 16..19 AC
-    frame: bytes | None = None
-    kind, restart, jfif, adobe, start = 0, 0, False, -1, 0
-    content = b""
-    for marker, begin, end in segments(data):
-        content, start = data[begin:end], end
-        if marker == DQT:
-            quantisers |= _quantisers(content)
-        elif marker == DHT:
-            codes |= _codes(content)
-        elif marker == DRI:
-            (restart,) = struct.unpack(">H", content)
-        elif marker == _APP0 and content[:4] == b"JFIF":
-            jfif = True
-        elif marker == _APP14 and content[:5] == b"Adobe":
-            adobe = content[11]
-        elif marker in _FRAMES:
-            frame, kind = content, marker
-    if frame is None or kind not in (BASELINE, EXTENDED, PROGRESSIVE):
-        return None
-    depth, height, width, count = struct.unpack_from(">BHHB", frame)
-    names = [frame[6 + 3 * i] for i in range(count)]
-    # The same reasons for YCbCr as libjpeg's: what JFIF prescribes, what Adobe's marker says, or the usual names.
-    colours = jfif or adobe == 1 or (adobe < 0 and names == [1, 2, 3])
-    known = depth == 8 and height and width and (count == 1 or (count == 3 and colours))
-    if not known or content[0] != count or [content[1 + 2 * i] for i in range(count)] != names:
-        return None
-    spectral, approximation = content[1 + 2 * count], content[3 + 2 * count]
-    progressive = kind == PROGRESSIVE
-    if spectral != 0 or (progressive and (content[2 + 2 * count] != 0 or approximation >> 4)):
-        return None
-    parts = []
-    for i in range(count):
-        sampling, table, chosen = frame[7 + 3 * i], frame[8 + 3 * i], content[2 + 2 * i]
-        across, down = (1, 1) if count == 1 else (sampling >> 4, sampling & 15)
-        ac = None if progressive else codes[16 + (chosen & 15)]
-        parts.append(Component(across, down, quantisers[table], codes[chosen >> 4], ac))
-    if any(c.across not in (1, 2, 4) or c.down not in (1, 2, 4) for c in parts):
-        return None
-    return FirstScan(
-        width, height, progressive, tuple(parts), restart, approximation & 15 if progressive else 0, start
-    )
-
-
-def _quantisers(content: bytes) -> Mapping[int, int]:
-    """Number of each table -> its divisor of the mean."""
-    found, at = {}, 0
-    while at < len(content):
-        wide, number = content[at] >> 4, content[at] & 15
-        found[number] = struct.unpack_from(">H" if wide else ">B", content, at + 1)[0]
-        at += 1 + 64 * (2 if wide else 1)
-    return found
-
-
-def _codes(content: bytes) -> Mapping[int, Codes]:
-    found, at = {}, 0
-    while at < len(content):
-        counts = content[at + 1 : at + 17]
-        total = sum(counts)
-        symbols = content[at + 17 : at + 17 + total]
-        if len(counts) != 16 or len(symbols) != total:
-            raise ValueError("a Huffman table is cut off")
-        found[content[at]] = (counts, symbols)
-        at += 17 + total
-    return found
-
-
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 _BARE = {0x00, 0x01, *range(0xD0, 0xD9)}  # markers without content
@@ -213,15 +76,26 @@ def _scans(data: bytes, at: int, most: int) -> int:
 
 
 def without_details(data: bytes) -> bytes | None:
-    """A progressive JPEG cut after the scan that has the means of all blocks: complete in itself at 1/8 scale.
+    """A progressive JPEG cut after its first scan, where that has the mean of every block of every colour.
 
-    None where the file is not progressive, or begins with anything else.
+    It is complete in itself at 1/8 scale. None for any other file.
     """
-    scan = first_scan(data)
-    if scan is None or not scan.progressive:
-        return None
-    end = _NEXT_MARKER.search(data, scan.start)
-    return None if end is None else data[: end.start()] + bytes((0xFF, EOI))
+    colours, at = None, 2
+    while (found := _SEGMENT.search(data, at)) is not None:
+        marker, begin = data[found.start() + 1], found.end() + 2
+        at = found.end() + int.from_bytes(data[found.end() : begin], "big")
+        if marker in _FRAMES:
+            if marker != PROGRESSIVE:
+                return None
+            colours = data[begin + 5 : begin + 6]
+        elif marker == EOI or at > len(data):
+            return None
+        elif marker == SOS:
+            scan = data[begin:at]
+            means = scan[:1] == colours and scan[-3:-1] == b"\0\0" and scan[-1] < 16
+            end = _NEXT_MARKER.search(data, at) if means else None
+            return None if end is None else data[: end.start()] + bytes((0xFF, EOI))
+    return None
 
 
 _ALL_BANDS = range(64)

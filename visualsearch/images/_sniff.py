@@ -1,7 +1,7 @@
 """What a file is, from its first bytes: which picture format, or which other thing it turned out to be.
 
-Magic numbers: JPEG (ITU T.81 B.1), PNG (W3C PNG 5.2), GIF89a, WebP (RIFF container, RFC 9649), TIFF 6.0 and
-BigTIFF, BMP (BITMAPFILEHEADER), ISO base media brands (ISO 14496-12; HEIF: ISO 23008-12; AVIF 1.1).
+Magic numbers: JPEG (ITU T.81 B.1), PNG (W3C PNG 5.2), GIF89a, WebP (RFC 9649), TIFF 6.0 and BigTIFF, BMP. ISO base media
+brands: ISO 14496-12, of HEIF ISO 23008-12, of AVIF 1.1.
 """
 
 from __future__ import annotations

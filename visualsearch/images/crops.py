@@ -1,10 +1,12 @@
 """How a part of a picture is shown to an encoder: its surroundings, its margin, its shape.
 
-An encoder that scales the shorter side and cuts the centre loses the ends of a long object; `view` therefore makes the part
-square first. A `CropStyle` says how. The default was chosen with `visualsearch bench look --tasks crops,look,crowded`: boxes
-that were found are off by a few per cent, and a margin of 5 % gives back what they miss; where things stand close together a
-wider one, or the square around the part, brings in the neighbours. Whitening the ground by the detector's outline was measured
-too (195 objects of 40 scenes, true boxes) and lost: R@10 0.846, or 0.913 when done by halves, against 0.933 for the plain part.
+An encoder that scales the shorter side and cuts the centre loses the ends of a long object. `view` therefore makes the part
+square first. A `CropStyle` says how.
+
+The default was chosen with `visualsearch bench look --tasks crops,look,crowded`. Boxes that were found are off by a few per
+cent, and a margin of 5 % gives back what they miss. A wider margin brings in the neighbours where things stand close together;
+so does the square around the part. A ground made white by the detector's outline lost: R@10 0.846 against 0.933 for the plain
+part (195 objects of 40 scenes, true boxes).
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ STYLE = CropStyle(margin=0.05)
 
 
 def view(picture: Image, box: Box, style: CropStyle = STYLE) -> Image:
-    """The part of an upright RGB picture in `box` (fractions) as the encoder shall see it; at least 1 x 1 pixel."""
+    """The part of an upright RGB picture in `box` (fractions) as the encoder sees it; at least 1 x 1 pixel."""
     return _SHAPES[style.shape](picture, _widened(box, style.margin))
 
 

@@ -1,8 +1,7 @@
 """Which pin a record is about, and when it is none: two pictures never share a pin.
 
-A picture without a name of its own is known by its place. A picture that the user named is known by that id, and
-an id from another place is a collision, unless the picture was moved: its old place is gone and its content is the
-same.
+A picture without a name of its own is known by its place. A picture that the user named is known by that id. The same id from
+another place is a collision, unless the picture was moved: then its old place is gone and its content is the same.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class Identity:
         if pin.source is None or pin.source == self.source:
             return False
         if pin.source not in self._orphans:
-            uri = self._source_uri(pin.source)
+            uri = self.writer.source_uri(pin.source)
             self._orphans[pin.source] = gone(uri) and not _PATTERN.search(uri)  # a pattern is no file
         return self._orphans[pin.source]
 
@@ -126,15 +125,11 @@ class Identity:
         return f"{record.id}~{tail}{record.stamp or ''}"
 
     def _failure(self, record: Record, pin: Pin, how: str = "") -> Failure:
-        owner = self._source_uri(pin.source) if pin.source is not None else ""
+        owner = self.writer.source_uri(pin.source) if pin.source is not None else ""
         place = pin.uri if not owner or owner == pin.uri else f"{pin.uri}, from {owner}"
         why = f"its id {record.id!r} in {self.uri} is that of {place}"
         remedy = "Give each picture an id of its own; where this source replaces the other, index it with --replace"
         return Failure(record.uri, record.id, f"{why}, {how}" if how else why, remedy)
-
-    def _source_uri(self, source: int) -> str:
-        found = self.writer.db.execute("SELECT uri FROM sources WHERE source = ?", (source,)).fetchone()
-        return str(found[0]) if found else ""
 
 
 def _base(uri: str) -> str:

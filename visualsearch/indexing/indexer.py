@@ -11,99 +11,30 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from visualsearch import images
-from visualsearch.errors import ODD, UsageError, VisualSearchError
+from visualsearch.errors import ODD, VisualSearchError
 from visualsearch.images import view
 from visualsearch.resources import cores
-from visualsearch.search import unit_rows
-from visualsearch.store import (
-    Catalog,
-    Exclusions,
-    Pin,
-    Segment,
-    Vectors,
-    Writer,
-    check_id,
-    tidied,
-    write_segment,
-)
-from visualsearch.types import Box, Encoder, Failure, Float32, IndexReport, PassedOver, Record
+from visualsearch.store import Catalog, Exclusions, Pin, Writer
+from visualsearch.types import Box, Encoder, Failure, IndexReport, PassedOver, Record
 
+from .batch import Batch
 from .identity import Identity, PinSet
 from .pipeline import Clock, Embedded, Prepared, embed, failed, look_ahead, released, stopped
+from .records import usable
+from .settings import Progress, Settings, Tally
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 KEPT_REASONS = 50
 """Reasons for which files were passed over are counted one by one up to so many."""
-
-KEPT_FAILURES = 1000
-"""A report holds at most this many failures; the catalog has them all."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run the indexer.
-
-    `batch`: pictures embedded at once. `workers`: threads that read and decode (default: one a processor).
-    `commit_rows` / `commit_seconds`: a commit follows whichever comes first. `prune`: remove pins of this source that a
-    complete read of it shows to be gone. `check_content`: read every file even where size and time are unchanged.
-    `max_pixels`: larger pictures fail. `replace`: a picture takes the pin of its id, also one that another source gave.
-    `strict`: stop at the first failure, with a SourceError.
-    """
-
-    batch: int = 64
-    workers: int | None = None
-    commit_rows: int = 4096
-    commit_seconds: float = 10.0
-    prune: bool = False
-    check_content: bool = False
-    max_pixels: int = images.MAX_PIXELS
-    strict: bool = False
-    replace: bool = False
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A moment of a run: pictures seen and committed, the expected number if known, and busy seconds by stage."""
-
-    seen: int
-    committed: int
-    failed: int
-    total: int | None
-    seconds: float
-    stages: dict[str, float]
-
-
-@dataclass
-class _Tally:
-    seen: int = 0
-    added: int = 0
-    updated: int = 0
-    moved: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    failed: int = 0
-    embedded: int = 0
-    excluded: int = 0
-    failures: list[Failure] = field(default_factory=list)
-
-    def fail(self, failure: Failure) -> None:
-        self.failed += 1
-        if len(self.failures) < KEPT_FAILURES:
-            self.failures.append(failure)
-
-    def merge(self, other: _Tally) -> None:
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-        del self.failures[KEPT_FAILURES:]
 
 
 @dataclass(frozen=True)
@@ -112,32 +43,6 @@ class _Known:
 
     record: Record
     pin: Pin | None
-
-
-def usable(record: Record, dim: int) -> Record | Failure:
-    """A record as it can be stored: attributes tidied, a finished vector of unit length. A Failure says why it cannot be."""
-    try:
-        check_id(record.id)
-        attributes = tidied(record.attributes)
-        vector = record.vector
-        if vector is not None:
-            vector = unit_rows(np.asarray(vector)[None], dim, "its vector")[0]
-    except UsageError as error:
-        uri, name = (text.encode("utf-8", "replace").decode() for text in (record.uri, record.id))
-        return Failure(uri, name, f"{error.what}: {error.why}", error.remedy)
-    return replace(record, attributes=attributes, vector=vector)
-
-
-def not_finite(record: Record, vectors: Float32 | None) -> Failure | None:
-    """The failure of a picture for which the model gave no usable vector."""
-    if vectors is None or np.isfinite(vectors).all():
-        return None
-    return Failure(
-        record.uri,
-        record.id,
-        "the model gave numbers that are not finite",
-        "Use another precision: --precision fp32",
-    )
 
 
 class Indexer:
@@ -165,7 +70,7 @@ class Indexer:
         self.progress, self.propose, self.since = progress, propose, since
         self.workers = settings.workers or cores()
         self.clock = Clock()
-        self.tally = _Tally()
+        self.tally = Tally()
         self.committed = 0
         self.started = time.perf_counter()
         self.total: int | None = None
@@ -173,7 +78,7 @@ class Indexer:
         self.identity = Identity(writer, PinSet() if claimed is None else claimed, settings.replace)
         self.exclusions = Exclusions(writer.db)
         self._visited = PinSet()
-        self._hidden: set[str] = set()
+        self.hidden: set[str] = set()
         self._passed: dict[str, int] = {}
         self._kept = 0
 
@@ -239,7 +144,7 @@ class Indexer:
                 self.identity.claim(item, pin.pin)
                 self._visit(pin.pin)
                 self._count()
-            elif pin is None and self._excluded(item):
+            elif pin is None and self.is_excluded(item):
                 self.tally.excluded += 1
                 self._count()
             else:
@@ -254,7 +159,7 @@ class Indexer:
         reason = item.reason if item.reason in self._passed or len(self._passed) < KEPT_REASONS else "others"
         self._passed[reason] = self._passed.get(reason, 0) + 1
 
-    def _excluded(self, record: Record, digest: bytes | None = None) -> bool:
+    def is_excluded(self, record: Record, digest: bytes | None = None) -> bool:
         """Whether a record is of a pin that was removed."""
         return self.excluding and self.exclusions.holds(record, self.source_uri, digest)
 
@@ -317,7 +222,7 @@ class Indexer:
         if not done:
             return
         with self.clock.stage("commit"):
-            batch = _Batch(self)
+            batch = Batch(self)
             with self.writer.commit():
                 for entry in done:
                     batch.place(entry)
@@ -332,10 +237,11 @@ class Indexer:
 
     def _prune(self) -> None:
         """Remove this source's pins that it no longer has. Those that it may have, where it could not be read, are kept."""
-        hidden = tuple(self._hidden)
+        hidden = tuple(self.hidden)
         with self.clock.stage("commit"), self.writer.commit():
-            found = self.writer.db.execute("SELECT pin, uri FROM pins WHERE source = ?", (self.source,))
-            unseen = [(pin, uri) for pin, uri in found if pin not in self._visited]
+            unseen = [
+                (pin, uri) for pin, uri in self.writer.places_of(self.source) if pin not in self._visited
+            ]
             gone = [pin for pin, uri in unseen if not uri.startswith(hidden)]
             self._kept = len(unseen) - len(gone)
             self.tally.removed += self.writer.delete_pins(gone)
@@ -356,133 +262,6 @@ class Indexer:
             seconds=time.perf_counter() - self.started,
             stages=self.clock.stages(),
             kept=self._kept,
-            incomplete=bool(self._hidden),
+            incomplete=bool(self.hidden),
             passed_over=dict(sorted(self._passed.items(), key=lambda each: -each[1])),
-        )
-
-
-class _Batch:
-    """One commit in the making: decides for each entry what it is, and collects the rows that are new."""
-
-    def __init__(self, run: Indexer) -> None:
-        self.run, self.writer, self.identity = run, run.writer, run.identity
-        self.tally = _Tally()
-        self.visited: list[int] = []
-        self.vectors: list[Float32] = []
-        self.pins: list[int] = []
-        self.first = int(self.writer.meta("next_row"))
-        self._store: Vectors | None = None
-
-    def place(self, entry: Embedded[Prepared]) -> None:
-        """Put one entry into the catalog."""
-        self.tally.seen += 1
-        prepared, record = entry.item, entry.item.record
-        pin = self.identity.pin_of(record)
-        failure = prepared.failure or not_finite(record, entry.vectors)
-        if failure is None and pin is not None:
-            failure = self.identity.collision(record, pin, prepared.digest)
-        if failure is not None:
-            self._fail(failure)
-            return
-        if pin is not None:
-            self.visited.append(pin.pin)
-            self.identity.claim(record, pin.pin)
-        if pin is None and self.run._excluded(record, prepared.digest):
-            self.tally.excluded += 1
-        elif pin is not None and pin.hash == prepared.digest and pin.row >= self.run.since:
-            self._same_content(record, pin)
-        elif (moved := self.identity.moved_here(record, pin, prepared.digest)) is not None:
-            self._touch(record, moved, self.identity.free_id(record, moved))
-            self.visited.append(moved.pin)
-            self.tally.moved += 1
-        else:
-            self._new_content(entry, pin)
-
-    def _fail(self, failure: Failure) -> None:
-        """An entry that is listed but not usable is not gone: its pin stays. What it hides may not be gone either."""
-        self.tally.fail(failure)
-        self.writer.fail(failure, self.run.source)
-        if failure.hides is not None:
-            self.run._hidden.add(failure.hides)
-        for pin in (self.writer.by_uri(failure.uri), self.writer.by_id(failure.id)):
-            if pin is not None and pin.source == self.run.source:
-                self.visited.append(pin.pin)
-
-    def write(self) -> None:
-        """Write the collected vectors as one segment and name it."""
-        if not self.vectors:
-            return
-        matrix = np.stack(self.vectors)
-        number = self.writer.take("next_file")
-        file = write_segment(self.run.folder, number, matrix)
-        first = self.writer.take("next_row", len(matrix))
-        self.writer.add_segment(
-            Segment(number, file, first, len(matrix), np.array(self.pins, dtype=np.int64))
-        )
-
-    def _same_content(self, record: Record, pin: Pin) -> None:
-        changed = record.named and (not pin.named or dict(record.attributes) != pin.attributes)
-        orphan = record.named and self.identity.is_orphan(pin)
-        if changed or orphan or pin.stamp != record.stamp or pin.uri != record.uri:
-            self._touch(record, pin, record.id if record.named else pin.id)
-        if changed:
-            self.tally.updated += 1
-        elif record.named and pin.uri != record.uri and pin.source != self.run.source:
-            self.tally.moved += 1
-        else:
-            self.tally.unchanged += 1
-
-    def _touch(self, record: Record, pin: Pin, name: str) -> None:
-        # A picture that has a name and attributes keeps them when its folder is indexed too.
-        keep = pin.named and not record.named
-        attributes = pin.attributes if keep else record.attributes
-        source = pin.source if keep else self.run.source
-        named = pin.named or record.named
-        self.writer.touch_pin(pin.pin, name, record.uri, source, record.stamp, attributes, named)
-
-    def _new_content(self, entry: Embedded[Prepared], pin: Pin | None) -> None:
-        prepared, record = entry.item, entry.item.record
-        vectors, boxes = self._vectors_of(entry)
-        row = self.first + len(self.vectors)
-        if pin is not None and pin.named and not record.named:
-            record = Record(pin.id, record.uri, record.read, pin.attributes, True, record.stamp)
-        name = (
-            record.id if record.named else pin.id if pin is not None else self.identity.free_id(record, None)
-        )
-        number = self.writer.put_pin(
-            name,
-            record.uri,
-            self.run.source if pin is None or pin.named == entry.item.record.named else pin.source,
-            prepared.digest,
-            record.stamp,
-            row,
-            record.attributes,
-            record.named,
-            pin.pin if pin is not None else None,
-        )
-        for offset, box in enumerate(boxes, start=1):
-            self.writer.add_region(row + offset, number, box)
-        self.vectors += list(vectors)
-        self.pins += [number] * len(vectors)
-        self.visited.append(number)
-        self.identity.claim(entry.item.record, number)
-        if pin is None:
-            self.tally.added += 1
-        else:
-            self.tally.updated += 1
-
-    def _vectors_of(self, entry: Embedded[Prepared]) -> tuple[Float32, tuple[Box, ...]]:
-        """(m, d) vectors, the whole picture's first, and the boxes of the others."""
-        prepared = entry.item
-        if prepared.record.vector is not None:
-            return prepared.record.vector[None], ()
-        if entry.vectors is not None:
-            self.tally.embedded += 1
-            return entry.vectors, prepared.boxes
-        # The content is stored under another pin: its rows stay readable until a compaction, so they are copied.
-        if self._store is None:
-            self._store = Vectors(self.run.folder, self.writer.segments(), self.run.encoder.spec.dim)
-        rows = np.array([row for row, _ in prepared.twin], dtype=np.int64)
-        return self._store.gather(self._store.positions(rows)), tuple(
-            b for _, b in prepared.twin if b is not None
         )

@@ -14,6 +14,7 @@ import numpy as np
 
 from visualsearch import samples
 from visualsearch.images import load, view
+from visualsearch.search import Level
 from visualsearch.types import Box, Encoder, Float32
 
 if TYPE_CHECKING:
@@ -32,15 +33,12 @@ NAMED = 6.0
 Measured on the 197 hand-drawn boxes held back of `visualsearch bench look --tasks photos`: a seventh get a word, right for 59 %.
 The best word of every box would be right for 22 %.
 """
-FEWEST = 16
-"""Among fewer pins no row is judged."""
-AGAIN = 0.1
-"""The level is measured anew when the number of pins has changed by more than this share."""
-PARTS, TRIES, COVERED = (
-    6,
-    400,
-    0.1,
-)  # parts of a scene, tries to find them, and how much of a part an object may cover
+PARTS = 6
+"""Parts of a scene."""
+TRIES = 400
+"""How often a part of a scene is drawn by chance, to find them."""
+COVERED = 0.1
+"""How much of a part an object may cover."""
 SMALLEST, LARGEST = 0.12, 0.5  # shares of the scene's sides
 
 
@@ -50,17 +48,16 @@ class Ground:
     def __init__(self, encoder: Encoder) -> None:
         pixels = [encoder.preprocess(part) for part in empty_parts()]
         self.vectors: Float32 = encoder.encode_images(np.stack(pixels))
-        self._level: tuple[int, float] | None = None
+        self._level = Level()
 
     def level(self, index: SearchedIndex) -> float | None:
         """The score that a row's best hit must reach; None where the index has too few pins to say."""
-        pins = len(index)
-        if pins < FEWEST:
-            return None
-        if self._level is None or abs(pins - self._level[0]) > AGAIN * self._level[0]:
+
+        def measured() -> float:
             best = [hits[0].score for hits in index.nearest(self.vectors, k=1) if len(hits)]
-            self._level = (pins, float(np.quantile(best, SHARE)) if best else -1.0)
-        return self._level[1]
+            return float(np.quantile(best, SHARE)) if best else -1.0
+
+        return self._level.of((len(index),), measured)
 
     def word(self, words: Words, vector: Float32, given: bool) -> int | None:
         """The number of the word nearest to a unit vector (d,), or None where it is no clear case.

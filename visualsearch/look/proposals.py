@@ -1,7 +1,7 @@
 """Where the objects of a picture are: boxes with scores, for shop-the-look and for regions of an index.
 
-`FINDERS` names the ways. "bundled" is a small class-agnostic detector that comes with the package; "saliency" needs no model at
-all; "grid" is the plain baseline. "torchvision:NAME" is any detector of torchvision (its weights are downloaded).
+"bundled" is a small class-agnostic detector that comes with the package. "torchvision:NAME" is any detector of torchvision;
+its weights are downloaded.
 """
 
 from __future__ import annotations
@@ -182,11 +182,6 @@ def _bundled(picture: Image) -> list[Proposal]:
     return found
 
 
-def outlines(pictures: list[Image]) -> Float32:
-    """How much each place of the pictures belongs to an object: (n, 48, 48) float32 in 0..1, by the bundled detector."""
-    return np.stack([_squash(cells[5]) for cells in cells_of(pictures)])
-
-
 def cells_of(pictures: list[Image]) -> Float32:
     """The bundled detector's map of each upright RGB picture: (n, 6, 48, 48) float32.
 
@@ -205,7 +200,7 @@ _GUARD = threading.Lock()
 
 
 def _session(path: Path) -> Any:
-    with _GUARD:  # two threads that ask at once shall not load it twice
+    with _GUARD:  # two threads that ask at once must not load it twice
         return _loaded(path)
 
 
@@ -229,87 +224,7 @@ def _squash(logits: Float32) -> Float32:
     return squashed
 
 
-# -- without a model ----------------------------------------------------------------------------------------------
-SMALL = 96  # pixels, the longer side of the picture that saliency looks at
-GROUNDS = 6  # colours that stand for the ground
-
-
-def _saliency(picture: Image) -> list[Proposal]:
-    """Joined areas whose colour is far from the colours of the picture's border (in Lab), at several bounds.
-
-    The idea is that of boundary priors (Wei et al. 2012, "Geodesic Saliency Using Background Priors").
-    """
-    from PIL import Image as Pillow
-
-    scale = SMALL / max(picture.size)
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    small = picture.resize((size[0], size[1]), Pillow.Resampling.BOX)
-    lab = np.asarray(small.convert("LAB")).astype(np.float32)
-    lab[..., 1:] = np.where(lab[..., 1:] > 127, lab[..., 1:] - 256, lab[..., 1:])
-    border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
-    # the border's colours by their lightness: each group's mean is a colour of the ground
-    groups = np.array_split(border[np.argsort(border[:, 0], kind="stable")], GROUNDS)
-    colours = np.stack([g.mean(0) for g in groups if len(g)])
-    away = np.sqrt(((lab[:, :, None] - colours) ** 2).sum(3)).min(2)
-    found = []
-    levels = np.concatenate([np.percentile(away, (60, 70, 80, 88, 94)), (8, 15, 25)])
-    for bound in np.unique(levels[levels >= 5]):
-        labels, count = joined(away > bound)
-        for label in range(1, count + 1):
-            rows, columns = np.nonzero(labels == label)
-            share = len(rows) / labels.size
-            if not 0.002 < share < 0.6:
-                continue
-            height, width = labels.shape
-            x0, x1, y0, y1 = columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
-            filled = len(rows) / ((x1 - x0) * (y1 - y0))
-            contrast = float(away[rows, columns].mean()) / 100
-            score = float(min(1.0, contrast * np.sqrt(filled)))
-            found.append(Proposal(Box(x0 / width, y0 / height, x1 / width, y1 / height), score))
-    return found
-
-
-def joined(mask: NDArray[np.bool_]) -> tuple[Int64, int]:
-    """Areas of a (h, w) bool mask joined by sides: labels (h, w), 0 outside, 1 .. count inside, and the count.
-
-    Runs of a row are joined with the runs of the row above that they touch (union-find).
-    """
-    parent = [0]
-
-    def root(a: int) -> int:
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        return a
-
-    labels = np.zeros(mask.shape, np.int64)
-    for y, row in enumerate(mask):
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
-        for start, end in zip(edges[::2], edges[1::2], strict=True):
-            above = {root(int(a)) for a in np.unique(labels[y - 1, start:end]) if a} if y else set()
-            if above:
-                own = min(above)
-                for other in above:
-                    parent[other] = own
-            else:
-                own = len(parent)
-                parent.append(own)
-            labels[y, start:end] = own
-    roots = np.array([root(a) for a in range(len(parent))], np.int64)
-    numbers, labels = np.unique(roots[labels], return_inverse=True)
-    labels = labels.reshape(mask.shape)
-    if numbers[0] != 0:
-        labels = labels + 1
-    return labels, int(labels.max(initial=0))
-
-
-def _grid(picture: Image) -> list[Proposal]:
-    """Nine windows of half the picture's sides, three by three, all equally sure."""
-    at = (0.0, 0.25, 0.5)
-    return [Proposal(Box(x, y, x + 0.5, y + 0.5), 1.0) for y in at for x in at]
-
-
-FINDERS: Mapping[str, Finder] = MappingProxyType({"bundled": _bundled, "saliency": _saliency, "grid": _grid})
+FINDERS: Mapping[str, Finder] = MappingProxyType({"bundled": _bundled})
 
 
 # -- with a download ----------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .index import SearchedIndex
 
 AGREED = 0.5
-"""Neighbours whose share of the votes is at least this name an object before the general vocabulary does: the catalogue's own
+"""Neighbours whose share of the votes is at least this name an object before the general vocabulary does: the catalog's own
 words fit its things better. A vocabulary that the caller gives always comes first.
 """
 PREFER = 0.0

@@ -1,22 +1,9 @@
 """Nearest neighbours: FAISS presets, exact scan, graph walk, clustering, tuning. It knows no catalog."""
 
-from .ann import (
-    FOLDER,
-    WIDENED,
-    WIDER,
-    Preset,
-    build,
-    choose,
-    has_codes,
-    load,
-    preset,
-    presets,
-    save,
-    scan_codes,
-    search,
-)
+from .ann import FOLDER, WIDENED, WIDER, build, has_codes, load, save, scan_codes, search
 from .exact import scan, scan_many
 from .heldout import measured_recall
+from .recipes import Preset, choose, preset, presets
 from .rows import Rows, approximate, with_fresh
 from .tuning import FAST_ENOUGH, Trial, Wish, front, fulfils, pick, survey, trials_of
 

@@ -6,14 +6,12 @@ positions 0 .. covers-1 of the stored vectors and its ids are these positions.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import threading
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,47 +21,18 @@ import numpy as np
 
 from visualsearch import compiled
 from visualsearch.compiled import Graph
-from visualsearch.errors import NotAnIndexError, UnknownNameError, UsageError
-from visualsearch.resources import indexes_dir
+from visualsearch.errors import NotAnIndexError, UsageError
 from visualsearch.storage import storage_error
 from visualsearch.store import Vectors, flush_folder
-from visualsearch.types import Bool, Float16, Float32, Float64, Int64
+from visualsearch.types import Bool, Float16, Float32, Int64
 
 from .clustering import centroids
+from .recipes import Preset, factory_for
+from .training import BLOCK_ROWS, moments, principal_axes, training_sample
 
 FOLDER = "ann"
-MAX_TRAIN_BYTES = 2 << 30
-MOMENT_ROWS = 50_000
-"""Rows that the principal axes are found from."""
-BLOCK_ROWS = 16_384
-"""Stored rows that are held as float32 in all their dimensions at a time."""
 WIDENED, WIDER = 2, 4
 """How often a walk through a graph is repeated where a filter leaves too little of what it found, and how much wider."""
-
-
-@dataclass(frozen=True)
-class Preset:
-    """An index recipe, read from `indexes/NAME.toml`. An empty factory means exact search: nothing is built."""
-
-    name: str
-    factory: str
-    from_rows: int
-    to_rows: int | None
-    candidates: int
-    note: str
-    source: str
-    build: Mapping[str, Any] = field(default_factory=dict)
-    search: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def exact(self) -> bool:
-        """True when every row is compared."""
-        return not self.factory
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What a generation built by this recipe is searched with: `search`, and `candidates` with it."""
-        return {"candidates": self.candidates, **self.search}
 
 
 @cache
@@ -106,44 +75,6 @@ def _has_avx512() -> bool:
     return {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags
 
 
-@cache
-def presets() -> dict[str, Preset]:
-    """All recipes by name, smallest sizes first."""
-    found = []
-    for path in indexes_dir().glob("*.toml"):
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        values.setdefault("to_rows", None)
-        found.append(Preset(**values))
-    return {p.name: p for p in sorted(found, key=lambda p: p.from_rows)}
-
-
-def preset(name: str) -> Preset:
-    """The recipe of that name. Raises UnknownNameError."""
-    if name not in presets():
-        raise UnknownNameError("preset", name, presets(), "Or `auto`, which goes by the number of rows")
-    return presets()[name]
-
-
-def choose(rows: int) -> Preset:
-    """The recipe meant for that many rows."""
-    return next(p for p in reversed(presets().values()) if rows >= p.from_rows)
-
-
-def lists_for(recipe: Preset, rows: int) -> int:
-    """Number of inverted lists: a power of two near `lists_per_sqrt_row` * sqrt(rows), at most rows / 39.
-
-    39 training points a centroid is the least that FAISS accepts without a warning.
-    """
-    wanted = recipe.build.get("lists_per_sqrt_row", 4) * math.sqrt(rows)
-    most = max(1, rows // 39)
-    return int(max(1, min(2 ** round(math.log2(max(1.0, wanted))), 2 ** int(math.log2(most)))))
-
-
-def factory_for(recipe: Preset, rows: int) -> str:
-    """The recipe's factory string for that many rows."""
-    return recipe.factory.format(lists=lists_for(recipe, rows))
-
-
 def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
     """Train and fill an index over all positions of `vectors`: (FAISS index, description).
 
@@ -158,12 +89,12 @@ def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
     try:
         axes = None
         if "reduce" in recipe.build:
-            axes = principal_axes(_moments(vectors, seed), recipe.build["reduce"])
+            axes = principal_axes(moments(vectors, seed), recipe.build["reduce"])
         inner = faiss.index_factory(dim if axes is None else len(axes), factory, faiss.METRIC_INNER_PRODUCT)
         if isinstance(inner, faiss.IndexHNSW):
             inner.hnsw.efConstruction = recipe.build.get("efConstruction", inner.hnsw.efConstruction)
         if not inner.is_trained:
-            _train(inner, _training_sample(recipe, vectors, seed, axes), seed)
+            _train(inner, training_sample(recipe, vectors, seed, axes), seed)
         index = inner if axes is None else _reduced(inner, axes)
         for _, block in vectors.blocks(size=BLOCK_ROWS):
             index.add(block)
@@ -174,32 +105,6 @@ def build(recipe: Preset, vectors: Vectors, seed: int = 7) -> tuple[Any, str]:
             "Choose a preset meant for fewer rows, or `auto`",
         ) from error
     return index, factory if axes is None else f"Axes{len(axes)},{factory}"
-
-
-def principal_axes(moments: Float64, share: float) -> Float32 | None:
-    """(d', d) orthonormal axes that keep `share` (0..1) of the rows' squared length, strongest first; None where that
-    takes nearly all dimensions.
-
-    `moments`, (d, d) float64, is the sum of the rows' outer products. The rows are not centred: in the space of these axes the
-    inner product is the one of the rows' projections, and what is cut off is small for every pair. d' is a multiple of 32,
-    which packed codes want.
-    """
-    dim = len(moments)
-    values, axes = np.linalg.eigh(moments)
-    kept = np.cumsum(values[::-1])
-    wanted = int(np.searchsorted(kept, share * kept[-1])) + 1
-    wanted = -(-wanted // 32) * 32
-    if wanted > 0.6 * dim:
-        return None
-    return np.ascontiguousarray(axes[:, ::-1][:, :wanted].T, dtype=np.float32)
-
-
-def _moments(vectors: Vectors, seed: int) -> Float64:
-    """(d, d) sum of the outer products of a sample of the rows."""
-    found = np.zeros((vectors.dim, vectors.dim))
-    for block in _sampled(vectors, MOMENT_ROWS, seed):
-        found += block.T @ block
-    return found
 
 
 def _reduced(inner: Any, axes: Float32) -> Any:
@@ -224,26 +129,6 @@ def _train(index: Any, rows: Float32, seed: int) -> None:
         )
         index.quantizer.add(found)  # FAISS trains what is left
     index.train(rows)
-
-
-def _sampled(vectors: Vectors, wanted: int, seed: int) -> Iterator[Float32]:
-    """A sample of the rows in the order of their positions, (n, d) at a time."""
-    count = min(wanted, len(vectors))
-    chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), count, replace=False))
-    for at in range(0, count, BLOCK_ROWS):
-        yield vectors.gather(chosen[at : at + BLOCK_ROWS])
-
-
-def _training_sample(recipe: Preset, vectors: Vectors, seed: int, axes: Float32 | None) -> Float32:
-    """(n, d) rows, or (n, d') in the dimensions of the axes."""
-    wanted = max(recipe.build.get("train_rows_per_list", 64) * lists_for(recipe, len(vectors)), 100_000)
-    wanted = min(wanted, MAX_TRAIN_BYTES // (4 * vectors.dim), len(vectors))
-    found = np.empty((wanted, vectors.dim if axes is None else len(axes)), np.float32)
-    at = 0
-    for block in _sampled(vectors, wanted, seed):
-        found[at : at + len(block)] = block if axes is None else block @ axes.T
-        at += len(block)
-    return found
 
 
 def save(index: Any, folder: Path, number: int) -> tuple[str, int]:

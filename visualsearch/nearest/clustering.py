@@ -1,8 +1,8 @@
 """Centroids for inverted lists: k-means that looks only around where a point was.
 
-After the first round a point moves, if at all, to a list near its own. So the centroids are put into groups, and the points of a
-group are compared with the centroids nearest to it and with no others (after the cluster closures of Wang et al. 2012,
-https://doi.org/10.1109/CVPR.2012.6248034). With sqrt(k) groups a round costs a share of Lloyd's that falls as k grows, in
+After the first round a point moves, if at all, to a list near its own. So the centroids are put into groups. The points of a
+group are compared only with the centroids nearest to it, after the cluster closures of Wang et al. 2012
+(https://doi.org/10.1109/CVPR.2012.6248034). With sqrt(k) groups a round costs a share of Lloyd's that falls as k grows, in
 matrix products as large as its own.
 """
 
@@ -18,7 +18,7 @@ ROUNDS = 25
 CONVERGED = 1e-4
 """Rounds end when one lowers the mean squared distance by less than this share."""
 WIDTH = 16
-"""So many times the size of a group are the centroids that its points are compared with."""
+"""A group's points are compared with this many times as many centroids as the group has."""
 BLOCK = 4096
 
 

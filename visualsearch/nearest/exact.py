@@ -1,11 +1,11 @@
 """Exact search: the k rows with the largest inner product, over the float16 rows where they lie.
 
-Scores are computed twice. Every row gets a fast float32 score, whose rounding error is bounded; the rows that may belong to
+Scores are computed twice. Every row gets a fast float32 score, whose rounding error is bounded. The rows that may belong to
 the top k by that bound are scored again in float64 and rounded once. So the answer does not depend on how rows are split
-over threads, blocks or files, and equal rows have equal scores; among them the lower position comes first.
+over threads, blocks or files. Equal rows have equal scores; among them the lower position comes first.
 
-One query reads each stored byte once and needs no memory of its own: FAISS's float16 kernels run over the mapped files, a
-range a core. Many queries share one conversion of each block to float32 and go through numpy's matrix product.
+One query reads each stored byte once and needs no memory of its own: FAISS's float16 kernels run over the mapped files, one
+range per core. Many queries share one conversion of each block to float32 and go through numpy's matrix product.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ MOST = 2048
 PIECE = 8192
 """Rows that are worth a thread."""
 FEW = 10
-"""Up to so many queries are scanned one by one: a float16 scan costs 27 ns a row and query, a block's conversion 190 ns a row
-and its product 7 ns a row and query (512 dimensions, both cores of a 2-core AMD EPYC with AVX-512)."""
+"""Up to this many queries are scanned one by one. A float16 scan costs 27 ns per row and query. A block's conversion costs
+190 ns per row, and its product 7 ns per row and query (512 dimensions, both cores of a 2-core AMD EPYC with AVX-512)."""
 BLOCK = 2048
 LOADING_ROWS = 200_000
 """Rows that numpy scans in the time that importing FAISS takes: 0.35 us a row, 80 ms."""

@@ -1,8 +1,8 @@
 """Index and search parameters chosen on the user's own vectors: the fastest that reach a recall within a memory.
 
-Queries are stored vectors, each left out of its own answer; the truth is the exact scan. Every recipe is built, on all rows or
-on a sample of a large collection, every setting of a small grid is timed and compared, and the settings that no other
-beats in recall, time and memory together are the Pareto front.
+Queries are stored vectors, each left out of its own answer. The truth is the exact scan. Every recipe is built on all rows,
+or on a sample of a large collection. Every setting of a small grid is timed and compared. The settings that no other beats in
+recall, time and memory together are the Pareto front.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from visualsearch import compiled
 from visualsearch.store import Generation, Segment, Vectors, write_segment
 
-from . import ann
+from . import ann, recipes
 from .exact import scan
 from .heldout import HeldOut, held_out
 from .rows import Rows
@@ -37,12 +37,12 @@ FAST_ENOUGH = 0.2
 """Milliseconds of an exact scan below which no graph is worth building, keeping and bringing up to date."""
 
 SAMPLE_ROWS = 100_000
-"""Recipes are compared on at most so many rows; the one chosen is built and measured again on all."""
+"""Recipes are compared on at most this many rows. The one chosen is built and measured again on all."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a search shall reach: recall@k (0..1), median milliseconds of a query, bytes of the index in memory."""
+    """What a search should reach: recall@k (0..1), median milliseconds of a query, bytes of the index in memory."""
 
     recall: float = 0.95
     milliseconds: float | None = None
@@ -75,7 +75,7 @@ class Trial:
 
 def survey(
     snapshot: Rows,
-    recipes: Sequence[ann.Preset],
+    recipes: Sequence[recipes.Preset],
     k: int,
     samples: int,
     *,
@@ -164,7 +164,7 @@ def _part(snapshot: Rows, scratch: Path, seed: int) -> Rows:
     return replace(snapshot, vectors=vectors, alive=everyone, generation=None, ann=None, live=len(live))
 
 
-def _built(part: Rows, recipe: ann.Preset, scratch: Path, number: int) -> Rows:
+def _built(part: Rows, recipe: recipes.Preset, scratch: Path, number: int) -> Rows:
     index, factory = ann.build(recipe, part.vectors)
     file, size = ann.save(index, scratch, number)
     made = Generation(number, file, recipe.name, factory, recipe.parameters, len(part.vectors), size)

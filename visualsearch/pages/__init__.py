@@ -1,6 +1,7 @@
 """Results as web pages."""
 
-from .results import Loader, Section, command_line, write_page
+from .results import Section, command_line, write_page
 from .scenes import write_look
+from .tiles import Loader
 
 __all__ = ["Loader", "Section", "command_line", "write_look", "write_page"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from visualsearch import images
 from visualsearch.look import Look, LookObject
 from visualsearch.types import MAX_PIXELS, Part
 
-from .results import Loader, Section, write_page
+from .results import Section, write_page
+from .templates import template
+from .tiles import Loader, jpeg
 
 SCENE = 1400  # pixels, the longer side of the scene on the page
 PIN = 13.0  # radius of a number's disc, in thousandths of the scene's longer side
@@ -87,38 +89,37 @@ def _sure(one: LookObject, found: bool) -> str:
     return ", ".join(parts) + "."
 
 
-def _hero(picture: Any, look: Look) -> str:
+def _hero(picture: Any, look: Look) -> Markup:
     """The scene as an SVG whose boxes are links to the sections; small boxes lie on top, so that all can be reached."""
-    small = picture.copy()
-    small.thumbnail((SCENE, SCENE))
-    out = BytesIO()
-    small.save(out, "JPEG", quality=86, optimize=True)
+    data, small = jpeg(picture, SCENE, 86)
     width, height = small.size
-    coded = base64.b64encode(out.getvalue()).decode()
+    radius = max(width, height) / 1000 * PIN
     numbered = list(enumerate(look, 1)) if look.found else []
     numbered.sort(key=lambda entry: -_area(entry[1]))
-    spots = "".join(_spot(number, one, width, height) for number, one in numbered)
-    return (
-        f'<figure class="scene wrap"><svg viewBox="0 0 {width} {height}" style="--w:{width};--h:{height}" role="group"'
-        f' aria-label="The scene with its objects"><image width="{width}" height="{height}"'
-        f' href="data:image/jpeg;base64,{coded}"/>{spots}</svg></figure>\n'
+    return Markup(
+        template("scene.html").render(
+            width=width,
+            height=height,
+            data=base64.b64encode(data).decode(),
+            spots=[_spot(number, one, width, height, radius) for number, one in numbered],
+            radius=f"{radius:.1f}",
+            round=f"{radius / 2:.1f}",
+            letters=f"{radius * 1.25:.1f}",
+        )
     )
 
 
-def _spot(number: int, one: LookObject, width: int, height: int) -> str:
+def _spot(number: int, one: LookObject, width: int, height: int, radius: float) -> dict[str, Any]:
     x, y = one.box.x0 * width, one.box.y0 * height
-    w, h = (one.box.x1 - one.box.x0) * width, (one.box.y1 - one.box.y0) * height
-    radius = max(width, height) / 1000 * PIN
-    cx = min(max(x + radius * 0.2, radius * 1.15), width - radius * 1.15)
-    cy = min(max(y + radius * 0.2, radius * 1.15), height - radius * 1.15)
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="{radius / 2:.1f}"'
-    return (
-        f'<a href="#q{number}" class="spot" aria-label="{escape(f"{number}. {_name(one)}")}">'
-        f"<title>{escape(_name(one))}</title>"
-        f'<rect class="edge" {place}/><rect class="face" {place}/>'
-        f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{radius:.1f}"/>'
-        f'<text x="{cx:.1f}" y="{cy:.1f}" font-size="{radius * 1.25:.1f}">{number}</text></a>'
-    )
+    places = {
+        "x": x,
+        "y": y,
+        "w": (one.box.x1 - one.box.x0) * width,
+        "h": (one.box.y1 - one.box.y0) * height,
+        "cx": min(max(x + radius * 0.2, radius * 1.15), width - radius * 1.15),
+        "cy": min(max(y + radius * 0.2, radius * 1.15), height - radius * 1.15),
+    }
+    return {"number": number, "name": _name(one), **{key: f"{value:.1f}" for key, value in places.items()}}
 
 
 def _area(one: LookObject) -> float:

@@ -24,6 +24,7 @@ from .model import (
     Save,
     Status,
     Verdict,
+    same_place,
     weight,
 )
 
@@ -51,6 +52,7 @@ __all__ = [
     "Status",
     "Verdict",
     "open_people",
+    "same_place",
     "weight",
 ]
 

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, select
 
-from visualsearch.errors import UsageError
-from visualsearch.types import Bool, Int64
+from visualsearch.types import Int64
 
+from . import ids, lookup
 from . import parts as disk
-from .days import EDGE_MS, GRACE_MS, Days
-from .events import FUTURE_MS, LONGEST, refusal
-from .model import DAY_MS, MEANINGS, SESSION_MS, SURFACES
+from .days import EDGE_MS, GRACE_MS, Days, parts_of_days
+from .folk import Folk
+from .model import DAY_MS, SESSION_MS
 from .parts import Part, day_of, day_start
-from .persons import OPEN, Known, check_key, find, need
-from .schema import EVENT_COLUMNS, events, parts
-from .store import among, chunks
-from .tables import BadRow, Batch, numbers, texts, times
+from .schema import events, parts
+from .store import chunks
+from .tables import BadRow, Batch
+from .typed import Rows, typed
 
 BULK_ROWS = 131_072
 """Rows of a part that an import writes."""
-_WHOLE = {"slot": "slot", "row": "slot_row", "column": "slot_column", "dwell_ms": "dwell_ms"}
-_REAL = ("propensity", "value")
-_TEXT = ("surface", "answer", "variant", "board", "currency", "site")
 
 
 @dataclass
@@ -43,94 +39,37 @@ class Taken:
     bad: list[BadRow] = field(default_factory=list)
 
 
-class _Rows:
-    """The columns of a batch while they are checked: `good` says which rows are still in."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.good: Bool = np.ones(len(batch), bool)
-        self.bad: list[BadRow] = []
-
-    def drop(self, which: Any, reason: str) -> None:
-        """Take rows out: a boolean mask, or positions."""
-        mask = np.zeros(len(self.batch), bool)
-        mask[which if isinstance(which, np.ndarray) else np.asarray(which, np.int64)] = True
-        mask &= self.good
-        self.bad += [BadRow(self.batch.lines[int(at)], reason) for at in np.flatnonzero(mask)]
-        self.good &= ~mask
-
-
 class Bulk(Days):
     """Takes events in columns."""
 
     def take_events(
-        self, batch: Batch, dates: str | None, key: str, finish: Callable[[Connection], None]
+        self, batch: Batch, dates: str | None, key: str, finish: Callable[[Connection], None], folk: Folk
     ) -> Taken:
-        """Store a batch of events; `finish` runs in the same transaction. `key` names events that have no id."""
+        """Store a batch of events; `finish` runs in the same transaction. `key` names events that have no id.
+
+        `folk` keeps the persons from one batch to the next. The lock of parts is held throughout, so nobody is forgotten
+        meanwhile, and whoever turns their consent off finds all that was stored before.
+        """
         import pyarrow as pa
 
         taken = Taken()
-        rows = _Rows(batch)
+        rows = Rows(batch)
         now = self.now()
-        columns = _typed(rows, dates, key, now)
-        person, known = self._people(rows, columns.pop("person"))
-        columns["person"] = pa.array(person)
+        columns = typed(rows, dates, key, now)
         columns["pin"], taken.unknown_pins = self._pin_numbers(columns["pin_id"])
-        taken.refused = _consents(rows, columns, person, known)
         n = len(batch)
-        columns["skew"] = pa.array(np.zeros(n, np.int64))
         columns["received"] = pa.array(np.full(n, now))
         columns["session"] = columns.get("session") or pa.array([""]).take(pa.array(np.zeros(n, np.int32)))
-        schema = disk.arrow_schema()
-        table = pa.table(
-            [
-                pa.nulls(n, each.type)
-                if columns.get(each.name) is None
-                else columns[each.name].cast(each.type)
-                for each in schema
-            ],
-            schema,
-        )
-        taken.bad = rows.bad
-        table = table.filter(pa.array(rows.good))
-        at = table.column("at").cast(pa.int64()).to_numpy()
-        order = np.lexsort((at, table.column("person").to_numpy(), at // DAY_MS))
-        table = _sessions(table.take(pa.array(order)))
         with self.upkeep():
+            person = folk.numbers(self.store, rows, columns["person"], now)
+            columns["person"] = pa.array(person)
+            taken.refused = folk.consents(self.store, rows, columns, person)
+            taken.bad = rows.bad
+            table = _sessions(_sorted(_table(rows, columns)))
             fresh = self._fresh(table, "event_id" in batch.columns)
             taken.duplicates = len(table) - len(fresh)
             taken.accepted = self._put(fresh, finish)
         return taken
-
-    def _people(self, rows: _Rows, column: Any) -> tuple[Int64, dict[int, Known]]:
-        """The number of each row's person, made where new, and what each person allows."""
-        import pyarrow as pa
-
-        coded = column.dictionary_encode()
-        coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-        names = coded.dictionary.to_pylist()
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        numbers, known = np.zeros(len(names) + 1, np.int64), {}
-        found: dict[str, Known] = {}
-        wrong = []
-        for at, name in enumerate(names):
-            try:
-                check_key(name)
-            except UsageError:
-                wrong.append(at)
-        used = set(np.unique(codes[rows.good]).tolist())
-        odd = set(wrong)
-        usable = [name for at, name in enumerate(names) if at in used and at not in odd]
-        for part in chunks(usable, 20_000):
-            found |= self.store.write(partial(_needed, bulk=self, names=part))
-        for at, name in enumerate(names):
-            if name in found:
-                numbers[at] = found[name].number
-                known[found[name].number] = found[name]
-        rows.drop(np.isin(codes, [-1, *wrong]), "`person` is empty or no key")
-        result: Int64 = numbers[codes]
-        rows.drop(result == 0, "nobody has that pseudonym")
-        return result, known
 
     def _pin_numbers(self, column: Any) -> tuple[Any, int]:
         """The number of each row's pin, null where the index has none of that id; and how many ids it has not."""
@@ -154,61 +93,49 @@ class Bulk(Days):
 
         if not given or not len(table):
             return table
-        ids = table.column("event_id")
-        _, first = np.unique(ids.to_numpy(zero_copy_only=False), return_index=True)
-        if len(first) < len(table):
-            table = table.take(pa.array(np.sort(first)))
-            ids = table.column("event_id")
-        at = table.column("at").cast(pa.int64())
-        low, high = pc.min(at).as_py(), pc.max(at).as_py()
-        seen = []
+        table = _once(table)
+        names = table.column("event_id")
+        at = table.column("at").to_numpy()
+        low, high = int(at.min()) - EDGE_MS, int(at.max()) + EDGE_MS
+        days = {day_of(int(day) * DAY_MS) for day in np.unique(at // DAY_MS)} | {day_of(low), day_of(high)}
         with self.store.read() as db:
-            stretch = parts.c.day.between(day_of(low - EDGE_MS), day_of(high + EDGE_MS))
-            files = list(db.execute(select(parts.c.file).where(stretch)).scalars())
-            stored = select(events.c.event_id).where(events.c.at.between(low - EDGE_MS, high + EDGE_MS))
-            seen.append(pa.array(list(db.execute(stored).scalars()), pa.string()))
-        days = set(pc.unique(pc.strftime(table.column("at"), "%Y-%m-%d")).to_pylist())
-        for file in files:
-            if file.split("/")[1] in days:
-                seen.append(disk.read_part(self.store.folder, file, ["event_id"]).column(0).combine_chunks())
-        seen = [each for each in seen if len(each)]
-        if not seen:
-            return table
-        return table.filter(pc.invert(pc.is_in(ids, value_set=pa.chunked_array(seen).combine_chunks())))
+            stored = list(
+                db.execute(select(events.c.event_id).where(events.c.at.between(low, high))).scalars()
+            )
+            files = parts_of_days(db, days)
+        new = lookup.fresh(self.store.folder, files, names.combine_chunks())
+        if stored:
+            new = pc.and_(new, pc.invert(pc.is_in(names, value_set=pa.array(stored, pa.string()))))
+        return table.filter(new)
 
     def _put(self, table: Any, finish: Callable[[Connection], None]) -> int:
         """Write closed days as parts and the others as rows, and name them in one transaction."""
         import pyarrow as pa
 
-        closed = day_start(self.now() - GRACE_MS)
-        at = table.column("at").cast(pa.int64()).to_numpy()
-        split = int(np.searchsorted(at // DAY_MS, closed // DAY_MS))
+        open_since = day_start(self.now() - GRACE_MS)
+        closed = table.column("at").to_numpy() < open_since
+        rest = disk.rows_of(lookup.filled(table.filter(pa.array(~closed)))) if not closed.all() else []
+        done = table if closed.all() else table.filter(pa.array(closed))
         made: list[Part] = []
-        with ThreadPoolExecutor(2) as pool:
-            made += pool.map(self._part, _slices(table.slice(0, split), at[:split]))
-        rest = disk.rows_of(table.slice(split))
+
+        def write(piece: tuple[Any, int]) -> None:
+            made.append(disk.write_part(self.store.folder, lookup.filled(piece[0]), piece[1]))
 
         def work(db: Connection) -> int:
-            alive = _alive(db, [part.lowest for part in made] and table.column("person").unique().to_pylist())
-            if not alive:
-                raise UsageError(
-                    "the import was stopped", "somebody in it was forgotten meanwhile", "Run it again"
-                )
             self.store.insert(db, parts, made)
             self.store.insert(db, events, rest)
             finish(db)
             return len(table)
 
         try:
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(write, _slices(done)))
             stored: int = self.store.write(work)
         except BaseException:
             for part in made:
                 disk.remove(self.store.folder, part.file)
             raise
         return stored
-
-    def _part(self, piece: tuple[str, Any]) -> Part:
-        return disk.write_part(self.store.folder, *piece)
 
     def open_tables(self) -> Iterator[tuple[str, Any]]:
         """The open days' events as Arrow tables, each of one day."""
@@ -223,132 +150,91 @@ class Bulk(Days):
                 )
 
 
-def _needed(db: Connection, bulk: Bulk, names: Sequence[str]) -> dict[str, Known]:
-    from .model import pseudonym_number
+def _table(rows: Rows, columns: dict[str, Any]) -> Any:
+    """The good rows; columns without any value are left out. Times are whole numbers still."""
+    import pyarrow as pa
 
-    known = find(db, names)
-    keys = [name for name in names if name not in known and pseudonym_number(name) is None]
-    return known | need(db, bulk.store, keys, bulk.now())
+    schema = disk.arrow_schema()
+    n = len(rows.batch)
+    columns["skew"] = pa.array(np.zeros(n, np.int64))
+    held = [each for each in schema if columns.get(each.name) is not None]
+    kinds = {"at": pa.int64(), "received": pa.int64()}
+    table = pa.table({each.name: columns[each.name].cast(kinds.get(each.name, each.type)) for each in held})
+    return table if rows.good.all() else table.filter(pa.array(rows.good))
 
 
-def _alive(db: Connection, persons: Sequence[int]) -> bool:
-    return len(among(db, "SELECT person FROM people WHERE person", persons)) == len(persons)
+def _months(at: Int64) -> Int64:
+    """Months since January 1970."""
+    found: Int64 = at.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
+    return found
 
 
-def _slices(table: Any, at: Int64) -> Iterator[tuple[str, Any]]:
-    """A table that is sorted by day and person, cut at each day and at BULK_ROWS."""
-    days = at // DAY_MS
-    edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)]
+def _sorted(table: Any) -> Any:
+    """By month, person and time."""
+    import pyarrow as pa
+
+    if not len(table):
+        return table
+    at = table.column("at").to_numpy()
+    months = _months(at)
+    _, person = np.unique(table.column("person").to_numpy(), return_inverse=True)
+    first = int(at.min())
+    bits = [int(values.max()).bit_length() for values in (at - first, person, months - months.min())]
+    if sum(bits) < 63:  # one number to sort by is much faster than three
+        key = ((months - months.min()) << bits[1] | person) << bits[0] | (at - first)
+        order = np.argsort(key)
+    else:
+        order = np.lexsort((at, person, months))
+    return table.take(pa.array(order))
+
+
+def _slices(table: Any) -> Iterator[tuple[Any, int]]:
+    """A table that is sorted by month and person, cut at each month and at BULK_ROWS; and how many rows the month has."""
+    months = _months(table.column("at").to_numpy())
+    edges = [0, *(np.flatnonzero(np.diff(months)) + 1).tolist(), len(months)]
     for start, end in itertools.pairwise(edges):
         for first in range(start, end, BULK_ROWS):
-            piece = table.slice(first, min(BULK_ROWS, end - first))
-            yield day_of(int(at[first])), piece
+            yield table.slice(first, min(BULK_ROWS, end - first)), end - start
 
 
-def _typed(rows: _Rows, dates: str | None, key: str, now: int) -> dict[str, Any]:
-    """The columns of a batch in their types, by the names of `events`; rows that do not fit are dropped and named."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    given = rows.batch.columns
-    at, bad = times(given["at"], dates)
-    rows.drop(bad, "`at` is no time")
-    rows.drop(_mask(at.is_null()), "`at` is empty")
-    at = at.fill_null(0)
-    rows.drop(_mask(pc.greater(at, now + FUTURE_MS)), "`at` lies in the future")
-    rows.drop(_mask(pc.less(at, 0)), "`at` lies before 1970")
-    columns: dict[str, Any] = {"at": at, "person": texts(given["person"])}
-    kind = columns["kind"] = texts(given["kind"])
-    rows.drop(~_mask(pc.is_in(kind, value_set=pa.array(list(MEANINGS)))), "`kind` is no kind of event")
-    pin = columns["pin_id"] = texts(given["pin"]) if "pin" in given else None
-    with_pin = _mask(pc.is_in(kind, value_set=pa.array([name for name, m in MEANINGS.items() if m.pin])))
-    rows.drop(
-        with_pin & (np.ones(len(kind), bool) if pin is None else _mask(pin.is_null())), "it needs a pin"
-    )
-    for name, target in _WHOLE.items():
-        columns[target] = _number(rows, name, True)
-    for name in _REAL:
-        columns[name] = _number(rows, name, False)
-    for name in (*_TEXT, "session", "event_id"):
-        columns[name] = texts(given[name]) if name in given else None
-        if columns[name] is not None:
-            rows.drop(_mask(pc.greater(pc.utf8_length(columns[name]), LONGEST)), f"`{name}` is too long")
-    if columns["surface"] is not None:
-        fine = pc.is_in(columns["surface"], value_set=pa.array([None, *SURFACES]))
-        rows.drop(~_mask(fine), "`surface` is no surface")
-    if columns["session"] is not None:
-        columns["session"] = columns["session"].fill_null("")
-    lines = np.asarray(rows.batch.lines, np.int64)
-    made = pc.binary_join_element_wise(key, pa.array(lines).cast(pa.string()), "-")
-    own = columns["event_id"]
-    columns["event_id"] = made if own is None else pc.coalesce(own, made)
-    return columns
-
-
-def _number(rows: _Rows, name: str, whole: bool) -> Any:
-    import pyarrow.compute as pc
-
-    if name not in rows.batch.columns:
-        return None
-    column, bad = numbers(rows.batch.columns[name], whole)
-    rows.drop(bad, f"`{name}` is no number")
-    if whole:
-        outside = _mask(pc.or_(pc.less(column, 0), pc.greater_equal(column, 2**31)))
-        rows.drop(outside, f"`{name}` must be a whole number from 0 on")
-        return pc.if_else(pc.less(column, 2**31), column, None)
-    rows.drop(~_mask(pc.is_finite(column.fill_null(0.0))), f"`{name}` must be a finite number")
-    if name == "propensity":
-        outside = _mask(pc.or_(pc.less_equal(column, 0), pc.greater(column, 1)))
-        rows.drop(outside, "`propensity` must be above 0 and at most 1")
-    return column
-
-
-def _mask(column: Any) -> Bool:
-    mask: Bool = column.fill_null(False).to_numpy(zero_copy_only=False)
-    return mask
-
-
-def _consents(rows: _Rows, columns: dict[str, Any], person: Int64, known: dict[int, Known]) -> int:
-    """Take out what persons' consents leave out, and their sites; how many rows. Few persons restrict anything."""
+def _once(table: Any) -> Any:
+    """The rows of a table with each id once: the first."""
     import pyarrow as pa
 
-    before = int(rows.good.sum())
-    for number, each in known.items():
-        if each.consent is OPEN:
-            continue
-        closed = [kind for kind in MEANINGS if refusal(each, kind)]
-        if not closed and each.consent.sites:
-            continue
-        mine = person == number
-        if closed:
-            rows.good &= ~(mine & _mask(_is_in(columns["kind"], closed)))
-        if columns["site"] is not None and not each.consent.sites:
-            columns["site"] = _emptied(columns["site"], pa.array(mine))
-    return before - int(rows.good.sum())
+    names = table.column("event_id")
+    known = ids.hashes(names)
+    order = np.argsort(known, kind="stable")
+    same = known[order][1:] == known[order][:-1]
+    if not same.any():
+        return table
+    twins = np.zeros(len(table), bool)
+    twins[order[1:][same]] = twins[order[:-1][same]] = True
+    seen: set[str] = set()
+    keep = ~twins
+    for at in np.flatnonzero(twins).tolist():
+        name = names[at].as_py()
+        keep[at] = name not in seen
+        seen.add(name)
+    return table.filter(pa.array(keep))
 
 
-def _is_in(column: Any, values: Sequence[str]) -> Any:
+def days_of(table: Any) -> Iterator[tuple[str, Any]]:
+    """The rows of a part by day."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    return pc.is_in(column, value_set=pa.array(values))
-
-
-def _emptied(column: Any, mask: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.if_else(mask, pa.scalar(None, pa.string()), column)
+    days = table.column("at").cast(pa.int64()).to_numpy() // DAY_MS
+    for day in np.unique(days):
+        yield day_of(int(day) * DAY_MS), table.filter(pa.array(days == day))
 
 
 def _sessions(table: Any) -> Any:
-    """Cut sessions: rows are sorted by day, person and time. A batch's and a day's edge end a session too."""
+    """Cut sessions: rows are sorted by person and time. A batch's and a day's edge end a session too."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not len(table):
         return table
-    at = table.column("at").cast(pa.int64()).to_numpy()
+    at = table.column("at").to_numpy()
     person = table.column("person").to_numpy()
     label = table.column("session").combine_chunks()
     codes = label.dictionary_encode().indices.to_numpy(zero_copy_only=False)
@@ -361,4 +247,4 @@ def _sessions(table: Any) -> Any:
     )
     began = at[np.flatnonzero(starts)][np.cumsum(starts) - 1]
     named = pc.binary_join_element_wise(label, pa.array(began).cast(pa.string()), "@")
-    return table.set_column(EVENT_COLUMNS.index("session"), "session", named)
+    return table.set_column(table.column_names.index("session"), "session", named)

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
 
+import numpy as np
 from sqlalchemy import Connection, delete, func, select
 
+from . import ids, lookup, merging
 from . import parts as disk
 from .events import Events
+from .ids import SUFFIX
 from .model import DAY_MS
 from .parts import Part, day_of, day_start
 from .schema import EVENT_COLUMNS, events, parts, people, sessions
 from .store import chunks
 
-PART_ROWS = 32_768
-"""Rows of a part: forgetting one person rewrites the parts that hold theirs, so they are small."""
-MANY_PARTS = 8
-"""So many small parts of a day are merged."""
+PART_ROWS = 131_072
+"""Rows of a part: forgetting one person rewrites the parts that hold theirs."""
 GRACE_MS = 60 * 60_000
 """A day is closed an hour after midnight UTC."""
 EDGE_MS = 60_000
+MOST_RACES = 5
+"""So often a list of parts is read anew whose files were replaced meanwhile."""
 _ID, _AT = EVENT_COLUMNS.index("event_id"), EVENT_COLUMNS.index("at")
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,18 @@ class Days(Events):
                 if first is None:
                     break
                 moved += self._roll_day(day_start(first))
+            self._merge()
             old = self.now() - DAY_MS
             self.store.write(lambda db: db.execute(delete(sessions).where(sessions.c.last < old)))
         return moved
 
     def _roll_day(self, start: int) -> int:
         moved = 0
+        with self.store.read() as db:
+            whole = select(func.count()).where(events.c.at >= start, events.c.at < start + DAY_MS)
+            run = int(db.execute(whole).scalar_one())
         while rows := self._rows_of_day(start):
-            part = disk.write_part(self.store.folder, day_of(start), disk.table_of(rows))
+            part = disk.write_part(self.store.folder, disk.table_of(rows), run)
             names = [row[_ID] for row in rows]
             try:
                 self.store.write(partial(self._rolled, part=part, names=names))
@@ -73,7 +85,6 @@ class Days(Events):
                 disk.remove(self.store.folder, part.file)
                 continue
             moved += len(rows)
-        self._merge(day_of(start))
         return moved
 
     def _rows_of_day(self, start: int) -> list[tuple[Any, ...]]:
@@ -95,17 +106,37 @@ class Days(Events):
     def expire(self, days: int) -> int:
         """Delete events older than so many days; how many, those of open days too. Everything else stays."""
         oldest = day_start(self.now()) - days * DAY_MS
+        first = day_of(oldest)
 
         def work(db: Connection) -> int:
             return db.execute(delete(events).where(events.c.at < oldest)).rowcount
 
         with self.upkeep():
             with self.store.read() as db:
-                old = [Part(*row) for row in db.execute(select(parts).where(parts.c.day < day_of(oldest)))]
-            for part in old:
-                self._replace([part.file], [])
-            removed: int = self.store.write(work)
-        return removed + sum(part.rows for part in old)
+                old = [Part(*row) for row in db.execute(select(parts).where(parts.c.day < first))]
+            removed = sum(self._shorten(part, oldest) for part in old)
+            removed += int(self.store.write(work))
+        return removed
+
+    def _shorten(self, part: Part, oldest: int) -> int:
+        """Take the events before a time out of a part; how many."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if part.until < day_of(oldest):
+            self._replace([part.file], [])
+            return part.rows
+        table = disk.read_part(self.store.folder, part.file)
+        return self._keep(part, table, pc.greater_equal(table.column("at").cast(pa.int64()), oldest))
+
+    def _keep(self, part: Part, table: Any, which: Any) -> int:
+        """Write a part anew with some of its rows; how many are gone."""
+        kept = table.filter(which)
+        if len(kept) == len(table):
+            return 0
+        new = [disk.write_part(self.store.folder, kept, part.run)] if len(kept) else []
+        self._replace([part.file], new)
+        return len(table) - len(kept)
 
     def _replace(self, old: Sequence[str], new: Sequence[Part]) -> None:
         """Put new parts in the place of others, in one transaction; then delete the files of those."""
@@ -118,20 +149,16 @@ class Days(Events):
         for file in old:
             disk.remove(self.store.folder, file)
 
-    def _merge(self, day: str) -> None:
-        """Make few parts of many small ones, which late events leave: each look-up of a closed day reads its parts."""
-        import pyarrow as pa
-
-        small = [p for p in self.part_files() if p.day == day and p.rows < PART_ROWS // 4]
-        if len(small) < MANY_PARTS:
-            return
-        table = pa.concat_tables([disk.read_part(self.store.folder, part.file) for part in small])
-        table = table.sort_by([("person", "ascending"), ("at", "ascending")])
-        new = [
-            disk.write_part(self.store.folder, day, table.slice(at, PART_ROWS))
-            for at in range(0, len(table), PART_ROWS)
-        ]
-        self._replace([part.file for part in small], new)
+    def _merge(self) -> None:
+        """Merge the parts of each month that has many: a look-up reads a little of each that may hold a person's events."""
+        months: dict[str, list[Part]] = {}
+        for part in self.part_files():
+            months.setdefault(part.month, []).append(part)
+        for held in months.values():
+            old = merging.due(held)
+            if old:
+                new = merging.merged(self.store.folder, old)
+                self._replace([part.file for part in old], new)
 
     def _sweep(self) -> None:
         """Delete files that no transaction named: a process died before it, or after one that replaced them."""
@@ -139,49 +166,46 @@ class Days(Events):
             known = set(db.execute(select(parts.c.file)).scalars())
         for path in disk.files(self.store.folder):
             name = path.relative_to(self.store.folder).as_posix()
-            if name not in known:
+            if name not in known and (path.suffix != SUFFIX or _owner(name) not in known):
                 disk.remove(self.store.folder, name)
 
     def part_files(self, person: int | None = None) -> list[Part]:
-        """The parts of closed days, or those that may hold a person's events; newest day first."""
+        """The parts of closed days, or those that may hold a person's events; newest last day first."""
         chosen = select(parts)
         if person is not None:
             chosen = chosen.where(parts.c.lowest <= person, parts.c.highest >= person)
         with self.store.read() as db:
-            return [Part(*row) for row in db.execute(chosen.order_by(parts.c.day.desc(), parts.c.file))]
+            return [Part(*row) for row in db.execute(chosen.order_by(parts.c.until.desc(), parts.c.file))]
 
     def _events_in_parts(self, number: int, k: int) -> list[dict[str, Any]]:
+        return _steadily(lambda: self._newest(number, k))
+
+    def _newest(self, number: int, k: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        day = ""
         for part in self.part_files(number):
-            if len(rows) >= k and part.day != day:
-                break
-            day = part.day
-            table = disk.read_part(self.store.folder, part.file, person=number)
-            rows += [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in disk.rows_of(table)]
+            if len(rows) >= k:
+                # Of parts that lie over one another, an older one may still have newer events.
+                rows = sorted(rows, key=lambda row: -row["at"])[:k]
+                if day_of(rows[-1]["at"]) > part.until:
+                    break
+            rows += lookup.rows_between(self.store.folder, part.file, number)
         return rows
 
     def _stored_in_parts(self, db: Connection, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
-        last = db.execute(select(func.max(parts.c.day))).scalar()
+        last = db.execute(select(func.max(parts.c.until))).scalar()
         if last is None:
             return {}
         # A clock's correction differs a little each time an event is sent, so the day's edges count to both days.
         wanted = {day_of(row[_AT] + edge) for row in rows for edge in (-EDGE_MS, EDGE_MS)}
-        days = [day for day in wanted if day <= last]
-        if not days:
+        if min(wanted) > last:
             return {}
-        import pyarrow as pa
-        import pyarrow.compute as pc
+        names = [row[_ID] for row in rows]
 
-        ids = pa.array([row[_ID] for row in rows], pa.string())
-        found: dict[str, Sequence[Any]] = {}
-        for file in db.execute(select(parts.c.file).where(parts.c.day.in_(days))).scalars().all():
-            column = disk.read_part(self.store.folder, file, ["event_id"]).column(0)
-            hits = pc.is_in(column, value_set=ids)
-            if pc.any(hits).as_py():
-                table = disk.read_part(self.store.folder, file).filter(hits)
-                found.update({row[_ID]: row for row in disk.rows_of(table)})
-        return found
+        def read() -> dict[str, Sequence[Any]]:
+            found = [lookup.rows_with(self.store.folder, file, names) for file in parts_of_days(db, wanted)]
+            return {row[_ID]: row for held in found for row in held}
+
+        return _steadily(read)
 
     # -- checking --------------------------------------------------------------------------------------------------
     def verify(self) -> list[Flaw]:
@@ -204,6 +228,7 @@ class Days(Events):
             if flaw:
                 flaws.append(Flaw(part.file, flaw, "Restore the file from a copy"))
         names = {part.file for part in listed}
+        names |= {_beside(name) for name in names}
         for path in disk.files(self.store.folder):
             name = path.relative_to(self.store.folder).as_posix()
             if name not in names:
@@ -211,20 +236,54 @@ class Days(Events):
         return flaws
 
     def _flaw(self, part: Part, known: set[int]) -> str:
+        path = self.store.folder / part.file
         try:
             persons = disk.read_part(self.store.folder, part.file, ["person"]).column(0).unique().to_pylist()
-            count = disk.read_part(self.store.folder, part.file, ["event_id"]).num_rows
+            names = disk.read_part(self.store.folder, part.file, ["event_id"]).column(0)
         except (OSError, ValueError) as error:
             return f"it cannot be read: {error}"
-        if count != part.rows:
-            return f"it has {count:,} rows instead of {part.rows:,}"
+        if len(names) != part.rows:
+            return f"it has {len(names):,} rows instead of {part.rows:,}"
+        if not ids.matches(path, names):
+            return "the file of ids beside it does not belong to it"
         return "" if set(persons) <= known else "it holds events of forgotten people"
 
     def part_rows(self) -> Mapping[str, int]:
         """How many events of closed days there are, by day."""
-        with self.store.read() as db:
-            counted = select(parts.c.day, func.sum(parts.c.rows)).group_by(parts.c.day)
-            return {row[0]: int(row[1]) for row in db.execute(counted)}
+        import pyarrow as pa
+
+        counts: Counter[str] = Counter()
+        for part in self.part_files():
+            if part.day == part.until:
+                counts[part.day] += part.rows
+                continue
+            at = disk.read_part(self.store.folder, part.file, ["at"]).column(0).cast(pa.int64()).to_numpy()
+            for day, count in zip(*np.unique(at // DAY_MS, return_counts=True), strict=True):
+                counts[day_of(int(day) * DAY_MS)] += int(count)
+        return dict(sorted(counts.items()))
+
+
+def _steadily(read: Callable[[], T]) -> T:
+    """What `read` finds in a list of parts that it reads first: again where a file was replaced meanwhile."""
+    for _ in range(MOST_RACES):
+        with suppress(FileNotFoundError):
+            return read()
+    return read()
+
+
+def parts_of_days(db: Connection, days: Collection[str]) -> list[str]:
+    """The files of the parts that may have events of one of some days."""
+    chosen = select(parts.c.file, parts.c.day, parts.c.until)
+    chosen = chosen.where(parts.c.day <= max(days), parts.c.until >= min(days))
+    return [row.file for row in db.execute(chosen) if any(row.day <= day <= row.until for day in days)]
+
+
+def _beside(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(SUFFIX))
+
+
+def _owner(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(".parquet"))
 
 
 class _RacedError(Exception):

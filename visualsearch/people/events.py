@@ -301,7 +301,8 @@ class Events(Base):
         if len(rows) < k:
             rows += self._events_in_parts(number, k - len(rows))
         rows = sorted(rows, key=lambda row: -row["at"])[:k]
-        return [{**row, "person": pseudonym_text(row["person"])} for row in rows]
+        name = pseudonym_text(number)
+        return [{**row, "person": name} for row in rows]
 
     def _events_in_parts(self, number: int, k: int) -> list[dict[str, Any]]:
         """The newest of closed days (`days`)."""

@@ -16,13 +16,15 @@ from visualsearch.errors import UnknownNameError, UsageError, VisualSearchError
 
 from . import parts as disk
 from .boards import Boards
-from .bulk import Bulk
-from .model import PinRef, pseudonym_text
+from .bulk import Bulk, days_of
+from .bulk_saves import BulkSaves, plain_row
+from .derived import EXPORT, Deriving, export_tables
+from .folk import Folk
+from .model import PinRef
 from .persons import LONGEST_WORD, Persons
-from .saves import Saves
-from .schema import SCHEMA, imports
+from .schema import imports
 from .social import Social
-from .tables import BadRow, Batch, batches, fingerprint, texts, times
+from .tables import BadRow, Batch, ahead, batches, fingerprint, texts, times
 
 MOST_BAD = 1000
 """So many bad rows are listed; all are counted."""
@@ -76,7 +78,7 @@ class ImportReport:
         self.bad += rows[: max(0, MOST_BAD - len(self.bad))]
 
 
-class ImportExport(Bulk, Saves, Social, Boards, Persons):
+class ImportExport(Bulk, Deriving, BulkSaves, Social, Boards, Persons):
     """`import_file` and `export_all`."""
 
     def import_file(
@@ -97,10 +99,10 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
         Raises SourceError, UsageError.
         """
         path, started = Path(path), time.perf_counter()
-        key = ""
+        key, folk = "", Folk()
         report = ImportReport(str(path), what or "")
         done = 0
-        for batch in batches(path):
+        for batch in ahead(batches(path)):
             if not key:
                 found = {**_mapped(batch, columns or {}), **(constants or {})}
                 report.what = what or _guess(found, batch)
@@ -111,7 +113,7 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
             if report.rows > done:
                 report.note(batch.bad)
                 mapped = _renamed(batch, columns or {}, constants or {}, report.what)
-                self._take(report, mapped, dates, key)
+                self._take(report, mapped, dates, key, folk)
             if progress is not None:
                 progress(report)
         report.seconds = time.perf_counter() - started
@@ -132,14 +134,14 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
         with self.store.read() as db:
             return int(db.execute(select(imports.c.rows).where(imports.c.file == key)).scalar() or 0)
 
-    def _take(self, report: ImportReport, batch: Batch, dates: str | None, key: str) -> None:
+    def _take(self, report: ImportReport, batch: Batch, dates: str | None, key: str, folk: Folk) -> None:
         mark = {"file": key, "rows": report.rows, "finished": False, "at": self.now()}
 
         def finish(db: Connection) -> None:
             self.store.upsert(db, imports, mark)
 
         if report.what == "events":
-            counts = self.take_events(batch, dates, key.partition(":")[2], finish)
+            counts = self.take_events(batch, dates, key.partition(":")[2], finish, folk)
             report.accepted += counts.accepted
             report.duplicates += counts.duplicates
             report.refused += counts.refused
@@ -147,7 +149,11 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
             report.note(counts.bad)
             return
         waiting: list[tuple[int, Future[Any]]] = []
+        many: list[tuple[int, Mapping[str, Any]]] = []
         for line, row in _rows(batch, dates, report):
+            if report.what == "saves" and plain_row(row):
+                many.append((line, row))
+                continue
             try:
                 waiting.append((line, self.store.writer.submit(self._work(report, row))))
             except VisualSearchError as error:
@@ -157,6 +163,10 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
                 report.accepted += bool(future.result())
             except VisualSearchError as error:
                 report.note([BadRow(line, str(error))])
+        accepted, unknown, bad = self.take_saves(many)
+        report.accepted += accepted
+        report.unknown_pins += unknown
+        report.note(bad)
         self.store.write(finish)
 
     def _work(self, report: ImportReport, row: Mapping[str, Any]) -> Callable[[Connection], Any]:
@@ -183,23 +193,14 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
         """Write every table as Parquet, and the events day by day, for Spark, DuckDB or a notebook; rows by table.
 
         `person` is the pseudonym's number; `people.parquet` has its name. Secret boards are in it: it is the owner's copy.
+        Who is forgotten later leaves it too, while it stays in its place.
         """
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        counts: dict[str, int] = {}
-        for table in SCHEMA.sorted_tables:
-            if table.name in ("events", "parts", "imports", "sessions"):
-                continue
-            with self.store.read() as db:
-                rows = [dict(row._mapping) for row in db.execute(select(table))]
-            if table.name == "people":
-                rows = [{**row, "pseudonym": pseudonym_text(row["person"])} for row in rows]
-            counts[table.name] = len(rows)
-            if rows:
-                pq.write_table(pa.Table.from_pylist(rows), place / f"{table.name}.parquet")
+        self.track(place, EXPORT)
+        counts = export_tables(self.store, place)
         counts["events"] = 0
         for number, (day, table) in enumerate(self._event_tables()):
             target = place / disk.FOLDER / day
@@ -212,7 +213,7 @@ class ImportExport(Bulk, Saves, Social, Boards, Persons):
         """All events as Arrow tables, each of one day."""
         with self.upkeep():
             for part in self.part_files():
-                yield part.day, disk.read_part(self.store.folder, part.file)
+                yield from days_of(disk.read_part(self.store.folder, part.file))
             yield from self.open_tables()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 from visualsearch.errors import UsageError
 
@@ -236,6 +238,30 @@ class Pins(Protocol):
         """A pin for each picture hash that the index holds."""
         ...
 
+    def find_places(self, addresses: Sequence[str]) -> Mapping[str, PinRef]:
+        """A pin for each address that is one's id, place, or attribute `url`, in the sense of `same_place`."""
+        ...
+
+
+_PINIMG = re.compile(r"/([0-9a-f]{32})\.\w+$")
+
+
+def same_place(address: str) -> str:
+    """The form in which two addresses of the web are the same: without scheme, `www.`, final slash and fragment; one for all
+    sizes in which Pinterest serves a picture. Empty where the text is no address.
+    """
+    try:
+        parts = urlsplit(address.strip())
+        host = (parts.hostname or "").removeprefix("www.")
+        port = "" if parts.port in (None, 80, 443) else f":{parts.port}"
+    except ValueError:
+        return ""
+    if not host:
+        return ""
+    if host == "i.pinimg.com" and (found := _PINIMG.search(parts.path)):
+        return f"{host}/{found[1]}"
+    return f"{host}{port}{parts.path.rstrip('/')}" + (f"?{parts.query}" if parts.query else "")
+
 
 class AnyPins:
     """Takes every id for a pin: for a record that stands without an index."""
@@ -246,6 +272,10 @@ class AnyPins:
 
     def find_pictures(self, hashes: Sequence[bytes]) -> Mapping[bytes, PinRef]:
         """None: no picture is known."""
+        return {}
+
+    def find_places(self, addresses: Sequence[str]) -> Mapping[str, PinRef]:
+        """None: no place is known."""
         return {}
 
 

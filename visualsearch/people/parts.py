@@ -11,26 +11,45 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from visualsearch.errors import LockedError, StorageError
 
+from . import ids
 from .model import DAY_MS
 from .schema import EVENT_COLUMNS, events
 
 FOLDER = "events"
 LOCK = "people.lock"
-GROUP_ROWS = 16_384
-"""Rows are sorted by person, so one person's are in one or two groups of so many."""
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+TURN = "people.turn"
+"""Held by the one who waits for LOCK next."""
+PATIENCE = 120
+GROUP_ROWS = 2048
+"""Rows are sorted by person and time, so one person's are in one or two groups of so many."""
+EMPTY = b"empty"
+"""The key under which a file's footer lists its columns without any value."""
+_DAY = re.compile(r"\d{4}-\d\d(-\d\d)?")
 
 
 class Part(NamedTuple):
-    """One file, relative to the index folder, and the range of pseudonyms in it: a row of `parts`."""
+    """One file, relative to the index folder: a row of `parts`.
+
+    It has the events of the days from `day` to `until`, all of one month, of the pseudonyms from `lowest` to `highest`. `run` is
+    the number of rows that were written together with its own, for `merging`.
+    """
 
     file: str
     day: str
     rows: int
     lowest: int
     highest: int
+    until: str
+    run: int
+
+    @property
+    def month(self) -> str:
+        """2026-11."""
+        return self.day[:7]
 
 
 def day_of(at: int) -> str:
@@ -74,30 +93,27 @@ def rows_of(table: Any) -> list[tuple[Any, ...]]:
     return list(zip(*plain, strict=True))
 
 
-def write_part(folder: Path, day: str, table: Any) -> Part:
-    """Write a table that is sorted by person as the next file of a day; it appears under its name when it is on disk."""
-    import pyarrow.parquet as pq
+def write_part(folder: Path, table: Any, run: int | None = None) -> Part:
+    """Write a table that is sorted by person and time as the next file of its day, or of its month where it has several days.
 
+    It appears under its name when it is on disk. `run`: the rows that are written together, this table's among them.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    span = pc.min_max(table.column("at").cast(pa.int64())).as_py()
+    first, last = day_of(span["min"]), day_of(span["max"])
+    day = first if first == last else first[:7]
     place = folder / FOLDER / day
     try:
         place.mkdir(parents=True, exist_ok=True)
         aside = place / f".{secrets.token_hex(8)}.tmp"
         try:
-            with aside.open("wb") as file:
-                pq.write_table(
-                    table,
-                    file,
-                    row_group_size=GROUP_ROWS,
-                    compression="zstd",
-                    compression_level=1,
-                    use_dictionary=[
-                        name for name in EVENT_COLUMNS if name not in ("event_id", "at", "received", "person")
-                    ],
-                    store_schema=False,
-                )
-                file.flush()
-                os.fsync(file.fileno())
+            _write(table, aside)
             name = _named(aside, place)
+            beside = ids.beside(place / name)
+            _flushed(aside, np.sort(ids.hashes(table.column("event_id"))).astype("<u8").tobytes())
+            aside.replace(beside)
         finally:
             aside.unlink(missing_ok=True)
         for each in (place, place.parent, folder):
@@ -107,7 +123,39 @@ def write_part(folder: Path, day: str, table: Any) -> Part:
             f"cannot write events of {day}", str(error), "Free some space; no event was lost"
         ) from error
     persons = table.column("person")
-    return Part(f"{FOLDER}/{day}/{name}", day, len(table), persons[0].as_py(), persons[-1].as_py())
+    size = len(table) if run is None else run
+    return Part(
+        f"{FOLDER}/{day}/{name}", first, len(table), persons[0].as_py(), persons[-1].as_py(), last, size
+    )
+
+
+def _write(table: Any, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    empty = ",".join(c for c in EVENT_COLUMNS if table.column(c).null_count == len(table))
+    with path.open("wb") as file:
+        pq.write_table(
+            table.replace_schema_metadata({EMPTY: empty.encode()}),
+            file,
+            row_group_size=GROUP_ROWS,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[
+                name for name in EVENT_COLUMNS if name not in ("event_id", "at", "received", "person")
+            ],
+            write_statistics=["person"],
+            store_schema=False,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flushed(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)  # the other name of the same file stays
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _named(aside: Path, place: Path) -> str:
@@ -153,12 +201,16 @@ def files(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def upkeep(folder: Path) -> Iterator[None]:
-    """One process at a time writes or deletes parts. Raises LockedError after two minutes."""
+    """One process at a time writes or deletes parts, in turn: who waits goes before who comes again. Raises LockedError after
+    two minutes.
+    """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / LOCK, timeout=120)
+    turn = FileLock(folder / TURN, timeout=PATIENCE, poll_interval=0.02)
+    lock = FileLock(folder / LOCK, timeout=PATIENCE, poll_interval=0.02)
     try:
-        lock.acquire()
+        with turn:
+            lock.acquire()
     except Timeout as error:
         raise LockedError(
             f"cannot tidy the events of {folder}", "another process does it now", "Try again"
@@ -173,5 +225,6 @@ def remove(folder: Path, file: str) -> None:
     """Delete a part that nothing names any more; its day's folder too, once it is empty."""
     path = folder / file
     path.unlink(missing_ok=True)
+    ids.beside(path).unlink(missing_ok=True)
     with suppress(OSError):
         path.parent.rmdir()

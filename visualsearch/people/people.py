@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from .elsewhere import Elsewhere
 from .import_export import ImportExport
 from .live import Live
 from .material import Learnable
@@ -14,7 +15,7 @@ from .privacy import Privacy
 from .store import Store, now_ms
 
 
-class People(Privacy, ImportExport, Learnable, Live):
+class People(Privacy, ImportExport, Elsewhere, Learnable, Live):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

@@ -20,7 +20,7 @@ from .model import (
     pseudonym_number,
     pseudonym_text,
 )
-from .schema import people
+from .schema import marks, people
 from .store import Store, among, chunks
 
 LONGEST_KEY = 200
@@ -46,6 +46,8 @@ _KNOWN = (
     "SELECT p.key, p.person, c.level, c.searches, c.clicks, c.profile, c.sites, c.paused"
     " FROM people p LEFT JOIN consent c ON c.person = p.person WHERE p."
 )
+PERSONS = "persons"
+"""The mark that counts how often a key stopped leading to a person."""
 OPEN = Consent()
 """What a person allows who chose nothing."""
 
@@ -70,6 +72,17 @@ def find(db: Connection, names: Iterable[str]) -> dict[str, Known]:
     for row in among(db, _KNOWN + "person", list(numbers)):
         found.setdefault(numbers[row[1]], Known(row[1], _consent(row)))
     return found
+
+
+def by_numbers(db: Connection, numbers: Sequence[int]) -> list[Known]:
+    """Those of the numbers that are somebody's."""
+    return [Known(row[1], _consent(row)) for row in among(db, _KNOWN + "person", numbers)]
+
+
+def renumbered(db: Connection, store: Store) -> None:
+    """Say in a transaction that a key no longer leads to the person it led to: whoever remembered it looks again."""
+    value = int(db.execute(select(marks.c.value).where(marks.c.name == PERSONS)).scalar() or 0)
+    store.upsert(db, marks, {"name": PERSONS, "value": value + 1})
 
 
 def need(db: Connection, store: Store, names: Iterable[str], now: int) -> dict[str, Known]:
@@ -169,6 +182,7 @@ class Persons(Base):
         chosen = None if names is None else list(names)
 
         def work(db: Connection) -> int:
+            renumbered(db, self.store)
             dropped = update(people).values(key=None).where(people.c.key.is_not(None))
             if chosen is None:
                 return db.execute(dropped).rowcount

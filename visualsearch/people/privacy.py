@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -12,10 +13,11 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 
 from visualsearch.errors import LockedError, StorageError, UnknownNameError
 
+from . import lookup
 from . import parts as disk
-from .days import Days
+from .derived import Deriving
 from .model import PROFILE, SESSION_MS, SIGNALS, Consent, ConsentLevel, Receipt, pseudonym_text
-from .persons import LONGEST_KEY, Known, check_key, need, one
+from .persons import LONGEST_KEY, Known, check_key, need, one, renumbered
 from .saves import remove_saves
 from .schema import (
     boards,
@@ -65,7 +67,7 @@ def erase(db: Connection, number: int, keep_consent: bool = False) -> dict[str, 
     return {name: count for name, count in removed.items() if count}
 
 
-class Privacy(Days):
+class Privacy(Deriving):
     """Consent, export, forgetting."""
 
     def consent(self, person: str, level: ConsentLevel | str | None = None, **switches: bool) -> Consent:
@@ -92,8 +94,9 @@ class Privacy(Days):
         known: Known = self.store.write(work)
         if known.consent.level == ConsentLevel.OFF:
             with self.upkeep():
-                self._forget_parts(known.number)
+                self._forget_files([known.number])
                 self.store.write(lambda db: erase(db, known.number, keep_consent=True))
+                self._refresh()
             self._erase_bytes()
         return known.consent
 
@@ -114,9 +117,11 @@ class Privacy(Days):
             with self.store.read() as db:
                 numbers = list(db.execute(ended).scalars())
             forgotten = 0
+            self._forget_files(numbers)
             for number in numbers:
-                self._forget_parts(number)
                 forgotten += bool(self.store.write(partial(erase, number=number, keep_consent=True)))
+            if forgotten:
+                self._refresh()
         if forgotten:
             self._erase_bytes()
         return forgotten
@@ -143,7 +148,8 @@ class Privacy(Days):
 
     # -- forgetting ------------------------------------------------------------------------------------------------
     def forget(self, person: str) -> Receipt:
-        """Remove a person from every table, every Parquet file and the database's free pages, and search the files for them.
+        """Remove a person from every table, every Parquet file, the database's free pages and the derived files that `track`
+        named, and search all files for them.
 
         Returns a receipt without their name. Raises UnknownNameError; StorageError where something of them was found after all.
         """
@@ -152,17 +158,19 @@ class Privacy(Days):
                 number = one(db, person).number
                 key = db.execute(select(people.c.key).where(people.c.person == number)).scalar()
             self._sweep()
-            count = self._forget_parts(number)
+            count = self._forget_files([number])
             receipt = secrets.token_hex(8)
 
             def work(db: Connection) -> dict[str, int]:
                 removed = erase(db, number)
+                renumbered(db, self.store)
                 removed["events"] = removed.get("events", 0) + count
                 row = (receipt, self.now(), json.dumps(removed, sort_keys=True), PENDING)
                 self.store.insert(db, receipts, [row])
                 return removed
 
             removed = self.store.write(work)
+            self._refresh()
             found, proof = self._proved(key, number)
             if found:
                 raise StorageError(
@@ -185,6 +193,8 @@ class Privacy(Days):
 
     def tidy(self) -> None:
         """Write the database anew, so that nothing deleted is left in its files; also what an interrupted `forget` left."""
+        with self.upkeep():
+            self._refresh()
         self._erase_bytes(rewrite=True)
         for receipt in self.receipts():
             if receipt.proof == PENDING:
@@ -205,21 +215,22 @@ class Privacy(Days):
         proof = "no trace in the tables and the bytes of all files"
         return found, proof if self.store.sqlite else "no trace in the tables and the Parquet files"
 
+    def _forget_files(self, numbers: Sequence[int]) -> int:
+        """Take persons out of the parts and of the derived files; how many events. The caller holds the lock."""
+        count = sum(self._forget_parts(number) for number in numbers)
+        if numbers:
+            self._clean(numbers)
+        return count
+
     def _forget_parts(self, number: int) -> int:
-        """Write the parts that hold a person's events anew without them; how many events. The caller holds the lock."""
         import pyarrow.compute as pc
 
         count = 0
         for part in self.part_files(number):
-            persons = disk.read_part(self.store.folder, part.file, ["person"]).column(0)
-            others = pc.not_equal(persons, number)
-            mine = len(persons) - (pc.sum(others).as_py() or 0)
-            if not mine:
+            if not len(lookup.between(self.store.folder / part.file, number, number)):
                 continue
-            rest = disk.read_part(self.store.folder, part.file).filter(others)
-            new = [disk.write_part(self.store.folder, part.day, rest)] if len(rest) else []
-            self._replace([part.file], new)
-            count += mine
+            table = disk.read_part(self.store.folder, part.file)
+            count += self._keep(part, table, pc.not_equal(table.column("person"), number))
         return count
 
     def _erase_bytes(self, rewrite: bool = False) -> None:

@@ -13,11 +13,13 @@ from .boards import LONGEST_TEXT, made, named, section_of, viewing, visible, wor
 from .events import deed
 from .model import PinRef, Save, pseudonym_text
 from .persons import Base, one, storing
-from .schema import boards, saves, sections, tombstones
+from .schema import boards, marks, saves, sections, tombstones
 from .social import visited
 from .store import chunks
 from .words import plain
 
+_INDEX = "index"
+"""The mark that says how far the index's changes were followed."""
 _SAVE = select(saves, sections.c.title.label("section_title")).select_from(
     saves.join(boards, boards.c.board == saves.c.board).outerjoin(
         sections, sections.c.section == saves.c.section
@@ -271,26 +273,32 @@ class Saves(Base):
         restored: int = self.store.write(lambda db: sum(_restored(db, ref) for ref in refs)) if refs else 0
         return restored
 
-    def reconcile(self) -> Mapping[str, int]:
-        """Compare the saved pins with the index: what left it is marked gone, what came back is restored. Counts of saves.
-
-        Cheap enough to run after each change of the index: two look-ups in the catalog for each saved pin.
+    def follow_index(
+        self, before: int, after: int, changed: Sequence[tuple[str, bytes | None]] | None
+    ) -> Mapping[str, int]:
+        """The index went from one count of changes to another: reconcile the changed pins, given as (id, hash) before and
+        after their change; all saved pins where the record had not followed to `before`, or `changed` is None.
         """
         with self.store.read() as db:
-            held = {
-                row.pin_id: row
-                for row in db.execute(
-                    select(saves.c.pin_id, saves.c.pin, saves.c.pin_hash)
-                    .where(saves.c.gone.is_(False))
-                    .distinct()
-                )
-            }
-            dead = db.execute(select(tombstones.c.pin_id, tombstones.c.pin, tombstones.c.pin_hash)).all()
+            mark = db.execute(select(marks.c.value).where(marks.c.name == _INDEX)).scalar()
+        if mark == before == after:
+            return {"gone": 0, "restored": 0}
+        counts = self.reconcile(changed if mark == before else None)
+        self.store.write(lambda db: self.store.upsert(db, marks, {"name": _INDEX, "value": after}))
+        return counts
+
+    def reconcile(self, changed: Sequence[tuple[str, bytes | None]] | None = None) -> Mapping[str, int]:
+        """Compare saved pins with the index: what left it is marked gone, what came back is restored. Counts of saves.
+
+        `changed` are pins as (id, hash) that may have changed; None compares all: two look-ups in the catalog for each saved pin.
+        """
+        with self.store.read() as db:
+            held, dead = _held(db, changed)
         gone, back = [], []
-        for part in chunks([PinRef(row.pin, row.pin_id, row.pin_hash) for row in held.values()]):
+        for part in chunks(held):
             alive = self.pins.find([ref.id for ref in part])
             gone += [ref for ref in part if ref.id not in alive]
-        for part in chunks([PinRef(row[1], row[0], row[2]) for row in dead] + gone):
+        for part in chunks(dead + gone):
             back += self._back(part)
         return {"gone": self.pins_removed(gone), "restored": self.pins_returned(back)}
 
@@ -299,6 +307,26 @@ class Saves(Base):
         pictures = self.pins.find_pictures([ref.hash for ref in dead if ref.hash is not None])
         ids = self.pins.find([ref.id for ref in dead if ref.hash is None])
         return [*pictures.values(), *ids.values()]
+
+
+def _held(
+    db: Connection, changed: Sequence[tuple[str, bytes | None]] | None
+) -> tuple[list[PinRef], list[PinRef]]:
+    """The saved pins that are not gone, each once, and those that are; of the changed pins or all."""
+    alive = select(saves.c.pin, saves.c.pin_id, saves.c.pin_hash).where(saves.c.gone.is_(False)).distinct()
+    lost = select(tombstones.c.pin, tombstones.c.pin_id, tombstones.c.pin_hash)
+    if changed is None:
+        rows, dead = db.execute(alive).all(), db.execute(lost).all()
+    else:
+        rows, dead = [], []
+        for part in chunks(list(changed)):
+            ids, hashes = [name for name, _ in part], [digest for _, digest in part if digest is not None]
+            rows += db.execute(alive.where(saves.c.pin_id.in_(ids))).all()
+            dead += db.execute(
+                lost.where(or_(tombstones.c.pin_id.in_(ids), tombstones.c.pin_hash.in_(hashes)))
+            ).all()
+    held = {row.pin_id: PinRef(*row) for row in rows}
+    return list(held.values()), [PinRef(*row) for row in dead]
 
 
 def _restored(db: Connection, ref: PinRef) -> int:
@@ -318,6 +346,8 @@ def _restored(db: Connection, ref: PinRef) -> int:
         values = {"gone": False, "pin": ref.number, "pin_id": ref.id, "pin_hash": ref.hash}
         db.execute(update(saves).where(saves.c.save == row.save).values(**values))
         restored += 1
-    known = tombstones.c.pin_hash == ref.hash if ref.hash is not None else tombstones.c.pin_id == ref.id
+    known = tombstones.c.pin_id == ref.id
+    if ref.hash is not None:
+        known = or_(tombstones.c.pin_hash == ref.hash, known & tombstones.c.pin_hash.is_(None))
     db.execute(delete(tombstones).where(known))
     return restored

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; `migrations/versions` has it."""
 
 SCHEMA = MetaData(
@@ -245,10 +245,13 @@ parts = Table(
     Column("rows", BigInteger, nullable=False),
     Column("lowest", BigInteger, nullable=False),
     Column("highest", BigInteger, nullable=False),
+    Column("until", Text, nullable=False),
+    Column("run", BigInteger, nullable=False),
     Index(None, "day"),
+    Index(None, "until"),
     Index(None, "lowest", "highest"),
 )
-"""Parquet files of closed days, with the range of the pseudonyms in each."""
+"""Parquet files of closed days: the first and the last day of each, the range of its pseudonyms, and the rows written with it."""
 imports = Table(
     "imports",
     SCHEMA,
@@ -257,6 +260,21 @@ imports = Table(
     Column("finished", Boolean, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
+derived = Table(
+    "derived",
+    SCHEMA,
+    Column("place", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""Files and folders that were made from the record, and that `forget` cleans too."""
+marks = Table(
+    "marks",
+    SCHEMA,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""How far something was followed, such as the changes of the index."""
 receipts = Table(
     "receipts",
     SCHEMA,

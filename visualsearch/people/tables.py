@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +53,15 @@ def batches(path: Path) -> Iterator[Batch]:
         raise SourceError(
             f"cannot read {path}", str(error), "The file may be cut short: fetch it again"
         ) from error
+
+
+def ahead(read: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; the next one is read while the one before it is used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, read, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, read, None)
+            yield batch
 
 
 def fingerprint(path: Path) -> str:
@@ -214,7 +224,7 @@ def times(column: Any, form: str | None = None) -> tuple[Any, list[int]]:
         return pc.divide(pc.multiply(whole, scale), divided), []
     if pa.types.is_floating(column.type):
         return pc.round(pc.multiply(column, 1000.0)).cast(pa.int64()), []
-    return _each(texts(column), lambda text: _time(text, form), pa.int64())
+    return _each(texts(column), lambda text: in_milliseconds(text, form), pa.int64())
 
 
 _SCALES = ((1000, 1, 10**11), (1, 1, 10**14), (1, 1000, 10**17), (1, 1_000_000, 10**20))
@@ -222,7 +232,8 @@ _SCALES = ((1000, 1, 10**11), (1, 1, 10**14), (1, 1000, 10**17), (1, 1_000_000, 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
-def _time(text: str, form: str | None) -> int:
+def in_milliseconds(text: str, form: str | None = None) -> int:
+    """One date of those that `times` takes. Raises ValueError, OverflowError."""
     if form is None and _NUMBER.fullmatch(text.strip()):
         value = float(text) if "." in text else int(text)
         scale, divided, _ = next(s for s in _SCALES if abs(value) < s[2] or s is _SCALES[-1])

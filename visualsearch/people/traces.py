@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Text, select
 
 from . import parts as disk
+from .derived import derived_files
 from .model import pseudonym_text
 from .schema import SCHEMA
 from .store import Store
@@ -34,41 +36,60 @@ def needles(number: int) -> list[bytes]:
 def traces(store: Store, key: str | None, number: int) -> list[Trace]:
     """Where a person is still found, by what lies in the tables and by the bytes of the files."""
     found = list(_in_tables(store, number, key))
-    for path in raw_files(store):
-        name = path.relative_to(store.folder).as_posix() if path.is_relative_to(store.folder) else path.name
-        if path.suffix == ".parquet":
-            persons = disk.read_part(store.folder, name, ["person"]).column(0)
-            if number in set(persons.unique().to_pylist()):
-                found.append(Trace(name, "events"))
-        found += [Trace(name, "pseudonym") for needle in needles(number) if positions(path, needle)]
+    paths = list(raw_files(store))
+    with ThreadPoolExecutor(2) as pool:
+        for path, held in zip(paths, pool.map(lambda path: _holds_number(path, number), paths), strict=True):
+            found += [Trace(_name(store, path), what) for what in held]
     if key is not None and len(key.encode()) >= SHORT:
-        found += [Trace(path.name, "key") for path in raw_files(store) if _holds_key(store, path, key)]
+        found += [Trace(_name(store, path), "key") for path in paths if _holds_key(store, path, key)]
     return list(dict.fromkeys(found))
 
 
+def _name(store: Store, path: Path) -> str:
+    return path.relative_to(store.folder).as_posix() if path.is_relative_to(store.folder) else str(path)
+
+
+def _holds_number(path: Path, number: int) -> list[str]:
+    """What a file has of a pseudonym: rows in a column of Parquet, and its bytes."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found = []
+    if path.suffix == ".parquet":
+        with pq.ParquetFile(path, memory_map=True) as file:
+            names = [name for name in ("person", "owner") if name in file.schema_arrow.names]
+            columns = file.read(columns=names).columns if names else []
+        if any(pc.any(pc.equal(column, number)).as_py() for column in columns):
+            found.append("events" if "person" in names else "pseudonym")
+    return [*found, "pseudonym"] if any(positions(path, *needles(number))) else found
+
+
 def raw_files(store: Store) -> Iterator[Path]:
-    """Every file that holds people's rows. PostgreSQL's own files are its server's."""
+    """Every file that holds people's rows, derived ones too. PostgreSQL's own files are its server's."""
     if store.path is not None:
         for suffix in ("", "-wal", "-journal"):
             path = store.path.with_name(store.path.name + suffix)
             if path.exists() and path.stat().st_size:
                 yield path
     yield from disk.files(store.folder)
+    yield from derived_files(store)
 
 
-def positions(path: Path, needle: bytes) -> list[int]:
-    """Where a file has those bytes."""
-    found, offset, tail = [], 0, b""
+def positions(path: Path, *needles: bytes) -> list[int]:
+    """Where a file has some bytes, or others."""
+    found, offset, tail = set(), 0, b""
+    longest = max(map(len, needles))
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             text = tail + block
-            at = text.find(needle)
-            while at >= 0:
-                found.append(offset - len(tail) + at)
-                at = text.find(needle, at + 1)
+            for needle in needles:
+                at = text.find(needle)
+                while at >= 0:
+                    found.add(offset - len(tail) + at)
+                    at = text.find(needle, at + 1)
             offset += len(block)
-            tail = text[max(0, len(text) - len(needle) + 1) :]
-    return found
+            tail = text[max(0, len(text) - longest + 1) :]
+    return sorted(found)
 
 
 def _in_tables(store: Store, number: int, key: str | None) -> Iterator[Trace]:
@@ -90,7 +111,9 @@ def _holds_key(store: Store, path: Path, key: str) -> bool:
     if not hits:
         return False
     if path.suffix == ".parquet":
-        table = disk.read_part(store.folder, path.relative_to(store.folder).as_posix())
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path, partitioning=None)
         words = (v for c in table.columns if str(c.type) == "string" for v in c.unique().to_pylist())
         return not any(word is not None and key in word for word in words)
     if store.path is None or not path.name.startswith(store.path.name):

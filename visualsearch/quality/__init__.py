@@ -13,12 +13,14 @@ from pathlib import Path
 from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UnknownNameError, UsageError
 
+from .bench import Bench, Row, State, Task
 from .data import DATASETS, Data, Dataset
-from .look import LookBench, measure_look
+from .look import measure_look
+from .look_bench import LookBench
 from .recommend import Measured, follows_file
 from .recommend import measure as measure_recommend
 from .recommend_peers import PEERS
-from .tasks import TASKS, Bench, Row, State, Task
+from .tasks import TASKS
 
 __all__ = [
     "DATASETS",

@@ -97,7 +97,7 @@ class Data:
         return _some([Labelled(root / name.strip(), fine.strip()) for name, fine, _ in rows], root)
 
     def grocery_classes(self) -> list[Labelled]:
-        """The catalogue picture and the English name of each fine class, in the order of their numbers."""
+        """The catalog picture and the English name of each fine class, in the order of their numbers."""
         file = self.place("grocery", "classes.csv")
         rows = list(csv.DictReader(_read(file).splitlines()))
         try:
@@ -243,8 +243,8 @@ _ALL = (
     ),
     Dataset(
         "grocery",
-        "shop photographs of 81 groceries, 2,640 and 296, and one catalogue picture of each",
-        "MIT (photographs; the catalogue pictures and descriptions belong to the shops)",
+        "shop photographs of 81 groceries, 2,640 and 296, and one catalog picture of each",
+        "MIT (photographs; the catalog pictures and descriptions belong to the shops)",
         (
             "git clone https://github.com/marcusklasson/GroceryStoreDataset {dir}/GroceryStoreDataset",
             "mv {dir}/GroceryStoreDataset/dataset {dir}/grocery",

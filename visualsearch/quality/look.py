@@ -1,8 +1,7 @@
 """How well a scene's objects find their own: proposals, crops, the whole look, crowded scenes, regions, and speed.
 
-Scenes are composed (`look_scenes`) from objects and grounds that the bundled detector never saw; the index holds the
-objects' product shots among thousands of other pictures. Everything runs through the public `Index`. Scenes that ship
-with the package, with their true boxes, are measured too.
+`look_bench` has the scenes and the index. Everything runs through the public `Index`. Scenes that ship with the package,
+with their true boxes, are measured too.
 """
 
 from __future__ import annotations
@@ -10,10 +9,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from io import BytesIO
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -23,13 +19,13 @@ from PIL.Image import Image as Picture
 from visualsearch import samples
 from visualsearch.engine import Index, open_or_create
 from visualsearch.errors import UnknownNameError, UsageError
-from visualsearch.images import STYLE, CropStyle, Shape, load
+from visualsearch.images import STYLE, CropStyle, Shape
 from visualsearch.look import MOST, Look, find, overlaps
-from visualsearch.types import WHOLE, Box, Encoder
+from visualsearch.types import WHOLE, Box
 
-from .data import Data
+from .look_bench import Line, LookBench, category, sample_scenes
 from .look_photos import boxes_figures, located, names_figures
-from .look_scenes import Piece, Placed, Recipe, Scene, Split, compose, cut, grounds, pieces, product_shot
+from .look_scenes import Placed, Recipe, Scene, compose, product_shot
 
 FOUND = 0.5
 """Intersection over union from which a box counts as found (Everingham et al. 2010, the PASCAL VOC challenge)."""
@@ -49,126 +45,18 @@ STYLES: Mapping[str, CropStyle] = MappingProxyType(
         "padded white, whole x 0.25": CropStyle(Shape.WHITE, 0.0, 0.25),
     }
 )
-FINDERS = ("bundled", "saliency", "grid")
+WINDOWS = tuple(Box(x, y, x + 0.5, y + 0.5) for y in (0.0, 0.25, 0.5) for x in (0.0, 0.25, 0.5))
+"""The baseline: nine windows of half the picture's sides, three by three."""
+Boxes = Callable[[Picture], list[Box]]
+FINDERS: Mapping[str, Boxes] = MappingProxyType(
+    {
+        "bundled": lambda picture: [p.box for p in find(picture, "bundled", most=MOST)],
+        "grid of 3 x 3": lambda picture: list(WINDOWS),
+    }
+)
 SMALL = Recipe(low=0.08, high=0.20)
 CROWDED = Recipe(fewest=8, most=12, low=0.20, high=0.40)
 LARGE_INDEX = 100_000
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a task's table: what was tried, and its figures by name."""
-
-    task: str
-    what: str
-    values: Mapping[str, float]
-    count: int
-
-
-@dataclass
-class LookBench:
-    """What the tasks share. `work` keeps the index between runs; `scenes` is how many are composed for each task; `photos` is
-    where the photographs with hand-drawn boxes lie.
-    """
-
-    encoder: Encoder
-    data: Data
-    work: Path
-    scenes: int = 120
-    others: int | None = None
-    seed: int = 7
-    photos: Path | None = None
-    tell: Callable[[str], None] = field(default=lambda _: None)
-
-    @cached_property
-    def objects(self) -> list[Piece]:
-        """The measuring split's objects that could be cut out."""
-        found = [p for p in pieces(self.data, Split.MEASURE, sample_objects()) if cut(p) is not None]
-        if len(found) < 10:
-            raise UsageError(
-                f"only {len(found)} objects to compose scenes from",
-                "the picture sets are not there",
-                "Run: apt-get install tuxpaint-stamps-default; more sets: visualsearch bench quality",
-            )
-        return found
-
-    @cached_property
-    def composed(self) -> list[Scene]:
-        """Scenes of 3 to 6 objects at 8 to 60 % of the side."""
-        return list(self.compose(Recipe(), self.seed))
-
-    @cached_property
-    def behind(self) -> tuple[list[Path], list[Path]]:
-        """The measuring split's grounds: wallpapers, and photographs of shops."""
-        found = grounds(self.data, Split.MEASURE)
-        if not any(found):
-            raise UsageError(
-                "there is no ground to compose scenes on",
-                "no wallpaper is installed and the grocery set is not there",
-                "Run: apt-get install mate-backgrounds",
-            )
-        return found
-
-    def compose(self, recipe: Recipe, seed: int) -> Iterator[Scene]:
-        """`scenes` scenes by a recipe; the same seed gives the same scenes."""
-        pool, behind = self.objects, self.behind
-        for number in range(self.scenes):
-            yield compose(pool, behind, np.random.default_rng((seed, number)), recipe)
-
-    @cached_property
-    def gallery(self) -> Index:
-        """An index of all product shots among other pictures; kept in `work`, so a second run embeds nothing."""
-        folder = self.work / "shots"
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = []
-        learnt = pieces(self.data, Split.TRAIN, sample_objects())
-        for piece in [*self.objects, *(p for p in learnt if p.group != "clothing" and cut(p) is not None)]:
-            file = folder / f"{piece.name.replace('/', '~')}.png"
-            if not file.exists():
-                product_shot(piece).save(file)
-            rows.append((piece.name, str(file.resolve()), _category(piece)))
-        rows += self.distractors({row[0] for row in rows})
-        manifest = self.work / "gallery.csv"
-        with manifest.open("w", newline="") as file_:
-            writer = csv.writer(file_)
-            writer.writerow(("id", "image", "category"))
-            writer.writerows(rows)
-        self.tell(f"indexing {len(rows):,} pictures ...")
-        index = open_or_create(self.work / f"gallery-{self.encoder.spec.fingerprint}.index", self.encoder)
-        index.add(manifest, prune=True)
-        return index
-
-    def distractors(self, taken: set[str]) -> list[tuple[str, str, str]]:
-        """Photographs that are no object's product shot: (id, path, category)."""
-        found = []
-        for split in ("train", "validation"):
-            if self.data.place("clothing", split).is_dir():
-                for item in self.data.clothing(split):
-                    found.append((f"clothing/{item.path.stem}", str(item.path.resolve()), "clothes"))
-        if self.data.place("grocery").is_dir():
-            for item in self.data.grocery("train"):  # the val photographs are grounds of scenes
-                found.append((f"shop/{item.path.stem}", str(item.path.resolve()), "food"))
-        found = [row for row in found if row[0] not in taken]
-        if self.others is not None and len(found) > self.others:
-            found = [found[int(i)] for i in np.linspace(0, len(found) - 1, self.others)]
-        return found
-
-
-def sample_objects() -> list[str]:
-    """Stamps in the scenes that ship with the package: the detector's training left them out."""
-    pins = {one.pin for scene in samples.scenes() for one in scene.objects}
-    with samples.manifest().open(encoding="utf-8") as file:
-        return [Path(r["source"]).with_suffix("").as_posix() for r in csv.DictReader(file) if r["id"] in pins]
-
-
-def sample_scenes() -> list[tuple[Picture, list[Box]]]:
-    """The scenes that ship with the package and their true boxes."""
-    return [(load(scene.image), [one.box for one in scene.objects]) for scene in samples.scenes()]
-
-
-def _category(piece: Piece) -> str:
-    topics = {"clothing": "clothes", "grocery": "food", "eshop": "gear"}
-    return topics.get(piece.group, piece.name.split("/")[0])
 
 
 # -- tasks --------------------------------------------------------------------------------------------------------
@@ -177,20 +65,19 @@ def proposals_task(bench: LookBench) -> list[Line]:
     ours = [(s.picture, [o.box for o in s.objects]) for s in bench.composed]
     lines = []
     for scenes, where in ((ours, "composed"), (sample_scenes(), "sample scenes")):
-        for name in FINDERS:
-            lines.append(_boxes_line(f"{name}, {where}", scenes, name))
+        lines += [_boxes_line(f"{name}, {where}", scenes, way) for name, way in FINDERS.items()]
     return lines
 
 
-def _boxes_line(what: str, scenes: Sequence[tuple[Picture, list[Box]]], finder: str) -> Line:
-    find(scenes[0][0], finder)  # the first call loads the model
+def _boxes_line(what: str, scenes: Sequence[tuple[Picture, list[Box]]], boxes_of: Boxes) -> Line:
+    boxes_of(scenes[0][0])  # the first call loads the model
     hits, small, boxes, spent = [], [], [], []
     for picture, truth in scenes:
         start = time.perf_counter()
-        found = find(picture, finder, most=MOST)
+        found = boxes_of(picture)
         spent.append(time.perf_counter() - start)
         boxes.append(len(found))
-        best = _best([p.box for p in found], truth)
+        best = _best(found, truth)
         hits += [iou >= FOUND for iou in best]
         small += [iou >= FOUND for iou, box in zip(best, truth, strict=True) if _side(box) <= 0.2]
     values = {"recall": _mean(hits), "recall of small": _mean(small), "boxes": _mean(boxes)}
@@ -214,8 +101,8 @@ def photos_task(bench: LookBench) -> list[Line]:
     lines = []
     for tuning, which in ((True, "for tuning"), (False, "held back")):
         chosen = [(one, picture) for one, picture in scenes if one.tuning is tuning]
-        for name in FINDERS if chosen else ():
-            found = boxes_figures(chosen, lambda p, name=name: [b.box for b in find(p, name, most=MOST)])  # type: ignore[misc]
+        for name, boxes_of in FINDERS.items() if chosen else ():
+            found = boxes_figures(chosen, boxes_of)
             lines.append(Line("photos", f"{name}, {which}", *found))
         for unsure in (False, True) if chosen and index.spec.text else ():
             told = names_figures(
@@ -259,7 +146,7 @@ def look_task(bench: LookBench) -> list[Line]:
         "look, padded white, margin 5 %": lambda p: index.look(p, 10, style=CropStyle(Shape.WHITE, 0.05)),
         "look, category preferred by 0.03": lambda p: index.look(p, 10, prefer=0.03),
         "look, category preferred by 0.1": lambda p: index.look(p, 10, prefer=0.1),
-        "grid of 3 x 3": lambda p: index.look(p, 10, finder="grid", most=9),
+        "grid of 3 x 3": lambda p: index.look(p, 10, boxes=WINDOWS),
     }
     return [_look_line("look", name, way, bench.composed) for name, way in ways.items()]
 
@@ -303,7 +190,7 @@ def _look_line(task: str, name: str, way: Callable[[Picture], Look], scenes: Seq
             ranks.append(rank)
             anywhere.append(any(placed.piece.name in one.hits.ids for one in look))
             if row[at] >= FOUND and look[at].label_from == "votes":
-                named.append(look[at].label == _category(placed.piece))
+                named.append(look[at].label == category(placed.piece))
     line = _ranked_line(task, name, [ranks])
     values = {
         **line.values,

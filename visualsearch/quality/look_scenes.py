@@ -1,8 +1,8 @@
 """Scenes with known answers: real objects, cut out, pasted on photographs and busy grounds, with their true boxes.
 
-An object is a stamp of tuxpaint (which has a transparent ground), or a product picture or photograph whose even ground
-could be removed. A scene holds 3 to 6 of them at 8 to 60 % of its side, turned, lit anew, partly hidden, saved as JPEG.
-Objects and grounds are parted in two by the hash of their names: what a detector is trained on is never measured on.
+An object is a stamp of tuxpaint, which has a transparent ground. Or it is a product picture or photograph whose even ground
+could be removed. A scene holds 3 to 6 objects at 8 to 60 % of its side. They are turned, lit anew, partly hidden, and saved as
+JPEG. The hash of their names splits objects and grounds in two: what a detector is trained on is never measured on.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def reached(open_: Bool) -> Bool:
 
 
 def product_shot(piece: Piece) -> Image.Image:
-    """The picture that a catalogue would have: the product's own picture, or a stamp on white with a small margin."""
+    """The picture that a catalog would have: the product's own picture, or a stamp on white with a small margin."""
     if piece.group != "tuxpaint":
         return load(piece.path, target=SHOT_SIDE)
     cutting = cut(piece)

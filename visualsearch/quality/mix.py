@@ -1,8 +1,8 @@
 """Mixed queries, and queries that nothing answers, measured on photographs of clothes and groceries.
 
 Colours are measured on the pictures themselves: the share of the middle (40 % of either side) in the range of a colour word.
-Half of the photographs that may be asked with chose the constants of `scales` and `alike`; the other half, the validation
-split, is what the rows report. The index holds the train splits of clothing and groceries, as its users would have it.
+Half of the query photographs chose the constants of `scales` and `alike`. The rows report the other half, the validation
+split. The index holds the train splits of clothing and groceries.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +21,13 @@ from visualsearch.look import VOCABULARY
 from visualsearch.search import PINS_SHARE, SAMPLE, UNRELATED, WORDS_SHARE, Sample, blended, plain_pictures
 from visualsearch.types import Float32
 
+from .bench import Bench, Row
 from .data import Labelled
-
-if TYPE_CHECKING:
-    from .tasks import Bench, Row
 
 WORDS = ("black", "white", "red", "pink", "blue", "green", "yellow", "brown")
 FITS = 0.5  # of the middle in a colour's range: the picture has that colour
 ONE_COLOUR = 0.6  # as much makes a garment one of one colour
-FOREIGN = 0.25  # at most so much of the colour that is asked for may be there already
+FOREIGN = 0.25  # the most of the wanted colour that a query picture may have already
 ENOUGH = 20  # pictures of that kind and colour in the index, so that ten can be found
 UNLIKE = 0.5  # the weight of a minus, as in mixing.DEFAULT_WEIGHTS
 LOOK_ALIKES = 10
@@ -131,14 +128,14 @@ def nothing_alike(bench: Bench) -> list[Row]:
         "level": level,
     }
     return [
-        _row(
+        Row(
             "nothing-alike",
             "words: nonsense, and names that are answered",
             words,
             400 + len(answered),
             len(rows),
         ),
-        _row(
+        Row(
             "nothing-alike",
             "pictures: of one colour, and photographs of clothes",
             pictures,
@@ -191,7 +188,7 @@ def _recoloured(bench: Bench, wardrobe: Wardrobe) -> Row:
         "colour": float(coloured),
         "plain sum": float(np.mean(plain)) if plain else 0.0,
     }
-    return _row(
+    return Row(
         "mix",
         "clothes of one colour + another colour's word, of ten",
         values,
@@ -226,7 +223,7 @@ def _without_one(bench: Bench, wardrobe: Wardrobe) -> Row:
         "after": float(np.mean(after)),
         "plain sum fits": float(np.mean(plain)),
     }
-    return _row("mix", "a garment's name minus one picture of it", values, len(fits), len(wardrobe.kinds))
+    return Row("mix", "a garment's name minus one picture of it", values, len(fits), len(wardrobe.kinds))
 
 
 def _wardrobe(bench: Bench) -> Wardrobe:
@@ -261,9 +258,3 @@ def _level(rows: Float32, queries: Float32, share: float) -> float:
 
 def _below(rows: Float32, queries: Float32, level: float) -> float:
     return float(((queries @ rows.T).max(1) < level).mean())
-
-
-def _row(task: str, what: str, values: dict[str, float], queries: int, gallery: int) -> Row:
-    from .tasks import Row
-
-    return Row(task, what, values, queries, gallery)

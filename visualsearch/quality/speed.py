@@ -1,4 +1,4 @@
-"""Pictures a second of an image tower, against open_clip's ViT-B/32 in the same run."""
+"""Pictures per second of an image tower, against open_clip's ViT-B/32 in the same run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PEER = "ViT-B-32"
 
 @dataclass(frozen=True)
 class Speed:
-    """Medians over ROUNDS turns of BATCH pictures, pictures a second; `peer` is None without torch and open_clip.
+    """Medians over ROUNDS turns of BATCH pictures, in pictures per second; `peer` is None without torch and open_clip.
 
     `ratio` is the median of the turns' own ratios: both took the same turn's share of a busy machine.
     """

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UsageError
-from visualsearch.evaluate import Flags, hit_rate, pair_recall, precision_at_k, zero_shot
+from visualsearch.evaluate import pair_recall, precision_at_k, zero_shot
 from visualsearch.images import load
 from visualsearch.types import Float32
 
 from . import compose, mix, near, speed
+from .bench import Bench, Row, Task, by_class, cosines, first, paths, recalls
 from .data import DATASETS, UNSEEN_VENDOR, VENDORS, Data, Labelled, left_out
 
 # Zero-shot naming is measured with the bare name, as people type it, and with this prompt (Radford et al. 2021,
@@ -32,90 +29,16 @@ SMALL = (0.3, 0.5)  # how much of the side an object takes
 PASTED = (0.5, 0.8)  # of a part laid on another ground
 BOXED = (0.84, 0.84)  # of an object within a box drawn around it, a little wide
 GROUNDS = 64
-T = TypeVar("T")
-
-
-class State(StrEnum):
-    """What became of a row."""
-
-    MEASURED = "measured"
-    NO_DATA = "no data"
-    NO_TEXT = "no text tower"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. `values` maps a metric to its figure: shares 0..1, or pictures a second, or a ratio."""
-
-    task: str
-    what: str
-    values: Mapping[str, float] = field(default_factory=dict)
-    queries: int = 0
-    gallery: int = 0
-    note: str = ""
-    state: State = State.MEASURED
-
-
-class Bench:
-    """An encoder, the data, and the vectors of the picture files that were embedded so far.
-
-    Only vectors are kept, 4 * dim bytes a picture; pictures are decoded a few batches ahead. `limit` thins every
-    set to that many items, evenly over its sorted list, so that each class keeps its share.
-    """
-
-    def __init__(self, encoder: BaseEncoder, data: Data, limit: int | None = None) -> None:
-        if limit is not None and limit < 1:
-            raise UsageError(
-                f"the limit is {limit}", "it must be 1 or more", "Leave it out to measure on everything"
-            )
-        self.encoder, self.data, self.limit = encoder, data, limit
-        self._known: dict[Path, Float32] = {}
-
-    def thin(self, items: Sequence[T]) -> list[T]:
-        """At most `limit` of the items, evenly spaced, in their order."""
-        if self.limit is None or len(items) <= self.limit:
-            return list(items)
-        return [items[i * len(items) // self.limit] for i in range(self.limit)]
-
-    def pictures(self, paths: Sequence[Path]) -> Float32:
-        """(n, d) unit vectors of picture files; each file is embedded once. Raises PictureError."""
-        new = [path for path in dict.fromkeys(paths) if path not in self._known]
-        if new:
-            self._known.update(zip(new, self.encoder.embed_images(new), strict=True))
-        return np.stack([self._known[path] for path in paths])
-
-    def words(self, names: Sequence[str], prompt: str = "{}") -> Float32:
-        """(n, d) unit vectors of the names, each put into the prompt."""
-        return self.encoder.embed_texts([prompt.format(name) for name in names])
-
-
-@dataclass(frozen=True)
-class Task:
-    """A thing to measure: `run` gives its rows; `missing` names the data sets that are not there and are needed.
-
-    `text` says that the encoder needs a text tower.
-    """
-
-    name: str
-    measures: str
-    run: Callable[[Bench], list[Row]]
-    missing: Callable[[Data], tuple[str, ...]]
-    text: bool = False
-
-    @property
-    def group(self) -> str:
-        """The first word of the name: `--tasks emoji` asks for all tasks of that group."""
-        return self.name.partition("-")[0]
 
 
 def clothing_category(bench: Bench) -> list[Row]:
     """Photographs of the same category, validation against train."""
     asked, stored = (bench.thin(bench.data.clothing(split)) for split in ("validation", "train"))
-    scores, relevant = _by_class(bench, asked, stored)
+    scores, relevant = by_class(bench, asked, stored)
     return [
         _row(
             "clothing-category",
-            {"P@10": precision_at_k(scores, relevant, 10), "P@1": _first(scores, relevant)},
+            {"P@10": precision_at_k(scores, relevant, 10), "P@1": first(scores, relevant)},
             scores,
         )
     ]
@@ -130,9 +53,9 @@ def clothing_names(bench: Bench) -> list[Row]:
 
 
 def grocery_catalogue(bench: Bench) -> list[Row]:
-    """A shop photograph's catalogue picture."""
+    """A shop photograph's catalog picture."""
     asked, stored = bench.thin(bench.data.grocery("val")), bench.data.grocery_classes()
-    scores = _cosines(bench.pictures(_paths(asked)), bench.pictures(_paths(stored)))
+    scores = cosines(bench.pictures(paths(asked)), bench.pictures(paths(stored)))
     targets = np.array([int(item.label) for item in asked])
     values = {f"R@{k}": pair_recall(scores, targets, k) for k in (1, 10)}
     return [_row("grocery-catalogue", values, scores)]
@@ -141,8 +64,8 @@ def grocery_catalogue(bench: Bench) -> list[Row]:
 def grocery_class(bench: Bench) -> list[Row]:
     """Shop photographs of the same product, val against train."""
     asked, stored = (bench.thin(bench.data.grocery(split)) for split in ("val", "train"))
-    scores, relevant = _by_class(bench, asked, stored)
-    return [_row("grocery-class", {"P@1": _first(scores, relevant)}, scores)]
+    scores, relevant = by_class(bench, asked, stored)
+    return [_row("grocery-class", {"P@1": first(scores, relevant)}, scores)]
 
 
 def grocery_names(bench: Bench) -> list[Row]:
@@ -156,8 +79,8 @@ def grocery_names(bench: Bench) -> list[Row]:
 def eshop_names(bench: Bench) -> list[Row]:
     """A product's picture by its name."""
     items = bench.thin(bench.data.eshop())
-    scores = _cosines(bench.words([item.label for item in items]), bench.pictures(_paths(items)))
-    return [_row("eshop-names", _recalls(scores, np.eye(len(items), dtype=np.bool_)), scores)]
+    scores = cosines(bench.words([item.label for item in items]), bench.pictures(paths(items)))
+    return [_row("eshop-names", recalls(scores, np.eye(len(items), dtype=np.bool_)), scores)]
 
 
 def emoji_vendors(bench: Bench) -> list[Row]:
@@ -169,7 +92,7 @@ def emoji_vendors(bench: Bench) -> list[Row]:
         shared = bench.thin(sorted(drawn.keys() & redrawn.keys()))
         if not shared:
             continue
-        scores = _cosines(
+        scores = cosines(
             bench.pictures([drawn[c] for c in shared]), bench.pictures([redrawn[c] for c in shared])
         )
         same = np.arange(len(shared))
@@ -197,11 +120,11 @@ def emoji_names(bench: Bench) -> list[Row]:
     rows = []
     for vendor, drawn in bench.data.vendors().items():
         codes = bench.thin(sorted(drawn.keys() & names.keys()))
-        scores = _cosines(bench.words([names[c] for c in codes]), bench.pictures([drawn[c] for c in codes]))
+        scores = cosines(bench.words([names[c] for c in codes]), bench.pictures([drawn[c] for c in codes]))
         rows.append(
             _row(
                 "emoji-names",
-                _recalls(scores, np.eye(len(codes), dtype=np.bool_)),
+                recalls(scores, np.eye(len(codes), dtype=np.bool_)),
                 scores,
                 what=f"name -> {vendor}",
             )
@@ -250,7 +173,7 @@ def crop(bench: Bench) -> list[Row]:
 
 
 def cutout(bench: Bench) -> list[Row]:
-    """The catalogue picture of a thing that is seen in a busy photograph: in a box drawn around it, and small."""
+    """The catalog picture of a thing that is seen in a busy photograph: in a box drawn around it, and small."""
     items = bench.thin(bench.data.tuxpaint())
     asked = [item.path for item in items if left_out(item.label)]
     if not asked:
@@ -295,7 +218,7 @@ def near_duplicates(bench: Bench) -> list[Row]:
 
 
 def image_speed(bench: Bench) -> list[Row]:
-    """Pictures a second of the image tower, and how many times ViT-B/32's."""
+    """Pictures per second of the image tower, and how many times ViT-B/32's."""
     found = speed.measure(bench.encoder)
     values = {"images/s": found.encoder}
     if found.peer is None or found.ratio is None:
@@ -329,7 +252,7 @@ def _rng(n: int) -> np.random.Generator:
 
 def _drawn(bench: Bench, task: str, what: str, queries: Iterable[Image], pool: Sequence[Path]) -> Row:
     """Query n was drawn from picture n of the pool."""
-    scores = _cosines(bench.encoder.embed_images(queries), bench.pictures(pool))
+    scores = cosines(bench.encoder.embed_images(queries), bench.pictures(pool))
     same = np.arange(len(scores))
     values = {f"R@{k}": pair_recall(scores, same, k) for k in (1, 10) if k <= len(pool)}
     return _row(task, values, scores, what=what, note=f"seed {SEED}")
@@ -341,42 +264,20 @@ def _captions(bench: Bench, task: str, parts: Mapping[str, Sequence[Labelled]]) 
     for what, items in parts.items():
         if items:
             captions = sorted({item.label for item in items})
-            scores = _cosines(bench.words(captions), bench.pictures(_paths(items)))
+            scores = cosines(bench.words(captions), bench.pictures(paths(items)))
             relevant = np.array([item.label for item in items]) == np.array(captions)[:, None]
-            rows.append(_row(task, _recalls(scores, relevant), scores, what=what))
+            rows.append(_row(task, recalls(scores, relevant), scores, what=what))
     return rows
 
 
 def _zero_shot(
     bench: Bench, task: str, asked: Sequence[Labelled], labels: NDArray[np.int64], names: Sequence[str]
 ) -> Row:
-    pictures = bench.pictures(_paths(asked))
-    scores = _cosines(pictures, bench.words(names))
-    prompted = _cosines(pictures, bench.words(names, PROMPT))
+    pictures = bench.pictures(paths(asked))
+    scores = cosines(pictures, bench.words(names))
+    prompted = cosines(pictures, bench.words(names, PROMPT))
     values = {"top-1": zero_shot(scores, labels), "top-1 prompted": zero_shot(prompted, labels)}
     return _row(task, values, scores, note=f'prompt "{PROMPT}"')
-
-
-def _cosines(queries: Float32, stored: Float32) -> Float32:
-    """(q, d), (n, d) unit -> (q, n), rounded to six digits: what differs by rounding alone is a tie."""
-    found: Float32 = np.round(queries @ stored.T, 6)
-    return found
-
-
-def _by_class(bench: Bench, asked: Sequence[Labelled], stored: Sequence[Labelled]) -> tuple[Float32, Flags]:
-    scores = _cosines(bench.pictures(_paths(asked)), bench.pictures(_paths(stored)))
-    relevant: Flags = np.array([item.label for item in asked])[:, None] == np.array(
-        [item.label for item in stored]
-    )
-    return scores, relevant
-
-
-def _recalls(scores: Float32, relevant: Flags) -> dict[str, NDArray[np.float64]]:
-    return {f"R@{k}": hit_rate(scores, relevant, k) for k in (1, 10) if k <= scores.shape[1]}
-
-
-def _first(scores: Float32, relevant: Flags) -> NDArray[np.float64]:
-    return precision_at_k(scores, relevant, 1)
 
 
 def _row(
@@ -384,10 +285,6 @@ def _row(
 ) -> Row:
     means = {name: float(each.mean()) for name, each in values.items()}
     return Row(task, what or TASKS[task].measures, means, scores.shape[0], scores.shape[1], note)
-
-
-def _paths(items: Sequence[Labelled]) -> list[Path]:
-    return [item.path for item in items]
 
 
 def _need(*names: str) -> Callable[[Data], tuple[str, ...]]:
@@ -413,7 +310,7 @@ _PHOTOGRAPHS = _need_one("clothing", "grocery")
 _ALL = (
     Task("clothing-category", "clothing: same category, validation -> train", clothing_category, _need("clothing")),
     Task("clothing-names", "clothing: category by its name, zero-shot", clothing_names, _need("clothing"), text=True),
-    Task("grocery-catalogue", "grocery: shop photo -> catalogue picture", grocery_catalogue, _need("grocery")),
+    Task("grocery-catalogue", "grocery: shop photo -> catalog picture", grocery_catalogue, _need("grocery")),
     Task("grocery-class", "grocery: same product, val -> train", grocery_class, _need("grocery")),
     Task("grocery-names", "grocery: product by its name, zero-shot", grocery_names, _need("grocery"), text=True),
     Task("emoji-vendors", "emoji: same emoji of another vendor", emoji_vendors, _need_vendors(2)),

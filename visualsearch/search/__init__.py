@@ -1,15 +1,16 @@
 """From a query to hits: query parts, filters, columns, plans, mixing."""
 
-from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Noise, plain_pictures
-from .columns import ahead_of_tests
-from .filters import ATTRIBUTES, COLUMNS, Both, Check, Node, Not, Test, json_path, parse, tests
+from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plain_pictures
+from .columns import columns_after
+from .filters import parse
 from .mixing import DEFAULT_WEIGHTS, all_weights, encoded, mixed, query_of, unread
 from .query import NO_GROUPS, Snapshot, find
 from .query_checks import check_query, unit_rows
 from .scales import SAMPLE, Sample, blended
+from .tree import COLUMNS, Both, Check, Node, Not, Test, tests
+from .truth import ahead_of_tests
 
 __all__ = [
-    "ATTRIBUTES",
     "COLUMNS",
     "DEFAULT_WEIGHTS",
     "NO_GROUPS",
@@ -20,6 +21,7 @@ __all__ = [
     "Both",
     "Check",
     "Judge",
+    "Level",
     "Node",
     "Noise",
     "Not",
@@ -30,9 +32,9 @@ __all__ = [
     "all_weights",
     "blended",
     "check_query",
+    "columns_after",
     "encoded",
     "find",
-    "json_path",
     "mixed",
     "parse",
     "plain_pictures",

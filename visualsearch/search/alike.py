@@ -33,7 +33,7 @@ PINS_SHARE = 0.02
 FEWEST = 16
 """Among fewer pins nothing is judged."""
 OWN = 128
-"""So many pins, evenly spread, are asked for their nearest neighbour."""
+"""Pins, evenly spread, that are asked for their nearest neighbour."""
 TWICE = 0.999
 """A neighbour above this is the same picture once more and says nothing about what is alike."""
 AGAIN = 0.1
@@ -62,24 +62,38 @@ UNRELATED = (
 """Syllables, letters and English words with their letters shuffled, drawn once; they are no words of any query."""
 
 
+class Level:
+    """A number measured in an index, and measured anew when the index has grown or shrunk by more than AGAIN."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[int, ...], float] | None = None  # one value: threads never see half a change
+
+    def of(self, sizes: tuple[int, ...], measure: Callable[[], float]) -> float | None:
+        """The number for an index of these sizes; None where the smallest is below FEWEST."""
+        if min(sizes) < FEWEST:
+            return None
+        known = self._known
+        if known is None or any(abs(n - was) > AGAIN * was for n, was in zip(sizes, known[0], strict=True)):
+            known = self._known = (sizes, measure())
+        return known[1]
+
+
 class Noise:
     """What queries that mean nothing reach in one index: measured when first asked for, and again when its size changed."""
 
     def __init__(self) -> None:
         self._vectors: dict[str, Float32] = {}
-        self._known: dict[str, tuple[int, int, float]] = {}
+        self._known: dict[str, Level] = {}
 
     def level(self, kind: str, rows: Rows, encoder: Encoder) -> float | None:
         """The score that a query of this kind ("words", "pictures") must reach; None where there are too few pins to say."""
-        if rows.live < FEWEST:
-            return None
-        size, live, level = self._known.get(kind, (0, 0, 0.0))
-        if not size or abs(len(rows.vectors) - size) > AGAIN * size or abs(rows.live - live) > AGAIN * live:
+
+        def measured() -> float:
             if kind not in self._vectors:
                 self._vectors[kind] = _meaningless(kind, encoder)
-            level = _MEASURES[kind](rows, self._vectors[kind])
-            self._known[kind] = (len(rows.vectors), rows.live, level)
-        return level
+            return _MEASURES[kind](rows, self._vectors[kind])
+
+        return self._known.setdefault(kind, Level()).of((len(rows.vectors), rows.live), measured)
 
 
 class Judge:

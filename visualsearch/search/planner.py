@@ -1,9 +1,11 @@
-"""Which way a query goes: an exact scan of the rows that its filter leaves, the approximate index with the filter, or the codes
-that a graph keeps of just those rows.
+"""Which way a query goes: an exact scan, the approximate index, or the codes that a graph keeps.
 
-All are priced in microseconds from costs measured on one machine; since both grow with the same memory and the same
-arithmetic, the choice carries over to others. A filter that leaves few rows makes the scan cheap and the index dear: of what the
-index visits only a share counts, so it has to visit more. How much more is set here too.
+Each way is priced in microseconds from costs measured on one machine. All of them grow with the same memory and arithmetic, so
+another machine changes them together. Where scans are twice as fast or as slow as priced here, the way taken costs at most twice
+the best one. Fixed thresholds cost 3.5 times the best and more (10,000 to 3,000,000 rows). So nothing is measured at first use.
+
+A strict filter makes the scan cheap and the index expensive: the index must visit 1 / selectivity times as many rows. How many
+it visits is set here too.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from visualsearch.store import Generation
 class Costs:
     """Microseconds, for vectors of 512 float16 values, measured over a million mapped rows on a 2-core AMD EPYC with AVX-512.
 
-    `start`: of a scan. `listed`: a row of the mask, when the rows left are listed; `copied`: a row of that list, fetched and
-    compared. `passed`: a row that the mask leaves out, when rows are compared in place; `row`: one that is compared alone
-    among such; `streamed`: one among neighbours that are read too. `code`: a row's code, fetched from the graph.
+    `start`: of a scan. `code`: a row's code, fetched from the graph.
+    Where the rows left are listed: `listed` per row of the mask, `copied` per row of the list, which is fetched and compared.
+    Where rows are compared in place: `passed` per row that the mask leaves out, `row` per row that is compared alone,
+    `streamed` per row that is compared among others.
     """
 
     start: float = 100

@@ -19,7 +19,8 @@ from visualsearch.nearest import Rows, scan, with_fresh
 from visualsearch.store import Reader, Vectors
 from visualsearch.types import WHOLE, Bool, Float32, Hit, Hits, Int64, Query
 
-from .columns import Columns, Groups
+from .column import Groups
+from .columns import Columns
 from .filters import parse
 from .planner import Plan, Way, choose
 from .scales import SAMPLE, Sample

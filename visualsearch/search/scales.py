@@ -2,8 +2,8 @@
 
 Words and pictures score differently: in many CLIPs a fitting word reaches a cosine of 0.3, a fitting picture 0.8 (the
 "modality gap", Liang et al. 2022, arXiv 2203.02053). So a plain sum of both is the picture, nearly unchanged. Here a part
-counts by how far its scores spread over the index: with C the covariance of a sample of stored vectors, the scores of a part v
-have the standard deviation s(v) = sqrt(v' C v), and v / s(v) gives scores that spread by one. What is wanted is
+counts by how far its scores spread over the index. With C the covariance of a sample of stored vectors, the scores of a part v
+have the standard deviation s(v) = sqrt(v' C v). Then v / s(v) gives scores that spread by one. What is wanted is
 
     w = sum of weight_i * v_i / s(v_i)
 
@@ -20,11 +20,11 @@ import numpy as np
 from visualsearch.types import Float32
 
 SAMPLE = 2048
-"""At most so many stored vectors are measured on."""
+"""The most stored vectors that are measured on."""
 FEWEST = 8
 """Among fewer stored vectors no spread is measured: every part counts with its own length, which is one."""
 LIKE = 30
-"""A part not wanted is compared with so many pins that the rest of the query finds, at most an eighth of the sample."""
+"""Pins that the rest of the query finds, with which an unwanted part is compared; at most an eighth of the sample."""
 FLAT = 1e-3
 """A spread below this is rounding, not a scale: then all parts count with their own length too."""
 SAME = 1e-3

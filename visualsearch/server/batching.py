@@ -1,15 +1,14 @@
-"""An encoder that many threads may call at once: one thread encodes, and takes together all that waits.
+"""An encoder that many threads may call at once: one thread encodes everything that waits as one batch.
 
-While a batch is being encoded the next one collects, so batches grow with the load by themselves and a
-request that comes alone never waits for company. Vectors of recent pictures and texts are remembered: the
-next page of a search, or another filter, costs no encoding.
+While a batch is being encoded the next one collects. So batches grow with the load by themselves, and a request that comes alone
+never waits for others. Vectors of recent pictures and texts are remembered. The next page of a search, or another filter,
+costs no encoding.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from visualsearch.types import Encoder, EncoderSpec, Float32, UInt8
@@ -52,7 +52,7 @@ class BatchingEncoder:
         self.inner, self.batch = inner, batch
         self.observe, self.batched = observe, batched
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._known: OrderedDict[Any, Float32] = OrderedDict()
+        self._known: LRUCache[Any, Float32] = LRUCache(REMEMBERED)
         self._guard = threading.Lock()
         self._local = threading.local()
         self._thread = threading.Thread(target=self._work, name="serve-encode", daemon=True)
@@ -105,16 +105,12 @@ class BatchingEncoder:
     def _remembered(self, keys: list[Any], job: Callable[[list[int]], _Job]) -> Float32:
         with self._guard:
             found = {key: self._known[key] for key in keys if key in self._known}
-            for key in found:
-                self._known.move_to_end(key)
         missing = [i for i, key in enumerate(keys) if key not in found]
         if missing:
             for i, vector in zip(missing, self._ask(job(missing)), strict=True):
                 found[keys[i]] = vector
             with self._guard:
                 self._known.update((keys[i], found[keys[i]]) for i in missing)
-                while len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
         return np.stack([found[key] for key in keys])
 
     def _ask(self, job: _Job) -> Float32:

@@ -13,7 +13,7 @@ from visualsearch.search import COLUMNS, ahead_of_tests, parse, tests
 from .problems import Kind, RefusedError
 
 STEPS = 20_000
-"""SQLite looks at the clock after so many of its instructions: about every millisecond."""
+"""SQLite looks at the clock after this many of its instructions: about every millisecond."""
 HIDDEN = frozenset({"uri"})
 """Columns that the API does not show as they are, so that a filter must not ask for them."""
 

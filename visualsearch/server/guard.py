@@ -1,36 +1,31 @@
 """Fetch a picture from an address that a stranger gave, without being led into the server's own network.
 
-A host is resolved once, every address it has must be a global one, and the connection goes to an address
-that was checked, so a name cannot change its mind in between (DNS rebinding). Each redirect is checked the
-same way. Proxies of the environment are not used: they would resolve for themselves.
+A host is resolved once. Every address it has must be a global one, and the connection goes to an address that was checked. So
+a name cannot change its mind in between (DNS rebinding). Each redirect is checked the same way. Proxies of the environment are
+not used: they would resolve for themselves.
 """
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
-import socket
-import ssl
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
 from urllib.parse import SplitResult, urljoin, urlsplit
+
+import httpx
 
 from visualsearch.errors import PictureError
 from visualsearch.fetch import shown
 from visualsearch.images import sniff
+from visualsearch.wire import Lookup, Wire, addresses, within
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Resolver = Callable[[str, int], list[str]]
 
 MAX_REDIRECTS = 4
 MAX_URL = 4_000
 PORTS = {"http": 80, "https": 443}
-_RESOLVING = ThreadPoolExecutor(16, "serve-resolve")
-"""A name server that is silent holds one of these threads, not the fetch: the system's resolver has no deadline."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+WRITTEN = "Write it as https://host/picture.jpg"
+HEADERS = {"User-Agent": "visualsearch", "Accept": "image/*", "Accept-Encoding": "identity"}
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 
 
@@ -48,36 +43,38 @@ def is_global(address: Address) -> bool:
     )
 
 
-def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, as the system knows them."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
 def fetch(
     url: str,
     *,
     max_bytes: int,
     timeout: float,
     allowed: Callable[[Address], bool] = is_global,
-    resolver: Resolver = resolve,
+    resolver: Lookup = addresses,
 ) -> bytes:
     """The picture file at `url`, at most `max_bytes` bytes, within `timeout` seconds in all.
 
     Raises PictureError for an address that is not http(s), leads to an address that is not `allowed`,
     redirects too often, does not answer in time, is too large, or holds no picture.
     """
-    deadline = time.monotonic() + timeout
     place, url = url, shown(url)
-    for _ in range(MAX_REDIRECTS + 1):
-        parts = _split(place, url)
-        body, onward = _get(parts, url, deadline, max_bytes, allowed, resolver)
-        if onward is None:
-            if sniff(body) is None:
-                raise PictureError(
-                    url, "what is there is not a picture", "Use the address of the picture itself"
-                )
-            return body
-        place = _onward(place, onward, url)
+
+    def checked(host: str, port: int) -> list[str]:
+        return _checked(host, port, url, allowed, resolver)
+
+    with (
+        within(timeout),
+        httpx.Client(transport=Wire(checked), trust_env=False, timeout=timeout, headers=HEADERS) as client,
+    ):
+        for _ in range(MAX_REDIRECTS + 1):
+            _split(place, url)
+            body, onward = _get(client, place, url, max_bytes)
+            if onward is None:
+                if sniff(body) is None:
+                    raise PictureError(
+                        url, "what is there is not a picture", "Use the address of the picture itself"
+                    )
+                return body
+            place = _onward(place, onward, url)
     raise PictureError(
         url, f"it redirects more than {MAX_REDIRECTS} times", "Use the address it should lead to"
     )
@@ -94,34 +91,28 @@ def _onward(place: str, onward: str, url: str) -> str:
 
 
 def _split(place: str, url: str) -> SplitResult:
-    remedy = "Write it as https://host/picture.jpg"
     try:
         parts = urlsplit(place)
         port = parts.port
     except ValueError:
-        raise PictureError(url, "it is not a web address", remedy) from None
+        raise PictureError(url, "it is not a web address", WRITTEN) from None
     if parts.scheme not in PORTS or not parts.hostname or len(place) > MAX_URL:
-        raise PictureError(url, "it is not a web address", remedy)
+        raise PictureError(url, "it is not a web address", WRITTEN)
     if parts.username is not None or parts.password is not None:
         raise PictureError(url, "it holds a user name or password", "Use an address that is open")
     if port is not None and port != PORTS[parts.scheme] and port < 1024:
-        raise PictureError(url, f"port {port} is not one of the web's", remedy)
+        raise PictureError(url, f"port {port} is not one of the web's", WRITTEN)
     if not all(32 < ord(c) < 127 for c in (parts.path or "/") + parts.query):
-        raise PictureError(url, "it holds characters that must be percent-encoded", remedy)
+        raise PictureError(url, "it holds characters that must be percent-encoded", WRITTEN)
     return parts
 
 
 def _checked(
-    parts: SplitResult, url: str, deadline: float, allowed: Callable[[Address], bool], resolver: Resolver
-) -> str:
+    host: str, port: int, url: str, allowed: Callable[[Address], bool], resolver: Lookup
+) -> list[str]:
     """One address of the host, all of which are allowed."""
-    host = str(parts.hostname)
-    port = parts.port or PORTS[parts.scheme]
     try:
-        names = _RESOLVING.submit(resolver, host, port).result(max(0.0, deadline - time.monotonic()))
-        found = [ipaddress.ip_address(a.partition("%")[0]) for a in names]
-    except TimeoutError:
-        raise _late(url) from None
+        found = [ipaddress.ip_address(a.partition("%")[0]) for a in resolver(host, port)]
     except (OSError, UnicodeError, ValueError):
         found = []
     if not found:
@@ -130,103 +121,41 @@ def _checked(
         raise PictureError(
             url, "it leads to a private network", "Use a public address, or upload the picture"
         )
-    return str(found[0])
+    return [str(found[0])]
 
 
-def _get(
-    parts: SplitResult,
-    url: str,
-    deadline: float,
-    max_bytes: int,
-    allowed: Callable[[Address], bool],
-    resolver: Resolver,
-) -> tuple[bytes, str | None]:
+def _get(client: httpx.Client, place: str, url: str, max_bytes: int) -> tuple[bytes, str | None]:
     """One request: the body, or where it redirects to."""
-    address = _checked(parts, url, deadline, allowed, resolver)
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise _late(url)
-    with closing(_connection(parts, address, left)) as connection:
-        # A server that drips byte by byte never trips the timeout of one read: cut the line at the deadline.
-        watch = threading.Timer(left, _cut, [connection])
-        watch.daemon = True
-        watch.start()
-        try:
-            path = parts.path or "/"
-            connection.request(
-                "GET",
-                f"{path}?{parts.query}" if parts.query else path,
-                headers={
-                    "Host": parts.netloc,
-                    "User-Agent": "visualsearch",
-                    "Accept": "image/*",
-                    "Accept-Encoding": "identity",
-                },
-            )
-            answer = connection.getresponse()
-            if answer.status in REDIRECTS and (onward := answer.getheader("Location")):
+    came = False
+    try:
+        with client.stream("GET", place) as answer:
+            came = True
+            if answer.status_code in REDIRECTS and (onward := answer.headers.get("Location")):
                 return b"", onward
-            if answer.status != 200:
+            if answer.status_code != 200:
                 raise PictureError(
-                    url, f"the server there answered with status {answer.status}", "Check the address"
+                    url, f"the server there answered with status {answer.status_code}", "Check the address"
                 )
-            return _body(answer, url, max_bytes, deadline), None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if time.monotonic() >= deadline or isinstance(error, TimeoutError):
-                raise _late(url) from error
-            raise PictureError(url, "the connection failed", "Try again, or upload the picture") from error
-        finally:
-            watch.cancel()
+            return _body(answer, url, max_bytes), None
+    except httpx.TimeoutException as error:
+        raise PictureError(url, "no answer in time", "Try again, or upload the picture") from error
+    except httpx.InvalidURL as error:
+        raise PictureError(url, "it is not a web address", WRITTEN) from error
+    except httpx.HTTPError as error:
+        why = "the connection broke off" if came else "the connection failed"
+        raise PictureError(url, why, "Try again, or upload the picture") from error
 
 
-def _connection(parts: SplitResult, address: str, timeout: float) -> http.client.HTTPConnection:
-    """A connection for the host's name that goes to `address`."""
-    host, port = str(parts.hostname), parts.port or PORTS[parts.scheme]
-
-    class Plain(http.client.HTTPConnection):
-        def connect(self) -> None:
-            self.sock = socket.create_connection((address, port), timeout)
-
-    class Secure(http.client.HTTPSConnection):
-        def connect(self) -> None:
-            started = time.monotonic()
-            raw = socket.create_connection((address, port), timeout)
-            # `_cut` must find the socket while hands are shaken: a peer may drip there, too.
-            self.sock = ssl.create_default_context().wrap_socket(
-                raw, server_hostname=host, do_handshake_on_connect=False
-            )
-            if time.monotonic() - started >= timeout:
-                raise TimeoutError
-            self.sock.do_handshake()
-
-    return (Secure if parts.scheme == "https" else Plain)(host, port, timeout=timeout)
-
-
-def _cut(connection: http.client.HTTPConnection) -> None:
-    with suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
-
-
-def _body(answer: http.client.HTTPResponse, url: str, max_bytes: int, deadline: float) -> bytes:
-    size = answer.getheader("Content-Length", "")
+def _body(answer: httpx.Response, url: str, max_bytes: int) -> bytes:
+    size = answer.headers.get("Content-Length", "")
     if size.isdigit() and int(size) > max_bytes:
         raise _large(url, max_bytes)
     body = bytearray()
-    while chunk := answer.read1(65_536):
+    for chunk in answer.iter_raw():
         body += chunk
         if len(body) > max_bytes:
             raise _large(url, max_bytes)
-        if time.monotonic() > deadline:
-            raise _late(url)
-    if size.isdigit() and len(body) < int(size):
-        if time.monotonic() >= deadline:
-            raise _late(url)
-        raise PictureError(url, "the connection broke off", "Try again, or upload the picture")
     return bytes(body)
-
-
-def _late(url: str) -> PictureError:
-    return PictureError(url, "no answer in time", "Try again, or upload the picture")
 
 
 def _large(url: str, limit: int) -> PictureError:

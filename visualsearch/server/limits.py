@@ -6,10 +6,10 @@ import asyncio
 import math
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from cachetools import LRUCache
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -137,7 +137,7 @@ class Gate:
             raise RefusedError(
                 Kind.RATE,
                 "too many requests",
-                f"at most {self.settings.rate:g} a second are answered",
+                f"at most {self.settings.rate:g} per second are answered",
                 f"Try again in {math.ceil(wait)} s",
                 retry_after=math.ceil(wait),
             )
@@ -186,19 +186,17 @@ class Rates:
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate, self.burst, self.clock = rate, burst, clock
-        self._clients: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._clients: LRUCache[str, tuple[float, float]] = LRUCache(CLIENTS)
 
     def wait(self, client: str) -> float:
         """0 and one token is taken, or the seconds until there is one."""
         if self.rate <= 0:
             return 0.0
         now = self.clock()
-        tokens, seen = self._clients.pop(client, (float(self.burst), now))
+        tokens, seen = self._clients.get(client, (float(self.burst), now))
         tokens = min(float(self.burst), tokens + (now - seen) * self.rate)
         short = tokens < 1
         self._clients[client] = (tokens if short else tokens - 1, now)
-        if len(self._clients) > CLIENTS:
-            self._clients.popitem(last=False)
         return (1 - tokens) / self.rate if short else 0.0
 
 

@@ -1,7 +1,7 @@
 """From an HTTP request to a SearchRequest and the picture that came with it.
 
-A query comes as JSON, as a form with a file, as a picture with the query in the address, or in the address
-alone; the names are the same in all of them. Bodies are held in memory, never spooled to a file.
+A query comes as JSON, as a form with a file, as a picture with the query in the address, or in the address alone. The names
+are the same in all of them. Bodies are held in memory, never spooled to a file.
 """
 
 from __future__ import annotations

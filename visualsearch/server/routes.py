@@ -12,7 +12,7 @@ from pydantic import Field
 from visualsearch import __version__
 from visualsearch.store import MAX_ID_BYTES
 
-from . import catalogue
+from . import catalog
 from .access import CAN_READ, CAN_WATCH, CAN_WRITE, COOKIE, caller, check, needed
 from .keys import digest_of
 from .openapi import PICTURES, SEARCH_BODY, json_body, query_parameters, refused
@@ -152,7 +152,7 @@ async def list_pins(
 ) -> PinsOut:
     """Without `sort` they come well mixed, always in the same order."""
     found, total = await serving.light.run(
-        catalogue.pins, serving.index, where, sort, k, offset, serving.settings
+        catalog.pins, serving.index, where, sort, k, offset, serving.settings
     )
     return PinsOut(pins=[pin_out(pin) for pin in found], total=total, more=offset + len(found) < total)
 

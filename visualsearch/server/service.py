@@ -22,7 +22,7 @@ from visualsearch.sources import read
 from visualsearch.store import Pin, check_id, checked
 from visualsearch.types import Failure, Hit, Hits, Part, Query, Record
 
-from . import catalogue, guard
+from . import catalog, guard
 from .batching import BatchingEncoder
 from .deadline import check_filter, limited
 from .kept import Attempt, Kept
@@ -267,7 +267,7 @@ class Service:
 
     def _sorted(self, query: Query, sort: str) -> Hits:
         with self.index.catalog.read() as reader:
-            name, down = catalogue.sort_key(sort, reader.names())
+            name, down = catalog.sort_key(sort, reader.names())
         hits = self.index.run(replace(query, k=SORTED, offset=0))
         having = [hit for hit in hits if _orderable(hit.attributes.get(name))]
         having.sort(key=lambda hit: _order(hit.attributes[name]), reverse=down)
@@ -487,7 +487,7 @@ class Service:
         """What the attributes hold; remembered until the index changes."""
         state = self.state
         if self._summary is None or self._summary[0] != state:
-            self._summary = (state, catalogue.summaries(self.index))
+            self._summary = (state, catalog.summaries(self.index))
         return self._summary[1]
 
     def counts(self, where: str | None, names: Sequence[str]) -> dict[str, list[ValueOut]]:
@@ -497,7 +497,7 @@ class Service:
             for one in self.attributes()
             if one.kind in ("category", "boolean") and (not names or one.name in names)
         ]
-        return catalogue.counts(self.index, where, chosen, self.settings)
+        return catalog.counts(self.index, where, chosen, self.settings)
 
     def info(self) -> dict[str, Any]:
         """Figures of the index, recall measured; remembered until the index changes."""

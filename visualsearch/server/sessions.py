@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
+
+from cachetools import TTLCache
 
 MOST = 10_000
 """Sessions kept; the ones longest unused are forgotten first."""
@@ -18,29 +19,21 @@ class Sessions:
     """Opaque tokens for keys. A session ends with its key, with `forget`, after `seconds`, or with the process."""
 
     def __init__(self, seconds: float = SECONDS, clock: Callable[[], float] = time.time) -> None:
-        self.seconds, self.clock = seconds, clock
-        self._kept: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self.seconds = seconds
+        self._kept: TTLCache[bytes, str] = TTLCache(MOST, seconds, clock)
         self._guard = threading.Lock()
 
     def begin(self, digest: str) -> str:
         """A new token that stands for the key with this SHA-256."""
         token = secrets.token_urlsafe(32)
         with self._guard:
-            self._kept[_name(token)] = (digest, self.clock() + self.seconds)
-            while len(self._kept) > MOST:
-                self._kept.popitem(last=False)
+            self._kept[_name(token)] = digest
         return token
 
     def key_of(self, token: str) -> str | None:
         """The SHA-256 of the key behind a token; None when the session is over or never was."""
-        name = _name(token)
         with self._guard:
-            digest, ends = self._kept.get(name, ("", 0.0))
-            if ends <= self.clock():
-                self._kept.pop(name, None)
-                return None
-            self._kept.move_to_end(name)
-            return digest
+            return self._kept.get(_name(token))
 
     def forget(self, token: str) -> None:
         """End a session."""

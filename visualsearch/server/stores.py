@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from cachetools import LRUCache, TTLCache
 
 from .problems import Kind, RefusedError
 
@@ -21,7 +22,7 @@ V = TypeVar("V")
 class Store(Generic[K, V]):
     """The most recently used values that fit into `limit` bytes; `size` tells a value's bytes.
 
-    With `seconds`, what was not used for so long is gone. Safe for threads.
+    With `seconds`, a value that was not used for that long is dropped. Safe for threads.
     """
 
     def __init__(
@@ -31,49 +32,36 @@ class Store(Generic[K, V]):
         seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.limit, self.seconds = limit, seconds
-        self.bytes = 0
-        self._size, self._clock = size, clock
-        self._kept: OrderedDict[K, tuple[V, float]] = OrderedDict()  # the longest unused first
+        self._kept: LRUCache[K, V] | TTLCache[K, V] = (
+            LRUCache(limit, size) if seconds is None else TTLCache(limit, seconds, clock, size)
+        )
+        self._ages = seconds is not None
         self._guard = threading.Lock()
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of all values kept."""
+        with self._guard:
+            return int(self._kept.currsize)
+
     def __len__(self) -> int:
-        return len(self._kept)
+        with self._guard:
+            return len(self._kept)
 
     def get(self, key: K) -> V | None:
         """The value, which counts as used now; None when it is not kept."""
         with self._guard:
-            self._expire()
-            found = self._kept.pop(key, None)
-            if found is None:
-                return None
-            self._kept[key] = (found[0], self._clock())
-            return found[0]
+            found = self._kept.get(key)
+            if found is not None and self._ages:
+                self._kept[key] = found  # its time begins again
+            return found
 
     def put(self, key: K, value: V) -> None:
         """Keep a value; older ones make room. One larger than the limit is not kept."""
-        size = self._size(value)
         with self._guard:
-            self._drop(key)
-            self._expire()
-            if size > self.limit:
-                return
-            self._kept[key] = (value, self._clock())
-            self.bytes += size
-            while self.bytes > self.limit:
-                self._drop(next(iter(self._kept)))
-
-    def _expire(self) -> None:
-        if self.seconds is None:
-            return
-        oldest = self._clock() - self.seconds
-        while self._kept and next(iter(self._kept.values()))[1] < oldest:
-            self._drop(next(iter(self._kept)))
-
-    def _drop(self, key: K) -> None:
-        found = self._kept.pop(key, None)
-        if found is not None:
-            self.bytes -= self._size(found[0])
+            self._kept.pop(key, None)
+            if self._kept.getsizeof(value) <= self._kept.maxsize:
+                self._kept[key] = value
 
 
 class Uploads:

@@ -17,12 +17,13 @@ from visualsearch.errors import PictureError, SourceError, VisualSearchError
 from visualsearch.fetch import fetch
 from visualsearch.types import Failure
 
+from ._addresses import gone, printable, scheme_of, short
 from ._base import Item, SeenIds, Source
 from ._columns import Columns
 from ._given import open_given
 from ._lists import PartialSource, is_web, open_list, open_picture, open_url, open_url_list
 from ._manifest import LAYOUTS, open_manifest
-from ._places import TYPED, Entry, Place, gone, locate, printable, scheme_of, short
+from ._places import TYPED, Entry, Place, locate
 from ._tar import SUFFIXES as TAR_SUFFIXES
 from ._tar import is_tar, open_tars, read_member
 from ._walk import (

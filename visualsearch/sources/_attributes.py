@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ._addresses import printable
 from ._cells import cell, json_value
 from ._columns import CURRENCY, PRICE, TITLE, URL, Meaning
-from ._places import printable
 from ._prices import price_of
 
 Convert = Callable[[Any], Any]

@@ -1,7 +1,7 @@
 """Google Merchant feeds as XML: the items of an RSS or Atom document, one by one, as rows.
 
-The document comes from a stranger: one with a DOCTYPE is refused, so there are no entities to expand and nothing to fetch;
-depth and text are bounded.
+The document comes from a stranger. One with a DOCTYPE is refused, so there are no entities to expand and nothing to fetch.
+Depth and text are bounded.
 """
 
 from __future__ import annotations

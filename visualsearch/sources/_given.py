@@ -15,9 +15,10 @@ import numpy as np
 from visualsearch.errors import SourceError, UsageError, VisualSearchError
 from visualsearch.types import Failure, Record
 
+from ._addresses import printable, short
 from ._base import Item, SeenIds
 from ._cells import json_value
-from ._places import LocalPlace, printable, reader, short
+from ._places import LocalPlace, reader
 
 TAKEN = (
     "a path or an address, bytes, a Pillow picture, a (h, w, 3) uint8 array, a Record, or a dictionary with"

@@ -13,8 +13,9 @@ from visualsearch.errors import SourceError, VisualSearchError
 from visualsearch.fetch import fetch, without_login
 from visualsearch.types import Failure, Record
 
+from ._addresses import check_url, printable, scheme_of, short
 from ._base import Item, SeenIds, Source
-from ._places import TYPED, WEB, LocalPlace, Place, check_url, printable, reader, scheme_of, short
+from ._places import TYPED, WEB, LocalPlace, Place, reader
 
 MAX_LINE = 1 << 16
 """Longest line of a list of addresses, in bytes."""

@@ -10,12 +10,13 @@ from typing import IO, Any
 from visualsearch.errors import SourceError, VisualSearchError
 from visualsearch.types import Failure, Record
 
+from ._addresses import printable, short
 from ._attributes import Attributes
 from ._base import Item, SeenIds
 from ._columns import Columns, Meaning, folded, meaning_of
 from ._feed import feed
 from ._pictures import pictures_of
-from ._places import LocalPlace, Place, printable, reader, short
+from ._places import LocalPlace, Place, reader
 from ._separated import separated
 from ._survey import surveyed
 from ._tables import Layout, Row, json_lines, parquet

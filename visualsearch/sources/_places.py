@@ -1,25 +1,20 @@
-"""Where files are: the local disk, or anything fsspec reaches. Two places, one set of methods.
-
-File names that are not UTF-8. Python shows their stray bytes as lone surrogates, which neither SQLite nor
-JSON nor a terminal takes. An id writes such a byte as %XX ("caf%E9.jpg"); a uri becomes
-file:///folder/caf%E9.jpg, percent-encoded throughout, which `visualsearch.sources.read` and
-`visualsearch.images.load` turn back into the exact name.
-"""
+"""Where files are: the local disk, or anything fsspec reaches. Two places, one set of methods."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from visualsearch.errors import MissingExtraError, PictureError, SourceError
 from visualsearch.fetch import MAX_FILE_BYTES, fetch, local_path, read_file, shown
+
+from ._addresses import BAD_TEXT, SURROGATE, check_url, no_address, printable, scheme_of, short
 
 WEB = ("http", "https")
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
@@ -30,10 +25,6 @@ STORES = frozenset({"file", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "ad
 TYPED = STORES | {"ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs"}
 """Protocols that a user may name as a source. What a stranger wrote must not log in to hosts of his choice."""
 # fsspec knows many more, and chains of them. Some read files within files, or code: `reference://` runs templates.
-
-_SURROGATE = re.compile("[\udc80-\udcff]")
-_BAD_TEXT = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # in no path, and SQLite takes none of them
-_IN_MANIFEST = re.compile(r":\d+#.*", re.DOTALL)
 
 
 class Entry(NamedTuple):
@@ -96,7 +87,7 @@ class LocalPlace:
 
     def uri(self, path: str) -> str:
         """The absolute path; file://... with percent signs when the name is not UTF-8."""
-        return f"file://{quote(os.fsencode(path))}" if _SURROGATE.search(path) else path
+        return f"file://{quote(os.fsencode(path))}" if SURROGATE.search(path) else path
 
     def look(self, path: str) -> Entry | None:
         """What is at `path`, links followed, or None."""
@@ -260,29 +251,6 @@ def _listed(info: dict[str, Any]) -> str | None:
     return None if version is None else f"{info.get('size')}-{version}".replace('"', "")
 
 
-def scheme_of(text: str) -> str:
-    """The protocol in front of "://", in lower case; "" for a path."""
-    found = re.match(r"([A-Za-z][\w+.-]*)://", text)
-    return found[1].lower() if found else ""
-
-
-def check_url(url: str) -> None:
-    """Raise SourceError for an http(s) address that cannot be one."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise _no_address(url, short(error)) from error
-    if not host:
-        raise _no_address(url, "it names no host")
-
-
-def _no_address(text: str, why: str) -> SourceError:
-    return SourceError(
-        f"cannot read {printable(shown(text))!r}", f"it is not a valid address ({why})", "Correct the address"
-    )
-
-
 def locate(text: str, known: Collection[str] = STORES) -> tuple[Place, str]:
     """The place that `text` (path, file:// or fsspec uri) names, and the path there.
 
@@ -296,7 +264,7 @@ def locate(text: str, known: Collection[str] = STORES) -> tuple[Place, str]:
         try:
             return LOCAL, os.path.abspath(local_path(text))  # noqa: PTH100 (links stay)
         except ValueError as error:
-            raise _no_address(text, short(error)) from error
+            raise no_address(text, short(error)) from error
     if not scheme:
         return LOCAL, os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 (links stay)
     import fsspec
@@ -348,7 +316,7 @@ def reader(
 
     `known` as for `locate`. Raises SourceError, MissingExtraError when it cannot be the address of a picture.
     """
-    if _BAD_TEXT.search(reference):
+    if BAD_TEXT.search(reference):
         raise SourceError(
             f"cannot read {printable(reference)!r}", "it has characters that no address has", "Correct it"
         )
@@ -365,44 +333,3 @@ def reader(
         with suppress(OSError):  # reading it will say what is wrong
             stamp = _stat_stamp(Path(path).stat())
     return place.uri(path), partial(place.read, path), stamp
-
-
-def printable(name: str) -> str:
-    """`name` as valid text: a byte that is not UTF-8 becomes %XX."""
-    shown = _SURROGATE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
-    return _BAD_TEXT.sub("\ufffd", shown)
-
-
-def gone(uri: str) -> bool:
-    """Whether the local file that held a picture no longer exists; False for remote places and when in doubt.
-
-    `uri` is a path, file://..., "shard::member", or "manifest:line#id" where the manifest held the bytes.
-    """
-    path = uri
-    if uri.startswith("file://"):
-        try:
-            path = local_path(uri)
-        except ValueError:
-            return False
-    if not os.path.isabs(path):  # noqa: PTH117 (an address is not a Path)
-        return False
-    holders = (path, path.partition("::")[0], _IN_MANIFEST.sub("", path))
-    return all(_absent(holder) for holder in dict.fromkeys(holders))
-
-
-def _absent(path: str) -> bool:
-    try:
-        os.stat(path)  # noqa: PTH116 (the path may not be UTF-8)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
-
-
-def short(error: BaseException) -> str:
-    """The first line of an error's text, or its type."""
-    text = str(error).strip()
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return text.splitlines()[0][:200] if text else type(error).__name__

@@ -1,8 +1,8 @@
 """CSV and TSV, record by record. Damage costs the lines it is in: each is told, and what follows is read.
 
 The `csv` module takes all that follows an unclosed quote for one cell, up to the next quote or the end of the file, and
-says nothing. Here a record that spans lines counts only if it is whole: its quotes are closed before a separator, and none of
-its lines looks like a row of its own. Otherwise its first line is reported and the next line is taken for the start of a
+says nothing. Here a record that spans lines counts only if it is whole: its quotes are closed before a separator. None of its
+lines may look like a row of its own. Otherwise its first line is reported, and the next line is taken for the start of a
 record. Apart from that, cells are read as the `csv` module reads them.
 """
 

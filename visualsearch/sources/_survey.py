@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ._addresses import printable
 from ._cells import CODE, cell
 from ._columns import PRICE, TITLE, URL, Columns, Meaning, folded, group_name
-from ._places import printable
 from ._prices import Marks, marks_of, price_of
 from ._tables import Row
 

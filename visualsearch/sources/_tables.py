@@ -10,7 +10,7 @@ from typing import IO, Any, NamedTuple
 
 from visualsearch.errors import SourceError
 
-from ._places import short
+from ._addresses import short
 
 MAX_LINE = 16 << 20
 """Longest line of a text file, in characters."""

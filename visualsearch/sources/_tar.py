@@ -22,9 +22,10 @@ from typing import IO, Any, NamedTuple, Self, cast
 from visualsearch.errors import PictureError, SourceError
 from visualsearch.types import Failure, PassedOver, Record
 
+from ._addresses import printable, short
 from ._base import Item, SeenIds
 from ._cells import json_value
-from ._places import LocalPlace, Place, printable, short
+from ._places import LocalPlace, Place
 from ._walk import HEAD, begins_as_picture, is_picture, may_be_picture, passed_over
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")

@@ -13,8 +13,9 @@ from visualsearch.errors import SourceError
 from visualsearch.images import PICTURE_SUFFIXES, sniff
 from visualsearch.types import Failure, PassedOver, Record
 
+from ._addresses import printable, short
 from ._base import Item
-from ._places import Entry, LocalPlace, Place, printable, short
+from ._places import Entry, LocalPlace, Place
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 """Folders of shadow copies that macOS archives and Synology shares carry."""

@@ -14,7 +14,7 @@ from visualsearch.errors import IndexStateError
 from visualsearch.storage import stored_file
 from visualsearch.types import Bool
 
-from .catalog import Generation, Reader
+from .reader import Generation, Reader
 from .vectors import Vectors, alive_rows
 
 NAMED = 20
@@ -35,7 +35,7 @@ def check(reader: Reader, folder: Path, dim: int, load: Callable[[Path], Any]) -
     `load` reads a generation's file and raises IndexStateError where it is damaged.
     """
     again = "Build the index again from its pictures"
-    found = [Problem(f"the catalog is damaged: {r[0]}", again) for r in _integrity(reader) if r[0] != "ok"]
+    found = [Problem(f"the catalog is damaged: {what}", again) for what in reader.damage()]
     found += _check_values(reader, folder)
     try:
         vectors = Vectors(folder, reader.segments(), dim)
@@ -78,10 +78,6 @@ def _check_values(reader: Reader, folder: Path) -> list[Problem]:
     return [Problem(what, remedy) for what in [*wrong[:NAMED], *more]]
 
 
-def _integrity(reader: Reader) -> list[tuple[str]]:
-    return reader.db.execute("PRAGMA integrity_check(10)").fetchall()
-
-
 def _check_vectors(vectors: Vectors, alive: Bool) -> list[Problem]:
     bad = 0
     for at, block in vectors.blocks():
@@ -96,8 +92,7 @@ def _check_vectors(vectors: Vectors, alive: Bool) -> list[Problem]:
 
 def _check_pins(reader: Reader, vectors: Vectors, alive: Bool) -> list[Problem]:
     """Every row that the catalog names is in a file, belongs to that pin and is alive, and no other row is."""
-    named = reader.db.execute("SELECT row, pin FROM pins UNION ALL SELECT row, pin FROM regions ORDER BY row")
-    pairs = np.array(named.fetchall(), dtype=np.int64).reshape(-1, 2)
+    pairs = reader.named_rows()
     positions = vectors.positions(pairs[:, 0])
     live = np.flatnonzero(alive)
     remedy = "Build the index again from its pictures"

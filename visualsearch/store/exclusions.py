@@ -1,7 +1,7 @@
 """Pins that were removed on purpose, so that the next run over their source does not bring them back.
 
-They are a table of the catalog that is made when the first pin is removed: an index without it has the same
-layout, and older releases do not look for it.
+They are a table of the catalog that is made when the first pin is removed. An index without it has the same layout. Older
+releases do not look for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from visualsearch.sources import gone
 from visualsearch.types import Record
 
-from .catalog import Pin
+from .reader import Pin
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS excluded"

@@ -54,7 +54,7 @@ FITS: dict[str, Callable[[Pixels], Pixels]] = {
 
 
 def on_white(rgba: Pixels, margin: float = 0.06) -> Pixels:
-    """A cut-out centred on a white square, as catalogues show it."""
+    """A cut-out centred on a white square, as catalogs show it."""
     h, w = rgba.shape[:2]
     side = round(max(h, w) * (1 + 2 * margin))
     canvas = np.full((side, side, 3), 255, np.uint8)
@@ -175,7 +175,7 @@ def colour_name(pixels: Pixels, share: float = 0.55) -> int:
 class View:
     pixels: Pixels  # (SIZE, SIZE, 3) uint8
     colour: int  # index into COLOURS, or -1
-    plain: bool  # seen as a catalogue or an album shows it
+    plain: bool  # seen as a catalog or an album shows it
 
 
 class Backgrounds:

@@ -116,7 +116,7 @@ class CopyPairs(Pairs):
 
 
 def find_loss(views: Views, k: Tensor, rows: np.ndarray, memory: Memory, temperature: float) -> Tensor:
-    """Cross-entropy of each view's own picture among all other views. Drawings of the same thing and its catalogue picture are
+    """Cross-entropy of each view's own picture among all other views. Drawings of the same thing and its catalog picture are
     left out; other photographs of it are not: a part belongs to one of them."""
     everything = torch.cat([k, memory.vectors[: memory.filled]])
     all_rows = np.concatenate([rows, memory.rows[: memory.filled]])

@@ -46,7 +46,7 @@ class Settings:
     item_share: float = (
         0.5  # of the photographs' pairs whose two views are of one photograph; drawings: half of it
     )
-    plain_share: float = 0.5  # of the pairs whose second view is a catalogue's picture or like one
+    plain_share: float = 0.5  # of the pairs whose second view is a catalog's picture or like one
     memory: int = 6144
     visual_temperature: float = 0.07
     text_temperature: float = 0.05

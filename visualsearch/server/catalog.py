@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from visualsearch.engine import Index
 from visualsearch.errors import UsageError
-from visualsearch.search import ATTRIBUTES, json_path, parse
-from visualsearch.store import Pin, Reader
+from visualsearch.search import parse
+from visualsearch.store import Condition, Pin, Reader
 
 from .deadline import check_filter, limited
 from .schemas import AttributeOut, ValueOut
@@ -19,10 +22,11 @@ SURVEYED = 200_000
 """Attributes are summed up over at most so many pins."""
 MOST_VALUES = 40
 LONGEST = 60  # characters of a value to choose
+KEPT = 64
+"""Counts of so many filters are kept until a pin changes: visitors of a shop ask for the same ones."""
 _NUMBERS = ("integer", "real")
 _TRUTHS = {"true", "false"}
 _SCALARS = {*_NUMBERS, *_TRUTHS, "text"}
-_MIX = 2_654_435_761  # Knuth, TAOCP 6.4: multiplication by it scatters consecutive numbers
 
 
 def pins(
@@ -34,22 +38,14 @@ def pins(
     """
     check_filter(where, limits.max_tests)
     with limited(index, limits.filter_seconds), index.catalog.read() as reader:
-        condition, values = _condition(reader, where)
-        total = int(reader.db.execute(f"SELECT count(*) FROM pins p WHERE {condition}", values).fetchone()[0])
-        order, keys = _order(reader, sort)
-        found = reader.db.execute(
-            f"{reader.PINS} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",
-            (*values, *keys, k, offset),
-        )
-        return [reader.pin(row) for row in found], total
+        chosen = _condition(reader, where)
+        name, down = (None, False) if sort is None else sort_key(sort, reader.names())
+        return reader.page(chosen, k, offset, name, down), reader.count_matching(chosen)
 
 
-def _condition(reader: Reader, where: str | None) -> tuple[str, tuple[Any, ...]]:
-    """A filter as SQL and its values; without one, all pins."""
-    if where is None:
-        return "1", ()
-    chosen = parse(where, reader.names())
-    return chosen.sql, tuple(chosen.values)
+def _condition(reader: Reader, where: str | None) -> Condition | None:
+    """A filter over the attributes that pins have; None, for all pins, without one."""
+    return None if where is None else parse(where, reader.names())
 
 
 def sort_key(sort: str, names: list[str]) -> tuple[str, bool]:
@@ -68,16 +64,10 @@ def sort_key(sort: str, names: list[str]) -> tuple[str, bool]:
 def summaries(index: Index) -> list[AttributeOut]:
     """What every attribute holds, by name."""
     with index.catalog.read() as reader:
-        # one pin with damaged attributes costs its own only
-        table = f"(SELECT {ATTRIBUTES} AS attributes FROM pins p LIMIT {SURVEYED})"
-        found = reader.db.execute(
-            f"SELECT key, type, count(*), count(DISTINCT value), min(value), max(value), max(length(value))"
-            f" FROM {table}, json_each(attributes) WHERE type <> 'null' GROUP BY key, type ORDER BY key, 3 DESC"
-        ).fetchall()
-        rows: dict[str, list[Any]] = {}
-        for row in found:
-            rows.setdefault(row[0], []).append(row[1:])
-        return [_summary(reader, table, name, kinds) for name, kinds in rows.items()]
+        kinds: dict[str, list[Any]] = {}
+        for name, *kind in reader.attribute_kinds(SURVEYED):
+            kinds.setdefault(name, []).append(kind)
+        return [_summary(reader, name, found) for name, found in kinds.items()]
 
 
 def counts(
@@ -86,21 +76,51 @@ def counts(
     """How many of the pins that a filter leaves have each value of these attributes; values that none has are left out."""
     check_filter(where, limits.max_tests)
     with limited(index, limits.filter_seconds), index.catalog.read() as reader:
-        condition, values = _condition(reader, where)
-        marks = ", ".join("?" * len(names))
-        found = reader.db.execute(
-            f"SELECT key, type, value, count(*) FROM"
-            f" (SELECT {ATTRIBUTES} AS attributes FROM pins p WHERE {condition} LIMIT {SURVEYED}), json_each(attributes)"
-            f" WHERE type <> 'null' AND key IN ({marks}) GROUP BY key, type, value ORDER BY 1, 4 DESC, 3",
-            (*values, *names),
-        )
-        counted: dict[str, list[ValueOut]] = {name: [] for name in names}
-        for name, kind, value, count in found:
-            counted[name].append(ValueOut(value=kind == "true" if kind in _TRUTHS else value, count=count))
-        return counted
+        kept = _counts_of(index, reader)
+        key = (where, tuple(names))
+        found = kept.get(key)
+        if found is None:
+            found = {name: [] for name in names}
+            for name, *value in reader.value_counts(names, SURVEYED, _condition(reader, where)):
+                found[name].append(_value(*value))
+            kept.put(key, found)
+        return dict(found)
 
 
-def _summary(reader: Reader, table: str, name: str, kinds: list[Any]) -> AttributeOut:
+class _Counts:
+    """The counts under the last few filters, all of one state of the pins. Safe for threads."""
+
+    def __init__(self, state: object) -> None:
+        self.state = state
+        self._found: OrderedDict[object, dict[str, list[ValueOut]]] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def get(self, key: object) -> dict[str, list[ValueOut]] | None:
+        with self._guard:
+            if key in self._found:
+                self._found.move_to_end(key)
+            return self._found.get(key)
+
+    def put(self, key: object, found: dict[str, list[ValueOut]]) -> None:
+        with self._guard:
+            self._found[key] = found
+            while len(self._found) > KEPT:
+                self._found.popitem(last=False)
+
+
+_kept: WeakKeyDictionary[Index, _Counts] = WeakKeyDictionary()
+
+
+def _counts_of(index: Index, reader: Reader) -> _Counts:
+    """What is kept for the state that a reader sees; a commit that changes no pin leaves it."""
+    state = reader.mark() or reader.state
+    kept = _kept.get(index)
+    if kept is None or kept.state != state:
+        kept = _kept[index] = _Counts(state)
+    return kept
+
+
+def _summary(reader: Reader, name: str, kinds: list[Any]) -> AttributeOut:
     count = sum(kind[1] for kind in kinds)
     types = {kind[0] for kind in kinds}
     if types <= set(_NUMBERS):
@@ -113,7 +133,7 @@ def _summary(reader: Reader, table: str, name: str, kinds: list[Any]) -> Attribu
     few = 1 < distinct <= MOST_VALUES or distinct <= count // 4
     shared = distinct <= count // 2 or count < 8
     if types <= _SCALARS and few and shared and max(kind[5] for kind in kinds) <= LONGEST:
-        return AttributeOut(name=name, kind="category", count=count, values=_values(reader, table, name))
+        return AttributeOut(name=name, kind="category", count=count, values=_values(reader, name))
     # Prices with an "on request" among them keep their range.
     numbers = [kind for kind in kinds if kind[0] in _NUMBERS]
     if 2 * sum(kind[1] for kind in numbers) >= count:
@@ -133,22 +153,9 @@ def _range(name: str, kinds: list[Any]) -> AttributeOut:
     )
 
 
-def _values(reader: Reader, table: str, name: str) -> list[ValueOut]:
-    found = reader.db.execute(
-        f"SELECT type, value, count(*) FROM {table}, json_each(attributes) WHERE key = ? AND type <> 'null'"
-        f" GROUP BY type, value ORDER BY 3 DESC, 2 LIMIT {MOST_VALUES}",
-        (name,),
-    )
-    return [
-        ValueOut(value=kind == "true" if kind in _TRUTHS else value, count=count)
-        for kind, value, count in found
-    ]
+def _values(reader: Reader, name: str) -> list[ValueOut]:
+    return [_value(*found) for _, *found in reader.value_counts([name], SURVEYED, most=MOST_VALUES)]
 
 
-def _order(reader: Reader, sort: str | None) -> tuple[str, tuple[Any, ...]]:
-    if sort is None:
-        return f"(p.pin * {_MIX}) % 4294967296, p.pin", ()
-    name, down = sort_key(sort, reader.names())
-    path = json_path(name)
-    value = f"json_extract({ATTRIBUTES}, ?)"
-    return f"{value} IS NULL, {value} {'DESC' if down else 'ASC'}, p.pin", (path, path)
+def _value(kind: str, value: Any, count: int) -> ValueOut:
+    return ValueOut(value=kind == "true" if kind in _TRUTHS else value, count=count)

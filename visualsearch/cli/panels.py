@@ -1,0 +1,63 @@
+"""Under which heading `--help` shows each option. An option that sets `rich_help_panel` itself keeps its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from typer.core import TyperGroup
+
+_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Source": (
+            *("prune", "include", "regions", "replace", "check_content"),  # index, embed
+            *("what", "column", "constant", "dates", "address"),  # people
+            *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
+        ),
+        "Query": (
+            *("crop", "text", "not_text", "like", "unlike", "weight", "where"),
+            *("box", "finder", "sure", "label_by", "word", "pin"),  # look
+        ),
+        "Results": (
+            *("k", "offset", "min_score", "group_by"),
+            *("most", "prefer", "repeat", "diversity", "unsure", "goes_with", "similar"),
+            *("failures", "excluded"),  # info
+        ),
+        "Model": ("model", "device", "precision", "compiled"),
+        "Index": ("preset", "recall", "latency_ms", "samples", "seconds"),
+        "Cluster": ("ray", "actors", "actor_cpus", "actor_gpus"),
+        "Server": ("host", "port", "server"),
+        "Access": (
+            *("new_key", "days", "public", "allow_host", "allow_private", "allow_extension", "trust_proxy"),
+            *("token", "resume"),
+        ),
+        "Limits": ("workers", "batch", "max_pixels", "memory", "rate", "max_body", "queue", "shard_rows"),
+        "Output": ("to", "as_json", "html", "show", "collection", "work"),
+        "About": ("version", "debug"),
+    }
+)
+PANELS: Mapping[str, str] = MappingProxyType(
+    {name: panel for panel, names in _NAMES.items() for name in names}
+)
+"""A parameter's name -> its heading."""
+
+
+class Panels(TyperGroup):
+    """A group of commands whose options stand under headings."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, its options under their headings."""
+        command = super().get_command(ctx, cmd_name)
+        for option in command.params if command is not None else ():
+            if getattr(option, "rich_help_panel", "") is None:
+                option.rich_help_panel = PANELS.get(option.name or "")  # type: ignore[attr-defined]
+        return command
+
+    def get_params(self, ctx: Any) -> Any:
+        """The group's own options, too."""
+        params = super().get_params(ctx)
+        for option in params:
+            if getattr(option, "rich_help_panel", "") is None:
+                option.rich_help_panel = PANELS.get(option.name or "")  # type: ignore[attr-defined]
+        return params
