@@ -31,7 +31,7 @@ LAYERS = (
     {"adapters"},
     {"upkeep", "pinned", "recommend"},
     {"engine"},
-    {"dedup", "embedding", "world"},
+    {"dedup", "embedding", "world", "experiments", "trust"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},
