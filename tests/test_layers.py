@@ -31,7 +31,7 @@ LAYERS = (
     {"adapters"},
     {"upkeep", "pinned", "recommend"},
     {"engine"},
-    {"dedup", "embedding", "world"},
+    {"dedup", "embedding", "world", "experiments", "trust"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},
@@ -162,6 +162,7 @@ def test_heavy_packages_are_imported_at_first_use_only(path: Path) -> None:
         "server/app.py",
         "wire.py",
         "compiled/search_loops.py",
+        "compiled/walk_loops.py",
         "images/_kernels.py",
     }
     if str(path.relative_to(PACKAGE)) in leaves or top(path) == "server":

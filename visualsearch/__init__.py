@@ -107,6 +107,8 @@ _LATER = {"Progress": "indexing", "Settings": "indexing"}
 def __getattr__(name: str) -> _typing.Any:
     if name in _LATER:
         return getattr(_importlib.import_module(f".{_LATER[name]}", __name__), name)
+    if name == "world":  # a room, not a name: `vs.world.simulate(...)`
+        return _importlib.import_module(".world", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -483,7 +483,7 @@ class Index:
     def vectors(self, ids: Sequence[str]) -> Float32:
         """Stored vectors of whole pictures, (n, d) float32, in the order of `ids`. Raises UnknownNameError."""
         with self._open() as (reader, snapshot):
-            known = {pin.id: pin.row for pin in reader.by_ids(list(dict.fromkeys(ids)))}
+            known = reader.look_up("row", "id", list(dict.fromkeys(ids)))
             rows = [known[name] if name in known else _pin(reader, name).row for name in ids]
             return snapshot.vectors.gather(snapshot.vectors.positions(np.array(rows, dtype=np.int64)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_the_command_prints_pins_reasons_json_or_a_page(run: Any, folder: Path, 
     page = tmp_path / "related.html"
     assert run("related", folder, "000.png", "--html", page).code == 0
     text = page.read_text()
-    assert "Saved together on &quot;Oak &amp; &lt;b&gt;elm&lt;/b&gt;&quot; and 3 more boards" in text
+    assert 'Saved together on "Oak & <b>elm</b>" and 3 more boards' in unescape(text)
     assert "<b>elm" not in text
     plain = run("related", folder, "000.png", "-k", "3")
     assert plain.out.count("\n") == 3

@@ -159,6 +159,14 @@ def test_pins_that_several_starts_reach_are_favoured(compiled: bool) -> None:
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
+def test_a_start_that_weighs_next_to_nothing_still_walks(compiled: bool) -> None:
+    visits = walk(
+        walkable(graph(*saves()[:2])), [Start(1), Start(9, 1e-9)], walkers=50, restart=1, compiled=compiled
+    )
+    assert float(visits.log_walkers.sum()) == pytest.approx(51, abs=3)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
 def test_a_graph_of_one_link_leads_nowhere_and_a_pin_without_links_too(compiled: bool) -> None:
     links = graph(np.array([5], np.int32), np.array([2], np.int32))
     visits = walk(walkable(links), [Start(0)], compiled=compiled)

@@ -34,6 +34,7 @@ from . import (
     serve,
     tune,
     verify,
+    world,
 )
 from .common import note, settle_streams
 from .panels import Panels
@@ -60,6 +61,7 @@ COMMANDS = (
     learn,
     related,
     ideas,
+    world,
     bench,
 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .bench_trust import experiments, trust
 from .common import AsJson, Device, Model, PrecisionOption, emit, note
 from .panels import Panels
 
@@ -296,4 +297,6 @@ def _figure(value: float) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the command and its sub-commands."""
+    bench.command()(trust)
+    bench.command()(experiments)
     app.add_typer(bench, name="bench")

@@ -24,10 +24,15 @@ def info(
 
     Example: `visualsearch info pins.index --failures`
     """
+    from visualsearch.world import read_manifest
+
     with open_index(folder) as opened:
         values = opened.info()
+        simulated = read_manifest(opened.folder)
         failed = opened.failures() if failures else []
         removed = opened.excluded() if excluded else []
+    if simulated is not None:
+        values["simulated"] = simulated["notice"]
     if as_json:
         if failures:
             values["failed"] = [

@@ -82,7 +82,6 @@ class _Hit:
     figure: Figure
     facts: Sequence[tuple[str, str]]
     why: str = ""
-    """The reason of a recommended pin."""
 
 
 def write_page(

@@ -62,9 +62,8 @@ class Learnable(Base):
     """Hands out what may be learnt from."""
 
     def material(self) -> Material:
-        """Every save on a public board whose saver's and whose owner's consent is `on` and not paused, of pins that are not gone;
-        and the follows between such persons. Secret boards teach nothing: a pair of pins that only one of them holds would tell
-        of it.
+        """Every save on a public board that counts for others (`live.counts`), of pins that are not gone; and the
+        follows between such persons. Secret boards teach nothing: a pair of pins that only one of them holds would tell of it.
         """
         persons, places, pins = _Positions(), _Positions(), _Positions()
         numbers: list[int] = []

@@ -7,8 +7,8 @@ look-alikes, and is found as one of theirs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, ref
@@ -17,7 +17,7 @@ import numpy as np
 
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.people import FILE
-from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Reason
+from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Int64, Reason
 
 from .base import Gallery
 from .evidence import Evidences, evidence_of
@@ -53,11 +53,14 @@ class RelatedIndex(Gallery, Protocol):
 class Blend:
     """How an answer is put together. The figures were chosen on held-out saves; see `benchmarks/recommend.md`.
 
-    `walk` (0..1) is the weight of the walk, the rest is that of sight. Visits are raised to `power`, as shares of the most
-    visited. `lend` is what a pin that looks like a visited one gets of its visits, times the cosine to the `sharp`.
+    `walk` (0..1) is the weight of the walk, the rest is that of sight. Visits are divided by a pin's number of saves to the
+    power `popular` (1 - 1 / n), where n pins are walked from: the more there are, the more of them lead to what everybody saves.
+    They are raised to `power` as shares of the largest. `lend` is what a pin that looks like a visited one gets of its visits,
+    times the cosine to the `sharp`.
     """
 
     walk: float = 0.9
+    popular: float = 0.5
     power: float = 0.7
     lend: float = 0.9
     sharp: float = 2.0
@@ -148,7 +151,8 @@ def _asked(index: RelatedIndex, names: Sequence[str]) -> list[Pin]:
 class _Candidate:
     """A pin that may be shown."""
 
-    pin: Pin
+    number: int
+    id: str
     node: int = -1
     cosine: float = 0.0
     walk: float = 0.0
@@ -172,6 +176,7 @@ class _Answer:
     total: int = 0
     share: float = 0.0
     """The weight of the walk in this answer."""
+    starts: int = 1
     dead: list[int] = field(default_factory=list)
     alikes: dict[int, tuple[str, str, float]] = field(default_factory=dict)
     """Nodes that stand for an asked pin without saves: its id, their own id, and the cosine."""
@@ -183,15 +188,23 @@ class _Answer:
         visits = self._walked(vectors)
         candidates = self._candidates(visits, query, k)
         self.total = len(candidates)
-        chosen = self._distinct(sorted(candidates, key=lambda c: (-c.score, c.pin.pin)), k)
+        chosen = self._distinct(sorted(candidates, key=lambda c: (-c.score, c.number)), k)
         reasons = self._reasons(chosen, candidates, visits, vectors)
+        with self.index.catalog.read() as reader:
+            held = reader.pins([c.number for c in chosen])
         return [
             Hit(
-                c.pin.id, c.pin.uri, c.cosine, WHOLE, c.pin.attributes,
-                {"walk": round(c.walk, 6), "sight": round(c.sight, 6), "related": round(c.score, 6)}, why,
+                c.id,
+                held[c.number].uri,
+                c.cosine,
+                WHOLE,
+                held[c.number].attributes,
+                {"walk": round(c.walk, 6), "sight": round(c.sight, 6), "related": round(c.score, 6)},
+                why,
             )
             for c, why in zip(chosen, reasons, strict=True)
-        ]  # fmt: skip
+            if c.number in held
+        ]
 
     def _walked(self, vectors: Float32) -> Visits | None:
         """The walk from the asked pins that have saves, and from the look-alikes of those that have none."""
@@ -214,19 +227,19 @@ class _Answer:
             seed=self.seed,
         )
         self.plan = f"walk-{visits.plan}"
-        self.share = self.blend.walk
+        self.share, self.starts = self.blend.walk, len(starts)
         return visits
 
     def _stand_ins(self, pin: Pin, vector: Float32, weight: float) -> list[Start]:
         """Saved pins that look like one that nobody saved."""
         assert self.view is not None
         near = _nearest(self.index, vector, 5 * self.blend.alikes)
-        held = _by_id(self.index, [hit.id for hit in near])
+        held = _numbers(self.index, [hit.id for hit in near])
         found: list[Start] = []
         for hit in near:
             if hit.id == pin.id or hit.id not in held or len(found) == self.blend.alikes:
                 continue
-            node = self.view.pin_nodes([held[hit.id].pin])[0]
+            node = self.view.pin_nodes([held[hit.id]])[0]
             if node >= 0 and hit.score > 0 and degree(self.view.walkable.pins, node):
                 found.append(Start(node, weight * hit.score**STAND_IN))
                 self.alikes[node] = (pin.id, hit.id, hit.score)
@@ -237,30 +250,35 @@ class _Answer:
         own = {pin.pin for pin in self.asked}
         found: dict[int, _Candidate] = {}
         if visits is not None and self.view is not None and len(visits.nodes):
-            best = np.lexsort((visits.nodes, -visits.scores))[:most]
-            numbers = self.view.numbers(visits.nodes[best])
-            with self.index.catalog.read() as reader:
-                held = reader.pins(numbers)
-            shares = visits.scores[best] / visits.scores[best[0]]
-            for at, number, share in zip(best.tolist(), numbers, shares.tolist(), strict=True):
+            nodes, shares = self._worth(visits, most)
+            numbers = self.view.numbers(nodes)
+            held = _names(self.index, numbers)
+            for node, number, share in zip(nodes.tolist(), numbers, shares.tolist(), strict=True):
                 if number in held and number not in own:
-                    node = int(visits.nodes[at])
-                    found[number] = _Candidate(held[number], node, walk=share**self.blend.power)
+                    found[number] = _Candidate(number, held[number], node, walk=share**self.blend.power)
         near = _nearest(self.index, query, most + len(own))
-        held_by_id = _by_id(self.index, [hit.id for hit in near])
-        for hit in near:
-            if hit.id in held_by_id and held_by_id[hit.id].pin not in own:
-                pin = held_by_id[hit.id]
-                found.setdefault(pin.pin, _Candidate(pin))
+        for name, number in _numbers(self.index, [hit.id for hit in near]).items():
+            if number not in own:
+                found.setdefault(number, _Candidate(number, name))
         candidates = list(found.values())
         self._score(candidates, query, [hit.score for hit in near])
         return candidates
+
+    def _worth(self, visits: Visits, most: int) -> tuple[Int64, Float64]:
+        """The nodes that the walk says most for, and how much as a share of the largest."""
+        assert self.view is not None
+        best = np.lexsort((visits.nodes, -visits.scores))[: 2 * most]
+        nodes = visits.nodes[best]
+        saves = np.array([max(1, degree(self.view.walkable.pins, node)) for node in nodes.tolist()], float)
+        worth = visits.scores[best] / saves ** (self.blend.popular * (1 - 1 / self.starts))
+        order = np.lexsort((nodes, -worth))[:most]
+        return nodes[order], worth[order] / worth[order[0]]
 
     def _score(self, candidates: Sequence[_Candidate], query: Float32, near: Sequence[float]) -> None:
         """Sight is the cosine on the scale of this pin's own neighbours: 1 the nearest, 0 the last that was looked at."""
         if not candidates:
             return
-        vectors = self.index.vectors([c.pin.id for c in candidates])
+        vectors = self.index.vectors([c.id for c in candidates])
         lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
         cosines = vectors @ query / lengths
         scale = sorted(near, reverse=True)[len(self.asked) :] or [1.0]
@@ -276,7 +294,7 @@ class _Answer:
         if self.view is None or self.blend.lend <= 0:
             return
         lenders = [at for at, c in enumerate(candidates) if c.walk > 0]
-        nodes = self.view.pin_nodes([c.pin.pin for c in candidates])
+        nodes = self.view.pin_nodes([c.number for c in candidates])
         cold = [at for at, node in enumerate(nodes) if node < 0]
         if not lenders or not cold:
             return
@@ -293,10 +311,12 @@ class _Answer:
             group = reader.meta("group_by")
         if not group or group == "none":
             return list(ordered[:k])
+        with self.index.catalog.read() as reader:
+            held = reader.pins([c.number for c in ordered])
         seen = {str(pin.attributes[group]) for pin in self.asked if pin.attributes.get(group) is not None}
         chosen: list[_Candidate] = []
         for c in ordered:
-            value = c.pin.attributes.get(group)
+            value = held[c.number].attributes.get(group) if c.number in held else None
             if len(chosen) < k and (value is None or str(value) not in seen):
                 chosen.append(c)
                 seen |= set() if value is None else {str(value)}
@@ -315,10 +335,10 @@ class _Answer:
         for at, c in enumerate(chosen):
             lender = candidates[c.lender] if c.lender >= 0 else None
             if self.share * c.walk > (1 - self.share) * max(c.sight, 0.0):
-                carriers[at] = (c.node, "", 0.0) if lender is None else (lender.node, lender.pin.id, 0.0)
+                carriers[at] = (c.node, "", 0.0) if lender is None else (lender.node, lender.id, 0.0)
         evidences = Evidences({}, [])
         if visits is not None and self.view is not None and carriers:
-            pins = {c.node: c.pin.id for c in candidates if c.node >= 0}
+            pins = {c.node: c.id for c in candidates if c.node >= 0}
             own = dict(zip(self.view.pin_nodes([pin.pin for pin in self.asked]), self.asked, strict=True))
             asked = {node: pin.id for node, pin in own.items() if node >= 0}
             evidences = evidence_of(
@@ -334,7 +354,7 @@ class _Answer:
                 node, lender_id, _ = carriers[at]
                 between = None
                 if lender_id:
-                    between = (lender_id, self._cosine(c.pin.id, lender_id))
+                    between = (lender_id, self._cosine(c.id, lender_id))
                 reason = evidences.reason(node, between)
             reasons.append(reason or by_sight(*looks[at]))
         return reasons
@@ -343,7 +363,7 @@ class _Answer:
         """The asked pin that each looks like most, and the cosine."""
         if not chosen:
             return []
-        mine = self.index.vectors([c.pin.id for c in chosen])
+        mine = self.index.vectors([c.id for c in chosen])
         cosines = _units(mine) @ _units(vectors).T
         best = cosines.argmax(1)
         return [(self.asked[at].id, float(cosines[row, at])) for row, at in enumerate(best.tolist())]
@@ -370,11 +390,14 @@ def _nearest(index: RelatedIndex, vector: Float32, k: int) -> Hits:
     return index.nearest(vector[None], k=k, group_by="none")[0]  # type: ignore[call-arg]
 
 
-def _by_id(index: RelatedIndex, names: Sequence[str]) -> Mapping[str, Pin]:
+def _numbers(index: RelatedIndex, names: Sequence[str]) -> dict[str, int]:
+    """Pin numbers by id, in the order of `names`; ids that are not there are left out."""
     with index.catalog.read() as reader:
-        return {pin.id: pin for pin in reader.by_ids(names)}
+        found = reader.look_up("pin", "id", names)
+    return {name: found[name] for name in names if name in found}
 
 
-def with_blend(**changes: Any) -> Blend:
-    """The usual blend with some figures changed."""
-    return replace(BLEND, **changes)
+def _names(index: RelatedIndex, numbers: Sequence[int]) -> dict[int, str]:
+    """Ids by pin number; numbers that are gone are left out."""
+    with index.catalog.read() as reader:
+        return reader.look_up("id", "pin", numbers)

@@ -20,7 +20,7 @@ from visualsearch.compiled import WALKS, Scratch, Side
 from visualsearch.errors import UsageError
 from visualsearch.types import Bool, Float64, Int64
 
-WALKERS = 20_000
+WALKERS = 15_000
 RESTART = 0.4
 """Chance that a walk begins anew after a pin: about 2 / RESTART links are followed."""
 WHOLE = 1.0
@@ -150,12 +150,14 @@ def _check(graph: Walkable, starts: Sequence[Start], walkers: int, restart: floa
 
 
 def _divided(graph: Walkable, starts: Sequence[Start], walkers: int) -> list[float]:
-    """Walkers of each start (Pixie, equations 1 and 2)."""
+    """Walkers of each start (Pixie, equations 1 and 2): at least one where there are links."""
     degrees = np.array([degree(graph.pins, start.node) for start in starts], float)
     factor = degrees * (np.log(max(2, graph.largest)) + 1 - np.log(np.maximum(degrees, 1)))
     parts = np.array([start.weight for start in starts]) * np.maximum(factor, 0)
     total = parts.sum()
-    divided: list[float] = (walkers * parts / total).tolist() if total else [0.0] * len(starts)
+    if not total:
+        return [0.0] * len(starts)
+    divided: list[float] = np.where(parts > 0, np.maximum(walkers * parts / total, 1.0), 0.0).tolist()
     return divided
 
 
