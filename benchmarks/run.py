@@ -86,6 +86,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "scale": Benchmark("scale.py", "our recipes from ten thousand rows to ten million", ("{cache}",)),
     "kmeans": Benchmark("kmeans.py", "centroids of inverted lists, against faiss.Clustering", ("{cache}",)),
     "people": Benchmark("people.py", "people, saves and events: recorded, imported, read, forgotten", ()),
+    "recommend": Benchmark(
+        "recommend.py", "related pins: the graph of saves built and walked, at 1 to 100 million saves", ()
+    ),
     "exact": Benchmark(
         "exact.py",
         "exact top 10 of one query and of 64, against IndexFlatIP",

@@ -148,6 +148,16 @@ def people(result: Result) -> None:
     assert all(row["per_second"] > 0 for row in result["rows"] if "per_second" in row)
 
 
+def recommend(result: Result) -> None:
+    rows = {row["name"].split(", ", 1)[1]: row for row in result["rows"]}
+    assert rows["build"]["saves"] > 15_000
+    assert rows["build"]["mapped_gb"] < 0.001
+    for name in ("compiled walk", "numpy walk"):
+        if "skipped" not in rows.get(name, {"skipped": True}):
+            assert rows[name].get("top20_of_10M_single_steps", 1) > 0.85
+    assert rows["numpy walk"]["p50_ms"] > 0
+
+
 def update_while_searching(result: Result) -> None:
     beside = rows(result)["beside the writer"]
     assert rows(result)["readers alone"]["errors"] == beside["errors"] == beside["stale"] == 0
@@ -180,6 +190,7 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "kmeans": kmeans,
     "filtered": filtered,
     "people": people,
+    "recommend": recommend,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
     "serve_load": serve_load,

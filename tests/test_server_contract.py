@@ -49,6 +49,7 @@ ROUTES = [
         "/pins": ("GET", "POST"),
         "/pins/{id}": ("GET", "PUT", "PATCH", "DELETE"),
         "/pins/{id}/similar": ("GET",),
+        "/pins/{id}/related": ("GET",),
         "/pins/{id}/picture": ("GET",),
         "/info": ("GET",),
         "/attributes": ("GET",),

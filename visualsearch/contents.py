@@ -70,7 +70,8 @@ class Contents:
     def vectors(self, ids: Sequence[str]) -> Float32:
         """Stored vectors of whole pictures, (n, d) float32, in the order of `ids`. Raises UnknownNameError."""
         with self._open() as (reader, snapshot):
-            rows = [pin_named(reader, name).row for name in ids]
+            known = reader.look_up("row", "id", list(dict.fromkeys(ids)))
+            rows = [known[name] if name in known else pin_named(reader, name).row for name in ids]
             return snapshot.vectors.gather(snapshot.vectors.positions(np.array(rows, dtype=np.int64)))
 
     def rows(self, size: int = 1000) -> Iterator[list[Stored]]:

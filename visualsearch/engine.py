@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from visualsearch.look import Look, Words
     from visualsearch.nearest import Trial
     from visualsearch.people import People
+    from visualsearch.recommend import BoardHit
     from visualsearch.sources import Columns
 
 
@@ -232,6 +233,52 @@ class Index(Searching):
         from visualsearch.look import complete_pin
 
         return complete_pin(self, pin, k, label_by, where)
+
+    def related(
+        self, pins: str | Sequence[str], k: int = 20, *, weights: Sequence[float] | None = None, seed: int = 0
+    ) -> Hits:
+        """Pins that people saved together with one pin, or with several; blended with what looks alike.
+
+        Each hit has `why`, a true reason. `score` is the cosine; `signals` has what the hits are ordered by, `related`, and its
+        parts, `walk` and `sight`. A pin that nobody saved is answered through its look-alikes, and without a record of people
+        by sight alone; `plan` says which. Saves count within a second; those on secret boards, and of people whose consent is
+        not on or who paused, do not. `weights` says how much each pin counts. The same `seed` walks the same way.
+        Raises UnknownNameError, UsageError.
+        """
+        from visualsearch.recommend import related
+
+        return related(self, pins, k, weights=weights, seed=seed)
+
+    def ideas(
+        self,
+        board: str | None = None,
+        k: int = 20,
+        *,
+        person: str | None = None,
+        section: str | None = None,
+        where: str | None = None,
+    ) -> Hits:
+        """Ideas for a board, a section of it, or without a board for all that `person` saved.
+
+        What people saved with its pins, as `visualsearch learn` learnt it, is blended with what looks like them; `signals` has
+        the order, `idea`, and its parts, `together` and `sight`. Each hit has `why`. What is on the board never comes back, nor
+        what `person`, who asks, hid. A secret board answers those alone who may see it.
+        Raises UnknownNameError, UsageError, FilterError.
+        """
+        from visualsearch.recommend import ideas
+
+        return ideas(self, board, k, person=person, section=section, where=where)
+
+    def boards_like(
+        self, board: str | None = None, k: int = 20, *, person: str | None = None
+    ) -> list[BoardHit]:
+        """Public boards like one, or without a board those of other people with the taste of `person`; each with its reason.
+
+        Only boards of people who allow that their saves count are looked at. Raises UnknownNameError, UsageError.
+        """
+        from visualsearch.recommend import boards_like
+
+        return boards_like(self, board, k, person=person)
 
     def words(self, vocabulary: Sequence[str] | None = None) -> Words:
         """The vectors of a vocabulary (None: the built-in one), encoded at the first call. Raises EncoderError."""

@@ -84,6 +84,7 @@ PARTS = (
     "vectors",
     "ann",
     "pictures",
+    "learnt",
     "writer.lock",
     "writer.json",
 )

@@ -125,6 +125,34 @@ class Query:
     max_pixels: int = MAX_PIXELS
 
 
+class Evidence(NamedTuple):
+    """What a reason rests on: a `pin`, `board` or `follow` by its id, and how much it weighed among the evidence."""
+
+    kind: str
+    id: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a pin is recommended: a sentence in plain English, and its true evidence, the weightiest first.
+
+    `kind` says what sort of reason it is, such as "together" or "sight" (see `visualsearch.recommend.why`).
+    """
+
+    kind: str
+    sentence: str
+    evidence: tuple[Evidence, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: kind, sentence, evidence."""
+        return {
+            "kind": self.kind,
+            "sentence": self.sentence,
+            "evidence": [{"kind": e.kind, "id": e.id, "weight": round(e.weight, 6)} for e in self.evidence],
+        }
+
+
 @dataclass(frozen=True)
 class Hit:
     """One result: a pin, the score of its best matching row (higher is better) and the box that matched.
@@ -142,19 +170,23 @@ class Hit:
     attributes: Attributes
     signals: Mapping[str, float] = field(default_factory=dict)
     rank_score: float | None = None
+    why: Reason | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: id, uri, score, box, attributes; where a ranker ordered it also rank_score and signals."""
-        plain = {
+        """Plain values for JSON: id, uri, score, box, attributes.
+
+        Where a ranker ordered it, also rank_score and signals; where there is a reason, also `why`.
+        """
+        plain: dict[str, Any] = {
             "id": self.id,
             "uri": self.uri,
             "score": self.score,
             "box": list(self.box),
             "attributes": dict(self.attributes),
         }
-        if self.rank_score is None:
-            return plain
-        return {**plain, "rank_score": self.rank_score, "signals": dict(self.signals)}
+        if self.rank_score is not None:
+            plain |= {"rank_score": self.rank_score, "signals": dict(self.signals)}
+        return plain if self.why is None else {**plain, "why": self.why.to_dict()}
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,86 @@ def bench_look(
     note(f"measured in {seconds:,.0f} s with {encoder.spec.name}")
 
 
+@bench.command("recommend")
+def bench_recommend(
+    train: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRAIN", help="Saves to learn from: CSV (.gz too) or Parquet with columns person, pin."
+        ),
+    ],
+    test: Annotated[Path, typer.Argument(metavar="TEST", help="Saves to find, of the same columns.")],
+    follows: Annotated[
+        Path | None,
+        typer.Option(
+            "--follows",
+            metavar="FILE",
+            help="Who follows whom: columns person, follows (default: follows.csv.gz beside TRAIN, if it is there).",
+        ),
+    ] = None,
+    no_follows: Annotated[bool, typer.Option("--no-follows", help="Read no follows.")] = False,
+    peers: Annotated[bool, typer.Option("--peers", help="Measure the peers too.")] = False,
+    only: Annotated[
+        str, typer.Option("--only", metavar="NAME,...", help="Only these peers, as ease,item-knn.")
+    ] = "",
+    budget: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Time for tuning and learning, of ours and of each peer.", min=1
+        ),
+    ] = 240.0,
+    seed: Annotated[int, typer.Option(help="Of the cut of TRAIN on which all is tuned.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure recommendation: learn and tune on TRAIN alone, then find what each person saved in TEST.
+
+    A column `board` may stand for `person`. Recall@k is the share of a person's test pins among the first k that they have
+    not saved in TRAIN, averaged over persons. Peers: popularity, item-knn, rp3beta, ease; implicit-als and implicit-bpr with
+    `pip install implicit`. LightFM does not build on Python 3.11. The intervals are 95 % bootstrap intervals of our gain over
+    persons.
+
+    Example: `visualsearch bench recommend train.csv.gz test.csv.gz --peers --json`
+    """
+    from dataclasses import asdict
+
+    from visualsearch.quality import PEERS, follows_file, measure_recommend
+
+    names = [name.strip() for name in only.split(",") if name.strip()] or (list(PEERS) if peers else [])
+    file = None if no_follows else follows_file(train, follows, note)
+    found = measure_recommend(train, test, follows=file, peers=names, seconds=budget, seed=seed, say=note)
+    if as_json:
+        rest = {"persons": found.persons, "validation": found.validation, "follows": found.follows}
+        emit(
+            {
+                **found.figures,
+                "method": found.method,
+                "seconds": round(found.seconds, 1),
+                "peers": asdict(found)["peers"],
+                **rest,
+            }
+        )
+        return
+    rows = [("ours", dict(found.figures), "")]
+    for name, values in found.peers.items():
+        if "missing" in values:
+            rows.append((name, {}, f"not installed: {values['missing']}"))
+            continue
+        gain = values["gain"]["recall@20"]
+        low, high = gain["interval"]
+        rows.append(
+            (name, dict(values), f"ours gains {gain['mean']:+.4f} ({low:+.4f} to {high:+.4f}) recall@20")
+        )
+    for name, values, said in rows:
+        shown = "  ".join(f"{key} {values[key]:.4f}" for key in found.figures if key in values)
+        print(f"{name:14}{shown}  {said}".rstrip())
+    print(f"method: {found.method}")
+    if found.follows is not None:
+        gain = found.follows["gain"]["recall@20"]
+        low, high = gain["interval"]
+        print(f"follows gain {gain['mean']:+.4f} ({low:+.4f} to {high:+.4f}) recall@20")
+    note(f"{found.persons:,} persons tested; {found.seconds:,.0f} s without the peers")
+
+
 def _values(row: Row) -> dict[str, Any]:
     return {
         "task": row.task,

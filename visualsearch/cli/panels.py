@@ -43,15 +43,18 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "effect",
             ),  # bench trust, bench experiments
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
+            *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn
         ),
         "Query": (
             *("crop", "text", "not_text", "like", "unlike", "weight", "where"),
             *("box", "finder", "sure", "label_by", "word", "pin"),  # look
+            *("person", "section"),  # ideas
         ),
         "Results": (
             *("k", "offset", "min_score", "group_by"),
             *("most", "prefer", "repeat", "diversity", "unsure", "goes_with", "similar"),
             *("failures", "excluded"),  # info
+            *("boards", "why"),  # related, ideas
         ),
         "Model": ("model", "device", "precision", "compiled"),
         "Index": ("preset", "recall", "latency_ms", "samples", "seconds"),

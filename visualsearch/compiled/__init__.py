@@ -2,5 +2,17 @@
 
 from .loader import Loops, loop
 from .search import Graph, accelerate, count_search, loops
+from .walks import WALKS, Scratch, Side, frozen
 
-__all__ = ["Graph", "Loops", "accelerate", "count_search", "loop", "loops"]
+__all__ = [
+    "WALKS",
+    "Graph",
+    "Loops",
+    "Scratch",
+    "Side",
+    "accelerate",
+    "count_search",
+    "frozen",
+    "loop",
+    "loops",
+]

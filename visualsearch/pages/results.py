@@ -81,6 +81,7 @@ class _Hit:
     link: str | None
     figure: Figure
     facts: Sequence[tuple[str, str]]
+    why: str = ""
 
 
 def write_page(
@@ -185,6 +186,7 @@ class _Page:
                 for name in names
                 if hit.attributes.get(name) is not None
             ],
+            why="" if hit.why is None else hit.why.sentence,
         )
 
 

@@ -29,6 +29,7 @@ from .model import (
 )
 
 if TYPE_CHECKING:
+    from .material import Material
     from .people import People, open_people
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Consent",
     "ConsentLevel",
     "Event",
+    "Material",
     "People",
     "Person",
     "PinRef",
@@ -60,4 +62,8 @@ def __getattr__(name: str) -> Any:
         from . import people
 
         return getattr(people, name)
+    if name == "Material":
+        from .material import Material
+
+        return Material
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

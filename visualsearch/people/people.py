@@ -8,12 +8,14 @@ from pathlib import Path
 
 from .elsewhere import Elsewhere
 from .import_export import ImportExport
+from .live import Live
 from .many import Many
+from .material import Learnable
 from .model import AnyPins, Pins
 from .store import Store, now_ms
 
 
-class People(Many, ImportExport, Elsewhere):
+class People(Many, ImportExport, Elsewhere, Learnable, Live):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

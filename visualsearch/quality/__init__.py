@@ -17,21 +17,28 @@ from .bench import Bench, Row, State, Task
 from .data import DATASETS, Data, Dataset
 from .look import measure_look
 from .look_bench import LookBench
+from .recommend import Measured, follows_file
+from .recommend import measure as measure_recommend
+from .recommend_peers import PEERS
 from .tasks import TASKS
 
 __all__ = [
     "DATASETS",
+    "PEERS",
     "TASKS",
     "Data",
     "Dataset",
     "LookBench",
+    "Measured",
     "Report",
     "Row",
     "State",
     "Task",
     "choose",
+    "follows_file",
     "measure",
     "measure_look",
+    "measure_recommend",
 ]
 
 

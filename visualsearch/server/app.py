@@ -23,6 +23,7 @@ from .limits import Gate, Watched
 from .metrics import Metrics
 from .openapi import describe
 from .problems import install
+from .related import related_routes
 from .routes import pin_routes, search_routes, system_routes
 from .service import Service
 from .sessions import Sessions
@@ -69,7 +70,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     app.state.keys_came = False
     app.state.sessions = Sessions()
     install(app)
-    for router in (search_routes, pin_routes, system_routes):
+    for router in (search_routes, pin_routes, related_routes, system_routes):
         app.include_router(router)
     _add_pages(app)
     describe(app)

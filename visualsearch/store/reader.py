@@ -141,6 +141,13 @@ class Reader(AttributeReader):
         """The pins of those ids; ids that are not there are left out."""
         return list(self._chosen("id", list(names)))
 
+    def look_up(self, wanted: str, by: str, keys: Sequence[Any]) -> dict[Any, Any]:
+        """One column of pins (`pin`, `id` or `row`) by another, without their attributes; what is not there is left out."""
+        if not {wanted, by} <= {"pin", "id", "row"}:
+            raise ValueError(f"no such columns: {wanted}, {by}")
+        sql = f"SELECT {by}, {wanted} FROM pins WHERE {by} IN (SELECT value FROM json_each(?))"
+        return dict(self.db.execute(sql, (json.dumps(list(keys)),)))
+
     def by_uri(self, uri: str) -> Pin | None:
         """The pin of that place."""
         return next(self._chosen("uri", [kept(self.folder, uri), uri]), None)

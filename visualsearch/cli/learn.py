@@ -1,0 +1,69 @@
+"""`visualsearch learn`: build what people's saves teach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from .common import AsJson, Folder, emit, note, open_index
+from .people import Address
+
+
+def learn(
+    folder: Folder,
+    only: Annotated[
+        str, typer.Option("--only", metavar="NAME,...", help="Look at these parts alone; the others stay.")
+    ] = "",
+    again: Annotated[bool, typer.Option("--again", help="Build also what did not change.")] = False,
+    seed: Annotated[int, typer.Option(help="The same saves and seed give the same bytes.", min=0)] = 0,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from people's saves what related pins and ideas need, and print what changed with its held-out figures.
+
+    Only saves on public boards are learnt from, of people whose consent is on. What is learnt lies in DIR/learnt: deleting it
+    loses nothing.
+
+    Example: `visualsearch learn pins.index`
+    """
+    from visualsearch.recommend import BUILDERS
+    from visualsearch.recommend import learn as run
+
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    with open_index(folder) as index:
+        index.people_address = address
+        report = run(index, BUILDERS, only=names, seed=seed, again=again, say=note)
+    if as_json:
+        emit(asdict(report))
+        return
+    for outcome in report.outcomes:
+        time = f" in {outcome.seconds:,.1f} s" if outcome.state == "built" else ""
+        print(f"{outcome.part}: {_STATES[outcome.state]}{time}")
+        for name, value in outcome.figures.items():
+            print(f"  {name}: {_figure(value)}{_before(outcome.before, name, value)}")
+    note(
+        f"{report.saves:,} saves of {report.pins:,} pins to {report.boards:,} boards by {report.persons:,} people,"
+        f" {report.follows:,} follows; {report.seconds:,.1f} s"
+    )
+
+
+_STATES = {"built": "built", "kept": "nothing changed", "nothing": "too few saves to learn from"}
+
+
+def _before(before: Mapping[str, Any] | None, name: str, value: Any) -> str:
+    """What the figure was, where it has changed."""
+    return f" (was {_figure(before[name])})" if before and name in before and before[name] != value else ""
+
+
+def _figure(value: Any) -> str:
+    return (
+        f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(learn)

@@ -1,0 +1,79 @@
+"""The address of related pins."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from visualsearch.types import Hits, Reason
+
+from .access import CAN_READ
+from .openapi import refused
+from .routes import PinId, Serving
+from .schemas import RankedHitOut
+from .sent import hit_out
+from .service import Service
+
+related_routes = APIRouter(tags=["pins"], dependencies=[CAN_READ])
+
+
+class EvidenceOut(BaseModel):
+    """What a reason rests on."""
+
+    kind: str = Field(description="pin or board.")
+    id: str
+    weight: float
+
+
+class ReasonOut(BaseModel):
+    """Why a pin is there."""
+
+    kind: str = Field(description="together, near, look-alike or sight.")
+    sentence: str
+    evidence: list[EvidenceOut]
+
+
+class RelatedHit(RankedHitOut):
+    """A related pin. Hits are ordered by what people saved and by looks, not by `score` alone."""
+
+    why: ReasonOut
+
+
+class RelatedOut(BaseModel):
+    """Related pins, best first."""
+
+    hits: list[RelatedHit]
+    total: int = Field(description="How many pins were candidates.")
+    plan: str = Field(description="walk-compiled, walk-numpy, or sight where nothing was saved.")
+    seconds: float = Field(description="Time in the engine.")
+    notes: list[str] = Field(default=[], description="What else to know.")
+
+
+@related_routes.get("/pins/{id}/related", responses=refused(404), summary="Pins related to this one")
+async def related(name: PinId, serving: Serving, k: Annotated[int, Query(ge=1, le=200)] = 20) -> RelatedOut:
+    """What people saved together with it, blended with what looks alike; each with a reason."""
+    pin = await serving.light.run(serving.pin, unquote(name))
+    return _out(await serving.light.run(_related, serving, pin.id, k))
+
+
+def _related(serving: Service, name: str, k: int) -> Hits:
+    hits = serving.index.related(name, k)
+    serving.metrics.observe("related", hits.seconds)
+    return hits
+
+
+def _out(hits: Hits) -> RelatedOut:
+    found = [
+        RelatedHit(**hit_out(hit).model_dump(), why=_reason(hit.why)) for hit in hits if hit.why is not None
+    ]
+    return RelatedOut(
+        hits=found, total=hits.total, plan=hits.plan, seconds=round(hits.seconds, 5), notes=list(hits.notes)
+    )
+
+
+def _reason(why: Reason) -> ReasonOut:
+    evidence = [EvidenceOut(kind=each.kind, id=each.id, weight=each.weight) for each in why.evidence]
+    return ReasonOut(kind=why.kind, sentence=why.sentence, evidence=evidence)
