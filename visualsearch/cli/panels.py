@@ -18,9 +18,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "constant",
                 "dates",
                 "address",
-                "kind",
-                "origin",
-                "elsewhere",
+                "source",
                 "manifest",
             ),  # people
             *(
@@ -51,7 +49,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("person", "section"),  # ideas
         ),
         "Results": (
-            *("k", "offset", "min_score", "group_by"),
+            *("k", "offset", "min_score", "group_by", "rank"),
             *("most", "prefer", "repeat", "diversity", "unsure", "goes_with", "similar"),
             *("failures", "excluded"),  # info
             *("boards", "why"),  # related, ideas
