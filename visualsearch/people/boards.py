@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from .schema import boards, collaborators, follows, saves, sections
 from .words import folded, line, plain
 
 LONGEST_TITLE = 200
+ID = re.compile(r"b[0-9a-f]{16}")
+"""The form of a board's id."""
 LONGEST_TEXT = 5000
 
 

@@ -187,6 +187,15 @@ class Save:
     gone: bool = False
 
 
+@dataclass(frozen=True)
+class Follow:
+    """What a person follows, and since when: a person by pseudonym, a board by id, a topic by its word."""
+
+    kind: str
+    target: str
+    at: int
+
+
 class CommentState(StrEnum):
     """Whether a comment is shown."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from visualsearch.errors import (
     IndexStateError,
@@ -23,6 +23,7 @@ from visualsearch.errors import (
     MissingExtraError,
     NotAnIndexError,
     StorageError,
+    UnreachableError,
     UsageError,
     VersionError,
 )
@@ -31,6 +32,8 @@ from .model import FILE
 from .schema import HEAD
 from .writer import Writer
 
+CONNECT_SECONDS = 5
+"""A PostgreSQL server that does not answer for so long counts as gone."""
 CHUNK = 500
 """So many values are named in one IN list."""
 _MIGRATING = (
@@ -49,6 +52,7 @@ class Store:
 
     def __init__(self, folder: Path, address: str | None = None) -> None:
         self.folder = folder
+        self.quiet = False  # no deed leaves an event; see `Claims.unrecorded`
         self._url = _url(folder, address)
         self.sqlite = self._url.get_backend_name() == "sqlite"
         self.path = Path(self._url.database or "") if self.sqlite else None
@@ -140,10 +144,12 @@ class Store:
             return create_engine(
                 self._url,
                 pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={"connect_timeout": CONNECT_SECONDS},
                 pool_size=1 if writes else 4,
                 isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
             )
-        engine = create_engine(self._url, connect_args={"timeout": 30}, pool_size=1 if writes else 4)
+        engine = create_engine(self._url, connect_args={"timeout": 30}, pool_size=1 if writes else 4, hide_parameters=True)
 
         @event.listens_for(engine, "connect")
         def _settle(connection: sqlite3.Connection, _: object) -> None:
@@ -206,9 +212,12 @@ class Store:
             return NotAnIndexError(
                 f"{self.address} is damaged", said, "Restore it from a copy, or move it away to start anew"
             )
-        remedy = "Free some space; nothing of this was kept" if "full" in low else "Check the disk"
-        if not self.sqlite:
+        full = "full" in low or "no space" in low
+        remedy = "Free some space; nothing of this was kept" if full else "Check the disk"
+        if not self.sqlite and not full:
             remedy = "Check that the server runs and that the address is right; then try again"
+            if error.connection_invalidated or isinstance(error, OperationalError):
+                return UnreachableError(f"cannot reach {self.address}", said, remedy)
         return StorageError(f"cannot use {self.address}", said, remedy)
 
 
