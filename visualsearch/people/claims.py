@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
@@ -84,7 +84,12 @@ class Claims(Tokens):
             now = self.now()
             number = need(db, self.store, [name], now)[name].number
             switches = dict.fromkeys(("searches", "clicks", "profile", "sites"), True)
-            values = {"level": ConsentLevel.SESSION.value, "paused": False, "at": 0, **switches}  # at 0: not chosen
+            values = {
+                "level": ConsentLevel.SESSION.value,
+                "paused": False,
+                "at": 0,
+                **switches,
+            }  # at 0: not chosen
             db.execute(insert(consent).values(person=number, **values))
             storing(db, self.store, name, now)
             return ConsentLevel.SESSION
@@ -198,4 +203,3 @@ def _profile(db: Connection, old: int, new: int) -> None:
     allows = db.execute(select(consent.c.profile).where(consent.c.person == new)).scalar()
     if values and allows is not False:
         db.execute(update(people).where(people.c.person == new).values(**values))
-

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from visualsearch.errors import UsageError
 
 FILE = "people.sqlite"
+TOKEN = "vp_"
+"""How a person's token begins."""
 DAY_MS = 86_400_000
 SESSION_MS = 30 * 60_000
 """A session ends after 30 minutes without an event."""

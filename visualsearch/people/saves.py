@@ -213,8 +213,8 @@ class Saves(Base):
         gone: bool = False,
         oldest: bool = False,
     ) -> list[Save]:
-        """A board's saves, newest (or `oldest`) first; `after` is the number of the last one of the page before. `gone`: also of pins that
-        left the index. Raises UnknownNameError, also where the viewer may not see the board.
+        """A board's saves, newest (or `oldest`) first; `after` is the number of the last one of the page before. `gone`: also
+        of pins that left the index. Raises UnknownNameError, also where the viewer may not see the board.
         """
         with self.store.read() as db:
             asking = viewing(db, viewer)

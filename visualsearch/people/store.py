@@ -39,6 +39,8 @@ CHUNK = 500
 _MIGRATING = (
     0x7669737370656F70  # the advisory lock of PostgreSQL under which the tables are brought up to date
 )
+_LEADING = 0x766973756C656164
+LEADING = "people.leading.lock"
 _ARGUMENTS = ("sqlite", "postgresql")
 
 
@@ -114,6 +116,32 @@ class Store:
         except DBAPIError as error:
             raise self.translate(error) from error
 
+    @contextmanager
+    def leading(self) -> Iterator[bool]:
+        """Whether this process is the one of several that looks after the record, until the block ends. It never waits."""
+        if self.sqlite:
+            from filelock import FileLock, Timeout
+
+            lock = FileLock(self.folder / LEADING, timeout=0)
+            try:
+                lock.acquire()
+            except Timeout:
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                lock.release()
+            return
+        # Without a transaction: one that stays open would keep what is deleted meanwhile in the tables.
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            leads = bool(db.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LEADING})").scalar())
+            try:
+                yield leads
+            finally:
+                if leads:
+                    db.exec_driver_sql(f"SELECT pg_advisory_unlock({_LEADING})")
+
     # -- statements ------------------------------------------------------------------------------------------------
     def insert(
         self, db: Connection, table: Table, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ()
@@ -149,7 +177,9 @@ class Store:
                 pool_size=1 if writes else 4,
                 isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
             )
-        engine = create_engine(self._url, connect_args={"timeout": 30}, pool_size=1 if writes else 4, hide_parameters=True)
+        engine = create_engine(
+            self._url, connect_args={"timeout": 30}, pool_size=1 if writes else 4, hide_parameters=True
+        )
 
         @event.listens_for(engine, "connect")
         def _settle(connection: sqlite3.Connection, _: object) -> None:

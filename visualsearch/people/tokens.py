@@ -9,13 +9,10 @@ from sqlalchemy import Connection, delete, select
 
 from visualsearch.errors import UsageError
 
-from .model import DAY_MS, pseudonym_text
+from .model import DAY_MS, TOKEN, pseudonym_text
 from .persons import check_key, need, one
 from .privacy import Privacy
 from .schema import tokens
-
-PREFIX = "vp_"
-"""How a person's token begins."""
 
 
 def digest_of(token: str) -> str:
@@ -30,7 +27,7 @@ class Tokens(Privacy):
         """A new token of a person, made known if new. It is shown this once. `days`: it ends after so many."""
         if days is not None and days <= 0:
             raise UsageError("the token would have ended", f"{days:g} days were asked for", "Give more days")
-        token = PREFIX + secrets.token_urlsafe(32)
+        token = TOKEN + secrets.token_urlsafe(32)
 
         def work(db: Connection) -> None:
             now = self.now()
