@@ -17,7 +17,7 @@ from .model import Comment, CommentState, Follow, pseudonym_number, pseudonym_te
 from .persons import Base, Known, find, one, storing
 from .schema import boards, comments, connections, follows, mentions, people, reports, sites
 from .store import Store
-from .words import folded, line, plain
+from .words import blank, folded, line, plain
 
 FOLLOWED = ("person", "board", "topic")
 LONGEST_COMMENT = 2000
@@ -168,7 +168,7 @@ class Social(Base):
         Raises UsageError for an empty text or one above 2,000 characters, UnknownNameError, ConsentError.
         """
         said = plain(text, "comment", LONGEST_COMMENT).strip()
-        if not said:
+        if blank(said):
             raise UsageError("the comment is empty", "it has no visible character", "Write something")
         ref = self.pins.find([pin]).get(pin)
         if ref is None:

@@ -18,7 +18,6 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from visualsearch.errors import (
-    IndexStateError,
     LockedError,
     MissingExtraError,
     NotAnIndexError,
@@ -26,6 +25,7 @@ from visualsearch.errors import (
     UnreachableError,
     UsageError,
     VersionError,
+    VisualSearchError,
 )
 
 from .model import FILE
@@ -228,7 +228,7 @@ class Store:
                 "Upgrade: pip install --upgrade visualsearch",
             )
 
-    def translate(self, error: DBAPIError) -> IndexStateError:
+    def translate(self, error: DBAPIError) -> VisualSearchError:
         """A database's error as one of ours."""
         said = (
             str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
@@ -242,6 +242,8 @@ class Store:
             return NotAnIndexError(
                 f"{self.address} is damaged", said, "Restore it from a copy, or move it away to start anew"
             )
+        if "cannot contain nul" in low:
+            return UsageError("a text holds a NUL character", "PostgreSQL stores none", "Leave it out")
         full = "full" in low or "no space" in low
         remedy = "Free some space; nothing of this was kept" if full else "Check the disk"
         if not self.sqlite and not full:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Path, Query, Request
 
@@ -28,7 +27,7 @@ from .schemas import (
     SectionIn,
 )
 from .served import answer_of, signer_of
-from .words import PLAIN, After, K
+from .words import PLAIN, After, K, part
 
 routes = APIRouter(tags=["boards"], dependencies=[SECURED])
 BoardId = Annotated[
@@ -91,7 +90,7 @@ async def get_board(request: Request, name: BoardId, person: Named = None) -> Bo
     """A secret one is not there for others than its owner and collaborators."""
 
     def work(people: People, who: Caller) -> BoardOut:
-        return board_out(people.board(unquote(name), viewer=who.person))
+        return board_out(people.board(part(name), viewer=who.person))
 
     return await ask(request, person, work)
 
@@ -110,7 +109,7 @@ async def change_board(request: Request, name: BoardId, person: Named = None) ->
         changes = given.model_dump(exclude_unset=True, exclude={"person"})
         if not changes:
             raise UsageError("nothing is to change", "the body names no field", "Name what changes")
-        return board_out(people.change_board(who.name, unquote(name), **changes))
+        return board_out(people.change_board(who.name, part(name), **changes))
 
     return await ask(request, given.person or person, work, changes=True)
 
@@ -120,7 +119,7 @@ async def delete_board(request: Request, name: BoardId, person: Named = None) ->
     """With its saves; only its owner may."""
 
     def work(people: People, who: Caller) -> RemovedOut:
-        people.delete_board(who.name, unquote(name))
+        people.delete_board(who.name, part(name))
         return RemovedOut(removed=True)
 
     return await ask(request, person, work, changes=True)
@@ -143,7 +142,7 @@ async def board_pins(
     """Pages stay right while pins come and go."""
 
     def work(people: People, who: Caller) -> BoardPinsOut:
-        board = people.board(unquote(name), viewer=who.person).id
+        board = people.board(part(name), viewer=who.person).id
         place = f"pins {board} {section} {order} {gone}"
         after = opened(signer_of(request), place, cursor)
         found = people.pins_of(
@@ -176,10 +175,8 @@ async def move_pin(
     given = await read_json(request, MoveIn)
 
     def work(people: People, who: Caller) -> SaveOut:
-        source = unquote(name)
-        moved = people.move(
-            who.name, unquote(pin), board=source, to=given.to or source, section=given.section
-        )
+        source = part(name)
+        moved = people.move(who.name, part(pin), board=source, to=given.to or source, section=given.section)
         return save_out(moved)
 
     return await ask(request, given.person or person, work, changes=True)
@@ -192,7 +189,7 @@ async def remove_pin(
     """Who saved it may, and the board's owner."""
 
     def work(people: People, who: Caller) -> RemovedOut:
-        return RemovedOut(removed=people.unsave(who.name, unquote(pin), board=unquote(name)))
+        return RemovedOut(removed=people.unsave(who.name, part(pin), board=part(name)))
 
     return await ask(request, person, work, changes=True)
 
@@ -209,7 +206,7 @@ async def add_section(request: Request, name: BoardId, person: Named = None) -> 
     given = await read_json(request, SectionIn)
 
     def work(people: People, who: Caller) -> BoardOut:
-        return board_out(people.add_section(who.name, unquote(name), given.title))
+        return board_out(people.add_section(who.name, part(name), given.title))
 
     return await ask(request, given.person or person, work, changes=True)
 
@@ -221,7 +218,7 @@ async def remove_section(
     """Its pins stay on the board."""
 
     def work(people: People, who: Caller) -> BoardOut:
-        return board_out(people.remove_section(who.name, unquote(name), unquote(title)))
+        return board_out(people.remove_section(who.name, part(name), part(title)))
 
     return await ask(request, person, work, changes=True)
 
@@ -237,7 +234,7 @@ async def invite(request: Request, name: BoardId, person: Named = None) -> Board
     given = await read_json(request, CollaboratorIn)
 
     def work(people: People, who: Caller) -> BoardOut:
-        return board_out(people.invite(who.name, unquote(name), theirs(who, given.collaborator)))
+        return board_out(people.invite(who.name, part(name), theirs(who, given.collaborator)))
 
     return await ask(request, given.person or person, work, changes=True)
 
@@ -251,7 +248,7 @@ async def dismiss(
     """The owner may, and the collaborator themselves."""
 
     def work(people: People, who: Caller) -> RemovedOut:
-        other = theirs(who, unquote(collaborator))
-        return RemovedOut(removed=people.dismiss(who.name, unquote(name), other))
+        other = theirs(who, part(collaborator))
+        return RemovedOut(removed=people.dismiss(who.name, part(name), other))
 
     return await ask(request, person, work, changes=True)

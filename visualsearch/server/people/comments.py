@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
@@ -17,7 +16,7 @@ from .asking import SECURED, Caller, Named, ask
 from .cursors import opened, page
 from .schemas import NUMBER, CommentIn, CommentOut, CommentsOut, RemovedOut, ReportIn
 from .served import signer_of
-from .words import After, K
+from .words import After, K, part
 
 routes = APIRouter(tags=["comments"], dependencies=[SECURED])
 PinId = Annotated[
@@ -38,7 +37,7 @@ async def list_comments(
     """Oldest first."""
 
     def work(people: People, who: Caller) -> CommentsOut:
-        pin = unquote(name)
+        pin = part(name)
         place = f"comments {pin}"
         after = opened(signer_of(request), place, cursor)
         found = people.comments(pin, viewer=who.person, k=k + 1, after=after[0] if after else 0)
@@ -63,7 +62,7 @@ async def comment(request: Request, name: PinId, person: Named = None) -> Commen
 
     def work(people: People, who: Caller) -> CommentOut:
         by_key = Scope.ACT in who.scopes
-        made = people.comment(who.name, unquote(name), given.text, by_key=by_key)
+        made = people.comment(who.name, part(name), given.text, by_key=by_key)
         request.app.state.service.metrics.people_deeds.labels("comment").inc()
         return comment_out(made)
 
