@@ -32,6 +32,8 @@ from .model import FILE
 from .schema import HEAD
 from .writer import Writer
 
+CACHE_KB = 32_000
+CHECKPOINT_PAGES = 8_000
 CONNECT_SECONDS = 5
 """A PostgreSQL server that does not answer for so long counts as gone."""
 CHUNK = 500
@@ -193,6 +195,10 @@ class Store:
                 connection.execute(f"PRAGMA {pragma}")
             if not writes:
                 connection.execute("PRAGMA query_only = ON")
+            else:
+                # Events of many people touch many pages: they are kept in memory, and written back seldom and together.
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
