@@ -304,7 +304,7 @@ def token(
     """
     with _opened(folder, address) as opened:
         if revoke:
-            note(f"{opened.revoke_tokens(person):,} tokens ended")
+            note(f"tokens ended: {opened.revoke_tokens(person):,}")
             return
         made = opened.issue_token(person, days=days)
     note("a token for one person; it is shown this once, the record has its hash only.")

@@ -64,8 +64,8 @@ def serve(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Where the record of people is: postgresql://... (extra `postgres`), which several servers may share,"
-            " or off. Default: a file in the index folder.",
+            help="Where the record of people is: postgresql://... (extra `postgres`), or off. Default: a file in the index"
+            " folder. Servers that share a database also share the secrets of visitors' cookies: set VISUALSEARCH_COOKIES.",
         ),
     ] = None,
     event_rate: Annotated[

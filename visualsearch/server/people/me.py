@@ -207,7 +207,7 @@ async def _choose(request: Request, person: str | None, changes: dict[str, Any])
         if not changes:
             raise UsageError("nothing is to change", "the body names no switch", "Name what changes")
         chosen = people.consent(who.name, **changes)
-        record.changed(who.name)
+        record.changed()
         return ConsentOut.model_validate(chosen)
 
     return await ask(request, person, work, changes=True, stores=False)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -28,6 +30,7 @@ REMEMBERED = 10_000
 CONSENT_SECONDS = 30.0
 """What a person allows is looked up anew after so long, for the ids of answers only; what is stored is checked each time."""
 SESSION_SECONDS = 1800.0
+LOST_SECONDS = 5.0
 
 
 class Record:
@@ -46,6 +49,7 @@ class Record:
         self._levels: Store[str, ConsentLevel] = Store(REMEMBERED, lambda _: 1, CONSENT_SECONDS)
         self._guests: Store[str, str] = Store(REMEMBERED, lambda _: 1, SESSION_SECONDS)
         self._guard = threading.Lock()
+        self._lost = -math.inf
         self._reconciled: int | None = None
         self._stopping = threading.Event()
 
@@ -72,24 +76,35 @@ class Record:
         return self.open().token_holder(digest) if self.exists else None
 
     # -- what a person allows --------------------------------------------------------------------------------------
-    def level(self, person: str) -> ConsentLevel:
-        """How much a person lets be kept, as it was a moment ago; ON of one who is new."""
-        known = self._levels.get(person)
-        if known is None:
-            known = ConsentLevel.ON
-            if self.exists:
-                with suppress(UnknownNameError):
-                    known = self.open().consent(person).level
-            self._levels.put(person, known)
+    def remembered(self, name: str) -> ConsentLevel | None:
+        """How much somebody lets be kept, as it was a moment ago; None where that is not known."""
+        return self._levels.get(name)
+
+    def level(self, person: str, name: str) -> ConsentLevel:
+        """How much a person lets be kept, ON of one who is new; remembered for a moment under a name for them."""
+        known = ConsentLevel.ON
+        if self.exists:
+            with suppress(UnknownNameError):
+                known = self.open().consent(person).level
+        self._levels.put(name, known)
         return known
 
-    def changed(self, person: str) -> None:
-        """A person chose anew."""
-        self._levels.put(person, self.open().consent(person).level)
+    @property
+    def reachable(self) -> bool:
+        """Whether the record is worth asking for what can do without: it is not, a moment after it did not answer."""
+        return time.monotonic() >= self._lost + LOST_SECONDS
+
+    def lost(self) -> None:
+        """The record did not answer."""
+        self._lost = time.monotonic()
+
+    def changed(self) -> None:
+        """Somebody chose anew: by what name their requests come is not known, so everybody is asked for again."""
+        self._levels = Store(REMEMBERED, lambda _: 1, CONSENT_SECONDS)
 
     def forgotten(self, person: str) -> None:
         """Nothing of a person is remembered here either."""
-        self._levels.drop(person)
+        self.changed()
         self._guests.drop(person)
 
     def storing(self, person: str, limited: bool) -> People:

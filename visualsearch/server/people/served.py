@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import Request
 
 from visualsearch.errors import VisualSearchError
@@ -9,9 +11,12 @@ from visualsearch.people import TOKEN, ConsentLevel
 
 from ..access import COOKIE, header_token, mark_of, person_of
 from ..sessions import Sessions
-from .asking import VISITOR, VISITOR_COOKIE, visitor_of
+from .asking import VISITOR, visitor_of
 from .record import Record
 from .signing import Signer
+
+PATIENCE = 1.0
+"""Seconds that a list waits for what its reader allows: a slow database must not slow searches."""
 
 
 def signer_of(request: Request) -> Signer:
@@ -25,31 +30,31 @@ async def answer_of(request: Request) -> str | None:
     record: Record = request.app.state.people
     if not record.enabled:
         return None
-    if _anonymous(request):
+    mark = _mark(request)
+    visitor = None if mark else visitor_of(request)
+    if not mark and visitor is None:
         return record.new_answer()
-    return await record.pool.run(_answer, request, record)
+    person = mark or f"{VISITOR}{visitor}"
+    level = record.remembered(person)
+    if level is None:
+        if not record.reachable:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                level = await record.pool.run(_level, request, record, person)
+        except (VisualSearchError, TimeoutError):
+            record.lost()
+            return None  # no event could name the list
+    return None if level is ConsentLevel.OFF else record.new_answer()
 
 
-def _anonymous(request: Request) -> bool:
-    cookies = request.cookies
-    token = header_token(request)
-    return not token.startswith(TOKEN) and VISITOR_COOKIE not in cookies and COOKIE not in cookies
+def _level(request: Request, record: Record, person: str) -> ConsentLevel:
+    return record.level(person_of(request, person) if person.startswith(TOKEN) else person, person)
 
 
-def _answer(request: Request, record: Record) -> str | None:
-    try:
-        person = _person(request)
-        allowed = person is None or record.level(person) is not ConsentLevel.OFF
-    except VisualSearchError:
-        return None  # the record cannot be reached: no event could name the list
-    return record.new_answer() if allowed else None
-
-
-def _person(request: Request) -> str | None:
+def _mark(request: Request) -> str:
+    """What stands for a person's token; empty where none speaks."""
     token = header_token(request)
     sessions: Sessions = request.app.state.sessions
     mark = mark_of(token) if token else sessions.key_of(request.cookies.get(COOKIE, "")) or ""
-    if mark.startswith(TOKEN):
-        return person_of(request, mark)
-    visitor = visitor_of(request)
-    return None if visitor is None else VISITOR + visitor
+    return mark if mark.startswith(TOKEN) else ""
