@@ -37,6 +37,8 @@ def test_the_migrations_make_the_tables_that_the_code_uses(people: People) -> No
 
 def test_two_servers_that_make_the_same_board_in_one_moment_both_save(opened: Opener) -> None:
     servers, start, failures = [opened(), opened()], threading.Barrier(2), []
+    for number in range(20):
+        servers[0].create_board(f"p{number}", "Other")
 
     def work(people: People, pin: str) -> None:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
-from visualsearch.errors import ForbiddenError, UnknownNameError
+from visualsearch.errors import ConflictError, ForbiddenError, UnknownNameError
 
 from .boards import ID, LONGEST_TEXT, made, named, section_of, viewing, visible, working
 from .events import deed
@@ -128,7 +128,10 @@ class Saves(Base):
             except UnknownNameError:
                 if ID.fullmatch(board):  # it was not meant as a title
                     raise
-                place = made(db, known.number, board, now)
+                try:
+                    place = made(db, known.number, board, now)
+                except ConflictError:  # another server made it between the two questions
+                    place = str(working(db, board, known.number).board)
             kept = select(saves.c.save).where(saves.c.board == place, saves.c.pin_id == ref.id)
             found = db.execute(kept.where(saves.c.gone.is_(False))).scalar()
             if found is not None:
