@@ -82,11 +82,19 @@ async def _events(server: Server, ids: list[str], count: int) -> dict[str, Any]:
     """A run of batches; they are made before it, so that the client costs the server little."""
     await _send(server, list(itertools.islice(_batches(ids, "warm"), 5)), 202)
     made = [list(itertools.islice(_batches(ids, f"s{n}"), count // SENDERS)) for n in range(SENDERS)]
-    started = time.perf_counter()
+    started, before = time.perf_counter(), _spent(server)
     times = await asyncio.gather(*(_send(server, messages, 202) for messages in made))
     seconds = time.perf_counter() - started
     sent = sum(map(len, made))
-    return {"per_second": round(BATCH * sent / seconds), **_figures([t for each in times for t in each])}
+    cost = round((_spent(server) - before) / sent, 2)
+    figures = _figures([t for each in times for t in each])
+    return {"per_second": round(BATCH * sent / seconds), **figures, "server_cpu_ms": cost}
+
+
+def _spent(server: Server) -> float:
+    """Milliseconds of CPU that the server has used: what a request costs, whatever else the machine does."""
+    words = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return 1000 * (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _search(server: Server, ids: list[str], until: float) -> list[float]:
@@ -123,18 +131,24 @@ async def _saves(server: Server, ids: list[str], given: argparse.Namespace) -> l
     alone: list[float] = []
     beside: list[float] = []
     saves: list[float] = []
+    cost = [0.0, 0.0]
     await _save(server, names, time.perf_counter() + 0.5, given.saves)
     await _search(server, ids, time.perf_counter() + 1)
     for _ in range(given.rounds):
+        start = _spent(server)
         alone += await _search(server, ids, time.perf_counter() + given.seconds)
+        cost[0] += _spent(server) - start
+        start = _spent(server)
         until = time.perf_counter() + given.seconds
         found, made = await asyncio.gather(
             _search(server, ids, until), _save(server, names, until, given.saves)
         )
+        cost[1] += _spent(server) - start
         beside, saves = beside + found, saves + made
     growth = float(np.percentile(beside, 99) / np.percentile(alone, 99) - 1)
+    own = (cost[1] - cost[0] / len(alone) * len(beside)) / len(saves)
     return [
-        {"name": "a save", "count": len(saves), **_figures(saves)},
+        {"name": "a save", "count": len(saves), **_figures(saves), "server_cpu_ms": round(own, 2)},
         {"name": "a search alone", "count": len(alone), **_figures(alone)},
         {"name": "a search beside saves", "count": len(beside), **_figures(beside), "p99_growth": round(growth, 3)},
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from visualsearch.errors import ConflictError, ForbiddenError, UnknownNameError
 
@@ -26,6 +26,13 @@ _SAVE = select(saves, sections.c.title.label("section_title")).select_from(
         sections, sections.c.section == saves.c.section
     )
 )
+
+# Built once: these run with every save.
+_BY_NUMBER = _SAVE.where(saves.c.save == bindparam("number"))
+_KEPT = select(saves.c.save).where(
+    saves.c.board == bindparam("place"), saves.c.pin_id == bindparam("pin"), saves.c.gone.is_(False)
+)
+_INSERT = insert(saves).returning(saves.c.save)
 
 
 def remove_saves(db: Connection, numbers: Sequence[int]) -> None:
@@ -101,7 +108,7 @@ class Saves(Base):
         )
         number = self.store.write(work)
         with self.store.read() as db:
-            return _save(db.execute(_SAVE.where(saves.c.save == number)).one())
+            return _save(db.execute(_BY_NUMBER, {"number": number}).one())
 
     def saving(
         self,
@@ -132,8 +139,7 @@ class Saves(Base):
                     place = made(db, known.number, board, now)
                 except ConflictError:  # another server made it between the two questions
                     place = str(working(db, board, known.number).board)
-            kept = select(saves.c.save).where(saves.c.board == place, saves.c.pin_id == ref.id)
-            found = db.execute(kept.where(saves.c.gone.is_(False))).scalar()
+            found = db.execute(_KEPT, {"place": place, "pin": ref.id}).scalar()
             if found is not None:
                 return int(found)
             if repin_of is not None:
@@ -152,7 +158,7 @@ class Saves(Base):
                 "at": now if at is None else at,
                 "gone": False,
             }
-            number = db.execute(insert(saves).values(**values).returning(saves.c.save)).scalar_one()
+            number = db.execute(_INSERT, values).scalar_one()
             if record:
                 deed(db, self.store, known, "save", now, ref, board=place, site=source, **seen)
             return int(number)
