@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Self
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from visualsearch.errors import UsageError
 
-from . import parts as disk
 from .model import PROFILE, ConsentLevel, pseudonym_text
 from .persons import check_key, find, need, one, renumbered, storing
 from .schema import (
+    EVENT_COLUMNS,
     boards,
     collaborators,
     comments,
@@ -29,6 +30,7 @@ from .schema import (
     sessions,
     sites,
 )
+from .store import chunks
 from .tokens import Tokens
 from .words import folded
 
@@ -120,23 +122,17 @@ class Claims(Tokens):
         return {name: number for name, number in moved.items() if number}
 
     def _claim_parts(self, old: int, new: int) -> int:
-        import pyarrow as pa
-        import pyarrow.compute as pc
+        """Events of closed days become the person's, as if they had come late; how many. They are rolled again later."""
+        rows = self._events_in_parts(old, 1 << 62)
+        moved = [[new if name == "person" else row[name] for name in EVENT_COLUMNS] for row in rows]
+        for some in chunks(moved):
+            self.store.write(partial(self._late, rows=some))
+        if rows:
+            self._forget_parts(old)
+        return len(rows)
 
-        count = 0
-        for part in self.part_files(old):
-            table = disk.read_part(self.store.folder, part.file)
-            mine = pc.equal(table.column("person"), old)
-            hits = pc.sum(mine).as_py() or 0
-            if not hits:
-                continue
-            at = table.schema.get_field_index("person")
-            renamed = pc.if_else(mine, pa.scalar(new, pa.int64()), table.column("person"))
-            table = table.set_column(at, table.schema.field(at), renamed)
-            table = table.sort_by([("person", "ascending"), ("at", "ascending")])
-            self._replace([part.file], [disk.write_part(self.store.folder, part.day, table)])
-            count += hits
-        return count
+    def _late(self, db: Connection, rows: Sequence[Sequence[Any]]) -> None:
+        self.store.insert(db, events, rows)
 
     def _claimed(self, db: Connection, visitor: str, person: str) -> dict[str, int]:
         old, new = one(db, visitor).number, storing(db, self.store, person, self.now()).number
