@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from . import problems
-from .people.schemas import BODIES
+from .people.schemas_me import BODIES
 from .schemas import Changes, LookRequest, NewPin, ProblemOut, SearchRequest, SessionIn
 
 MODELS: tuple[type[BaseModel], ...] = (

@@ -21,7 +21,7 @@ from ..problems import Kind, RefusedError, explained
 from ..reading import bounded, check_json_type
 from .asking import SECURED, Caller, Named, caller_of, speaks_for
 from .record import Record
-from .schemas import EventIn, EventsIn, LooseEvents, VerdictsOut
+from .schemas_me import EventIn, EventsIn, LooseEvents, VerdictsOut
 
 routes = APIRouter(tags=["events"], dependencies=[SECURED])
 LONGEST = 200

@@ -29,7 +29,7 @@ from .asking import (
     welcome,
 )
 from .record import Record
-from .schemas import (
+from .schemas_me import (
     ClaimIn,
     ClaimOut,
     ConsentIn,
