@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from cachetools import TTLCache
+
 from visualsearch.errors import LockedError, UnknownNameError, VisualSearchError
 from visualsearch.people import FILE, ConsentLevel, People
 
@@ -46,7 +48,7 @@ class Record:
         self.upkeep_pool = Pool("people upkeep", 1, 2)
         self.rates = Rates(settings.event_rate, max(2000, round(10 * settings.event_rate)))
         self.own_rates = Rates(100 * settings.event_rate, max(10_000, round(400 * settings.event_rate)))
-        self._levels: Store[str, ConsentLevel] = Store(REMEMBERED, lambda _: 1, CONSENT_SECONDS)
+        self._levels: TTLCache[str, ConsentLevel] = TTLCache(REMEMBERED, CONSENT_SECONDS)
         self._guests: Store[str, str] = Store(REMEMBERED, lambda _: 1, SESSION_SECONDS)
         self._guard = threading.Lock()
         self._lost = -math.inf
@@ -78,7 +80,8 @@ class Record:
     # -- what a person allows --------------------------------------------------------------------------------------
     def remembered(self, name: str) -> ConsentLevel | None:
         """How much somebody lets be kept, as it was a moment ago; None where that is not known."""
-        return self._levels.get(name)
+        with self._guard:
+            return self._levels.get(name)
 
     def level(self, person: str, name: str) -> ConsentLevel:
         """How much a person lets be kept, ON of one who is new; remembered for a moment under a name for them."""
@@ -86,7 +89,8 @@ class Record:
         if self.exists:
             with suppress(UnknownNameError):
                 known = self.open().consent(person).level
-        self._levels.put(name, known)
+        with self._guard:
+            self._levels[name] = known
         return known
 
     @property
@@ -100,7 +104,8 @@ class Record:
 
     def changed(self) -> None:
         """Somebody chose anew: by what name their requests come is not known, so everybody is asked for again."""
-        self._levels = Store(REMEMBERED, lambda _: 1, CONSENT_SECONDS)
+        with self._guard:
+            self._levels.clear()
 
     def forgotten(self, person: str) -> None:
         """Nothing of a person is remembered here either."""
