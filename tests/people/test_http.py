@@ -658,7 +658,7 @@ def test_upkeep_forgets_old_events_and_follows_the_pins(
         people: People = app.state.people.open()
         assert [e["kind"] for e in people.events_of("ada")] == ["save"]
         with vs.open(folder, Speaker()) as index:  # another process, which knows nothing of the people
-            monkeypatch.setattr(index, "_tell_people", lambda: None)
+            monkeypatch.setattr(index, "_tell_people", lambda *_: None)
             index.remove([PIN])
         app.state.people.upkeep()
         assert ada.get(f"/boards/{board}").json()["saves"] == 0

@@ -142,6 +142,7 @@ class Record:
     async def run(self) -> None:
         """Keep the record in order until cancelled."""
         while self.enabled:
+            await asyncio.sleep(self.settings.upkeep_seconds)  # who has just started has visitors to serve
             try:
                 await self.upkeep_pool.run(self.upkeep)
             except RefusedError:
@@ -153,7 +154,6 @@ class Record:
             except Exception as error:
                 # Its text may name somebody.
                 log.error("the people's upkeep failed, and is tried again: %s", type(error).__name__)
-            await asyncio.sleep(self.settings.upkeep_seconds)
 
     def upkeep(self) -> bool:
         """One round, unless another server of this record is at it: whether it was done."""
