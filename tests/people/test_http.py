@@ -625,6 +625,7 @@ def test_every_list_that_is_served_has_an_id(lite_app: Any) -> None:
         asker.post("/search", {"like": [PIN]}),
         asker.get("/pins"),
         asker.get("/pins/colours%2Fred/similar"),
+        asker.get("/pins/colours%2Fred/related"),
         asker.post("/look", {"image": f"pin:{PIN}"}),
     ]
     ids = [answer.json()["answer"] for answer in lists]
