@@ -60,9 +60,20 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Server": ("host", "port", "server"),
         "Access": (
             *("new_key", "days", "public", "allow_host", "allow_private", "allow_extension", "trust_proxy"),
-            *("token", "resume"),
+            *("token", "resume", "revoke"),
         ),
-        "Limits": ("workers", "batch", "max_pixels", "memory", "rate", "max_body", "queue", "shard_rows"),
+        "Limits": (
+            "workers",
+            "batch",
+            "max_pixels",
+            "memory",
+            "rate",
+            "event_rate",
+            "keep_events",
+            "max_body",
+            "queue",
+            "shard_rows",
+        ),
         "Output": ("to", "as_json", "html", "show", "collection", "work"),
         "About": ("version", "debug"),
     }

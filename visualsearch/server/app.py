@@ -20,6 +20,7 @@ from visualsearch.engine import Index
 from .batching import BatchingEncoder
 from .keys import FILE, Keys
 from .limits import Gate, Watched
+from .login import session_routes
 from .metrics import Metrics
 from .openapi import describe
 from .people import boards, comments, events, me, saves
@@ -79,7 +80,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     app.state.sessions = Sessions()
     app.state.people = record
     install(app)
-    for router in (search_routes, pin_routes, related_routes, *people_routes, system_routes):
+    for router in (search_routes, pin_routes, related_routes, *people_routes, system_routes, session_routes):
         app.include_router(router)
     _add_pages(app)
     describe(app)

@@ -10,15 +10,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import Field
 
 from visualsearch import __version__
-from visualsearch.people import TOKEN
 from visualsearch.store import MAX_ID_BYTES
 
 from . import catalog
-from .access import CAN_READ, CAN_WATCH, CAN_WRITE, COOKIE, caller, check, mark_of, needed
+from .access import CAN_READ, CAN_WATCH, CAN_WRITE
 from .openapi import PICTURES, SEARCH_BODY, json_body, query_parameters, refused
 from .people.served import answer_of
 from .pictures import Thumbnail
-from .problems import Kind, RefusedError, problem
+from .problems import Kind, problem
 from .reading import form_attributes, from_words, read_file, read_json, read_search
 from .schemas import (
     AttributesOut,
@@ -33,14 +32,10 @@ from .schemas import (
     PinsOut,
     SearchRequest,
     SearchResponse,
-    SessionIn,
-    SessionOut,
     UploadOut,
 )
 from .sent import pin_out
 from .service import Service
-from .sessions import Sessions
-from .settings import Settings
 
 Served = TypeVar("Served", SearchResponse, LookOut, PinsOut)
 OLD_COOKIE = "visualsearch_key"
@@ -367,54 +362,6 @@ async def metrics(request: Request, serving: Serving) -> Response:
     await serving.light.run(serving.measure)
     request.app.state.people.measure()
     return Response(serving.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-@system_routes.get("/session", responses=refused(), summary="Whether a key is needed")
-async def session(request: Request) -> SessionOut:
-    """And what the caller's key allows."""
-    settings: Settings = request.app.state.settings
-    try:
-        scope = caller(request)
-    except RefusedError:
-        scope = None
-    return SessionOut(needed=needed(request) and not settings.public, scope=scope)
-
-
-@system_routes.post(
-    "/session", responses=refused(415), openapi_extra=json_body(SessionIn), summary="Keep a key as a cookie"
-)
-async def log_in(request: Request, serving: Serving) -> JSONResponse:
-    """For the web page: the cookie may read, whatever the key may do, and with a person's token it acts for the person. It
-    holds a random token, never the key.
-    """
-    mark = mark_of((await read_json(request, SessionIn)).key)
-    person = mark.startswith(TOKEN)  # looked up in the record
-    scope = await serving.light.run(check, request, mark) if person else check(request, mark)
-    settings: Settings = request.app.state.settings
-    sessions: Sessions = request.app.state.sessions
-    answer = JSONResponse(SessionOut(needed=needed(request), scope=scope).model_dump())
-    secure = settings.secure_cookie or request.scope["scheme"] == "https"
-    answer.set_cookie(
-        COOKIE,
-        sessions.begin(mark),
-        max_age=int(sessions.seconds),
-        secure=secure,
-        httponly=True,
-        samesite="strict",
-    )
-    answer.delete_cookie(OLD_COOKIE)
-    return answer
-
-
-@system_routes.delete("/session", status_code=204, responses=refused(), summary="Forget the cookie")
-async def log_out(request: Request) -> Response:
-    """The key itself stays good."""
-    sessions: Sessions = request.app.state.sessions
-    sessions.forget(request.cookies.get(COOKIE, ""))
-    answer = Response(status_code=204)
-    for name in (COOKIE, OLD_COOKIE):
-        answer.delete_cookie(name)
-    return answer
 
 
 async def _answered(request: Request, found: Served) -> Served:

@@ -1,7 +1,7 @@
 """Signatures that outlive a restart: under visitors' cookies, CSRF tokens and cursors.
 
-The secrets lie in `cookies.json` in the index folder, readable by its owner only, or in the environment variable
-VISUALSEARCH_COOKIES (comma-separated, the first signs), which servers that share a database share too.
+The secrets lie in `cookies.json` in the index folder, readable by its owner only. Servers that share a database share them by
+the environment variable VISUALSEARCH_COOKIES: comma-separated, the first signs.
 """
 
 from __future__ import annotations
