@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from visualsearch.people import TOKEN
+
 from .access import COOKIE, caller, check, mark_of, needed
 from .openapi import json_body, refused
 from .problems import RefusedError
