@@ -28,6 +28,7 @@ from visualsearch.errors import (
     VisualSearchError,
 )
 
+from . import private
 from .model import FILE
 from .schema import HEAD
 from .writer import Writer
@@ -216,6 +217,12 @@ class Store:
                 )
             if not os.access(self.folder, os.W_OK):
                 raise StorageError(f"cannot write {self.path}", "the folder is read-only", "Make it writable")
+            try:
+                private.touched(self.path)
+            except OSError as error:
+                raise StorageError(
+                    f"cannot make {self.path}", str(error), "Free some space, or check the disk"
+                ) from error
         with self._engine.connect() as db, db.begin():
             if inspect(db).has_table("alembic_version"):
                 found = db.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
