@@ -96,7 +96,8 @@ def rows_of(table: Any) -> list[tuple[Any, ...]]:
 def write_part(folder: Path, table: Any, run: int | None = None) -> Part:
     """Write a table that is sorted by person and time as the next file of its day, or of its month where it has several days.
 
-    It appears under its name when it is on disk, for its owner's eyes only. `run`: the rows that are written together, this table's among them.
+    It appears under its name when it is on disk; only its owner reads it. `run`: the rows that are written together, these
+    among them.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
