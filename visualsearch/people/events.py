@@ -141,6 +141,7 @@ def refusal(known: Known, kind: str) -> str:
     return ""
 
 
+_KEPT = "ON CONFLICT (person, label) DO UPDATE SET started = excluded.started, last = excluded.last"
 _SESSIONS = "SELECT person, label, started, last FROM sessions WHERE person"
 
 
@@ -168,13 +169,8 @@ class Sessions:
 
     def keep(self) -> None:
         """Write what changed."""
-        mark = "?" if self._store.sqlite else "%s"
-        sql = (
-            f"INSERT INTO sessions (person, label, started, last) VALUES ({', '.join([mark] * 4)})"
-            " ON CONFLICT (person, label) DO UPDATE SET started = excluded.started, last = excluded.last"
-        )
         rows = [(*key, *self._open[key]) for key in sorted(self._changed)]
-        run_many(self._db, sql, rows)
+        run_many(self._db, "INSERT INTO sessions (person, label, started, last)", rows, _KEPT)
 
 
 def deed(
@@ -283,7 +279,7 @@ class Events(Base):
     def _stored(self, db: Connection, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The rows that are stored under the ids of these."""
         found: dict[str, Sequence[Any]] = {}
-        for row in among(db, _BY_IDS, [row[0] for row in rows]):
+        for row in among(db, _BY_IDS, [row[0] for row in rows], plain=False):
             found[row[0]] = row
         return found | self._stored_in_parts(db, rows)
 

@@ -37,6 +37,8 @@ CACHE_KB = 32_000
 CHECKPOINT_PAGES = 8_000
 CONNECT_SECONDS = 5
 """A PostgreSQL server that does not answer for so long counts as gone."""
+MOST_ROWS = 64
+"""So many rows are inserted by one statement of SQLite: 21 columns of them stay far below its limit of 32,766 values."""
 CHUNK = 500
 """So many values are named in one IN list."""
 _MIGRATING = (
@@ -153,10 +155,9 @@ class Store:
         if not rows:
             return
         names = columns or [c.name for c in table.columns]
-        mark = "?" if self.sqlite else "%s"
         quoted = ", ".join(f'"{name}"' for name in names)
-        sql = f'INSERT INTO "{table.name}" ({quoted}) VALUES ({", ".join([mark] * len(names))}) ON CONFLICT DO NOTHING'
-        run_many(db, sql, [tuple(row) for row in rows])
+        begin = f'INSERT INTO "{table.name}" ({quoted})'
+        run_many(db, begin, [tuple(row) for row in rows], "ON CONFLICT DO NOTHING")
 
     def upsert(self, db: Connection, table: Table, values: Mapping[str, Any]) -> None:
         """Add a row, or replace the values of the row with its primary key."""
@@ -287,24 +288,44 @@ def _url(folder: Path, address: str | None) -> URL:
     return url
 
 
-def among(db: Connection, sql: str, values: Sequence[Any]) -> Sequence[Any]:
-    """The rows of a statement that ends with a column's name, where that column has one of the values."""
+def among(db: Connection, sql: str, values: Sequence[Any], plain: bool = True) -> Sequence[Sequence[Any]]:
+    """The rows of a statement that ends with a column's name, where that column has one of the values.
+
+    `plain`: the chosen columns hold whole numbers and texts only.
+    """
     if not values:
         return []
-    if db.dialect.name == "sqlite":
-        listed = json.dumps(list(values))
-        return _raw(db, f"{sql} IN (SELECT value FROM json_each(?))", lambda c, q: c.execute(q, (listed,)).fetchall())
-    return db.exec_driver_sql(f"{sql} = ANY(%s)", (list(values),)).fetchall()
+    if db.dialect.name != "sqlite":
+        return db.exec_driver_sql(f"{sql} = ANY(%s)", (list(values),)).fetchall()
+    listed = (json.dumps(list(values)),)
+    sql = f"{sql} IN (SELECT value FROM json_each(?))"
+    if not plain:
+        rows: Sequence[Sequence[Any]] = _raw(db, sql, lambda c, q: c.execute(q, listed).fetchall())
+        return rows
+    # In one row: after each row that SQLite gives, Python lets other threads run, and waits for its turn.
+    columns, _, rest = sql.removeprefix("SELECT ").partition(" FROM ")
+    sql = f"SELECT json_group_array(json_array({columns})) FROM {rest}"
+    gathered: list[list[Any]] = json.loads(_raw(db, sql, lambda c, q: c.execute(q, listed).fetchone()[0]))
+    return gathered
 
 
-def run_many(db: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run a statement in the driver's own words once for each row."""
+def run_many(db: Connection, begin: str, rows: Sequence[tuple[Any, ...]], end: str) -> None:
+    """Run `begin` VALUES (row), (row), ... `end`: an INSERT of many rows."""
     if not rows:
         return
-    if db.dialect.name == "sqlite":
-        _raw(db, sql, lambda c, q: c.executemany(q, rows))
-    else:
-        db.exec_driver_sql(sql, rows)
+    width = len(rows[0])
+    if db.dialect.name != "sqlite":
+        db.exec_driver_sql(f"{begin} VALUES ({', '.join(['%s'] * width)}) {end}", rows)
+        return
+    marks = f"({', '.join('?' * width)})"
+    at = 0
+    while at < len(rows):
+        # Many rows to a statement, for the same reason; few numbers of rows, so that the statements stay prepared.
+        size = min(MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+        given = [value for row in rows[at : at + size] for value in row]
+        sql = f"{begin} VALUES {', '.join([marks] * size)} {end}"
+        _raw(db, sql, lambda c, q, given=given: c.execute(q, given))
+        at += size
 
 
 def _raw(db: Connection, sql: str, run: Callable[[sqlite3.Connection, str], Any]) -> Any:
@@ -313,7 +334,9 @@ def _raw(db: Connection, sql: str, run: Callable[[sqlite3.Connection, str], Any]
     try:
         return run(raw, sql)
     except sqlite3.Error as error:
-        raise DBAPIError.instance(sql, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect) from error
+        raise DBAPIError.instance(
+            sql, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect
+        ) from error
 
 
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

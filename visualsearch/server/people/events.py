@@ -158,7 +158,9 @@ class _Named:
         name = given.person or self._who.name
         if self._who.limited:
             name = self._limited(name)
-        made = object.__new__(Event)  # its fields are the same, and setting 18 of them one by one costs as much as parsing
+        made = object.__new__(
+            Event
+        )  # its fields are the same, and setting 18 of them one by one costs as much as parsing
         made.__dict__.update(given.__dict__)
         made.__dict__["person"] = name
         return made
