@@ -300,13 +300,12 @@ def among(db: Connection, sql: str, values: Sequence[Any], plain: bool = True) -
     listed = (json.dumps(list(values)),)
     sql = f"{sql} IN (SELECT value FROM json_each(?))"
     if not plain:
-        rows: Sequence[Sequence[Any]] = _raw(db, sql, lambda c, q: c.execute(q, listed).fetchall())
-        return rows
+        return _raw(db, sql, listed)
     # In one row: after each row that SQLite gives, Python lets other threads run, and waits for its turn.
     columns, _, rest = sql.removeprefix("SELECT ").partition(" FROM ")
-    sql = f"SELECT json_group_array(json_array({columns})) FROM {rest}"
-    gathered: list[list[Any]] = json.loads(_raw(db, sql, lambda c, q: c.execute(q, listed).fetchone()[0]))
-    return gathered
+    gathered = _raw(db, f"SELECT json_group_array(json_array({columns})) FROM {rest}", listed)
+    rows: list[list[Any]] = json.loads(gathered[0][0])
+    return rows
 
 
 def run_many(db: Connection, begin: str, rows: Sequence[tuple[Any, ...]], end: str) -> None:
@@ -324,19 +323,20 @@ def run_many(db: Connection, begin: str, rows: Sequence[tuple[Any, ...]], end: s
         size = min(MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
         given = [value for row in rows[at : at + size] for value in row]
         sql = f"{begin} VALUES {', '.join([marks] * size)} {end}"
-        _raw(db, sql, lambda c, q, given=given: c.execute(q, given))
+        _raw(db, sql, given)
         at += size
 
 
-def _raw(db: Connection, sql: str, run: Callable[[sqlite3.Connection, str], Any]) -> Any:
+def _raw(db: Connection, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Ask SQLite itself: what SQLAlchemy adds to each statement and row costs an event more than SQLite does."""
     raw: Any = db.connection.driver_connection
     try:
-        return run(raw, sql)
+        rows: list[tuple[Any, ...]] = raw.execute(sql, values).fetchall()
     except sqlite3.Error as error:
         raise DBAPIError.instance(
             sql, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect
         ) from error
+    return rows
 
 
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
