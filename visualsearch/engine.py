@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from visualsearch import nearest
 from visualsearch.changing import AddOptions, Editor
 from visualsearch.encoders import loaded
+from visualsearch.errors import UsageError, VisualSearchError
 from visualsearch.keywords import described_by, keywords_after
 from visualsearch.look import LookOptions
 from visualsearch.people import FILE as PEOPLE_FILE
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from visualsearch.sources import Columns
 
 
+log = logging.getLogger("visualsearch.people")
+
+
 class Index(Searching):
     """An index of pictures on disk. Make one with `create`, `open` or `open_or_create`.
 
@@ -45,6 +50,7 @@ class Index(Searching):
         self._guard = threading.RLock()
         self._people: People | None = None
         self.people_address: str | None = None
+        self.people_off = False
         self._words: dict[tuple[str, ...], Words] = {}
         self._editor = Editor(folder, catalog, self._own)
 
@@ -130,7 +136,14 @@ class Index(Searching):
         """Who saved and did what with these pins; see `visualsearch.people`. Opened, and made if new, at first use.
 
         It lies in `people.sqlite` beside the catalog, or where `people_address`, a PostgreSQL address set before, points to.
+        Where `people_off` is set, nothing opens it: raises UsageError.
         """
+        if self.people_off:
+            raise UsageError(
+                "the record of people is off",
+                "`people_off` is set",
+                "Open the index without it, or do not ask",
+            )
         with self._guard:
             if self._people is None:
                 from visualsearch.people import open_people
@@ -140,11 +153,28 @@ class Index(Searching):
                 self._people = open_people(self.folder, self.people_address, pins=pins)
             return self._people
 
-    def _tell_people(self, changes: Identities) -> None:
-        """Saves of pins that are gone now wait for them; those of pictures that came back are restored."""
+    @property
+    def has_people(self) -> bool:
+        """Whether there is a record of people to ask. Looking makes none."""
+        if self.people_off:
+            return False
         kept = self._people is not None or self.people_address is not None
-        if kept or (self.folder / PEOPLE_FILE).exists():
+        return kept or (self.folder / PEOPLE_FILE).exists()
+
+    def _tell_people(self, changes: Identities) -> None:
+        """Saves of pins that are gone now wait for them; those of pictures that came back are restored.
+
+        The pins have changed on disk by now. A record that does not answer follows at the next change, or at a server's upkeep.
+        """
+        if not self.has_people:
+            return
+        try:
             self.people.follow_index(*changes)
+        except VisualSearchError as error:
+            log.warning(
+                "the pins were changed, but people's saves do not follow yet: %s The next change of the index brings them"
+                " up to date, or people.reconcile().", error,
+            )  # fmt: skip
 
     # -- changing -------------------------------------------------------------------------------------------------
     @described_by(AddOptions)

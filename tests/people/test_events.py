@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from visualsearch.errors import UsageError
+from visualsearch.errors import StorageError, UsageError
 from visualsearch.people import MEANINGS, Event, People, Status, weight
 
 from .conftest import NOON, Clock, FakePins, Opener
@@ -185,3 +185,40 @@ def test_two_servers_record_the_same_batch_once(opened: Opener) -> None:
 
 def test_a_call_without_events_is_nothing(lite: People, clock: Callable[[], int]) -> None:
     assert lite.record([]) == []
+
+
+def test_many_events_at_once_are_stored_as_they_came(people: People) -> None:
+    names = ['Zoë "quoted"', "o'hara", "雨", *(f"p{n}" for n in range(97))]
+    given = [
+        Event(
+            "purchase", names[n % 100], f"pin-{n % 50}", at=NOON - n, event_id=f"e'{n}\"", slot=n or None,
+            propensity=1 / (n + 3), value=0.1 * n, currency="EUR",
+        )
+        for n in range(230)
+    ]  # fmt: skip
+    assert {v.status for v in people.record(given)} == {Status.ACCEPTED}
+    assert {v.status for v in people.record(given)} == {Status.DUPLICATE}
+    kept = {row["event_id"]: row for name in names for row in people.events_of(name)}
+    assert len(kept) == 230
+    for event in given:
+        row = kept[event.event_id]
+        assert (row["propensity"], row["value"], row["slot"]) == (event.propensity, event.value, event.slot)
+        assert (row["at"], row["pin_id"]) == (event.at, event.pin)
+    assert people.verify() == []
+
+
+def test_a_failed_batch_leaves_nothing_and_the_next_is_stored(lite: People) -> None:
+    lite.save("ada", "pin-1", board="Kitchen")
+    lite.store.write(
+        lambda db: db.exec_driver_sql(
+            "CREATE TRIGGER no_more BEFORE INSERT ON events WHEN NEW.kind = 'share'"
+            " BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    )
+    with pytest.raises(StorageError, match="full"):
+        lite.record(
+            [Event("click", "bob", "pin-1", event_id="a"), Event("share", "bob", "pin-1", event_id="b")]
+        )
+    assert lite.event_counts() == {"save": 1}
+    assert lite.count() == 1  # bob is not known either
+    assert lite.record([Event("click", "bob", "pin-1", event_id="a")])[0].status is Status.ACCEPTED

@@ -618,6 +618,24 @@ def test_without_people_the_answers_are_as_they_were(folder: Path) -> None:
     assert not (folder / "people.sqlite").exists()
 
 
+def test_off_answers_and_removes_without_opening_a_record_that_is_there(folder: Path) -> None:
+    with serving(folder) as app:
+        ada = person(app, "ada")
+        ada.save(PIN)
+        ada.save(OTHER)
+        assert "walk" in ada.get("/pins/colours%2Fred/related").json()["plan"]
+    kept = folder / "people.sqlite"
+    kept.write_bytes(b"nobody may open this")
+    with serving(folder, "off") as app:
+        answer = Asker(app).get("/pins/colours%2Fred/related")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["plan"] == "sight"
+        assert answer.json()["hits"]
+        assert Asker(app).ask("DELETE", "/pins/colours%2Fred").status_code == 204
+        assert Asker(app).get("/pins/colours%2Fred").status_code == 404
+    assert kept.read_bytes() == b"nobody may open this"
+
+
 def test_every_list_that_is_served_has_an_id(lite_app: Any) -> None:
     asker = Asker(lite_app)
     lists = [

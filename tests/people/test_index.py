@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import visualsearch as vs
-from visualsearch.errors import UnknownNameError
+from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.store import writing
+
+from .postgres import Cluster
 
 
 def test_saves_name_the_pins_of_the_index(index: vs.Index) -> None:
@@ -44,6 +46,48 @@ def test_a_removed_pin_keeps_its_saves_until_it_is_back(index: vs.Index, photos:
     back = index.people.pins_of("Kitchen", viewer="ada")
     assert [save.pin for save in back] == [pin]
     assert pin in index
+
+
+def test_pins_are_removed_while_the_record_is_away_and_saves_follow_later(
+    index: vs.Index, photos: Path, server: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two, *_ = [pin.id for pin in next(index.rows())]
+    index.people_address = server.emptied("people")
+    index.people.save("ada", one, board="Kitchen")
+    index.people.save("ada", two, board="Kitchen")
+    server.stop("immediate")
+    try:
+        assert index.remove([one, "nothing"]) == ["nothing"]
+        index.compact()
+        assert one not in index
+        assert "people's saves do not follow yet: cannot reach" in caplog.text
+        report = index.add(photos)
+        assert report.failed == 0
+    finally:
+        server.start()
+    index.remove([index.people.pin(two).id])
+    held = index.people.pins_of("Kitchen", viewer="ada", gone=True)
+    assert {save.pin: save.gone for save in held} == {one: True, two: True}
+
+
+def test_a_damaged_record_does_not_keep_a_pin(index: vs.Index, caplog: pytest.LogCaptureFixture) -> None:
+    pin = next(index.rows())[0].id
+    (index.folder / "people.sqlite").write_bytes(b"no database" * 1000)
+    assert index.remove([pin]) == []
+    assert pin not in index
+    assert "damaged" in caplog.text
+
+
+def test_a_record_that_is_off_is_not_opened(index: vs.Index) -> None:
+    pin = next(index.rows())[0].id
+    index.people.save("ada", pin, board="Kitchen")
+    index.people_off = True
+    assert not index.has_people
+    assert index.related(pin).plan == "sight"
+    with pytest.raises(UsageError, match="is off"):
+        _ = index.people
+    index.people_off = False
+    assert index.people.pins_of("Kitchen", viewer="ada")[0].pin == pin
 
 
 def test_an_index_without_people_has_no_file_of_them(index: vs.Index) -> None:

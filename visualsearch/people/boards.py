@@ -83,10 +83,12 @@ def unknown_board(name: str) -> UnknownNameError:
 def working(db: Connection, name: str, person: int) -> Any:
     """A board that a person may change: their own, or one they work on. Raises ForbiddenError, UnknownNameError."""
     row = named(db, name, person)
+    if row.owner == person:
+        return row
     shares = select(collaborators.c.board).where(
         collaborators.c.board == row.board, collaborators.c.person == person
     )
-    if row.owner != person and db.execute(shares).first() is None:
+    if db.execute(shares).first() is None:
         raise not_theirs(row.title)
     return row
 

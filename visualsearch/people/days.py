@@ -29,6 +29,7 @@ GRACE_MS = 60 * 60_000
 EDGE_MS = 60_000
 MOST_RACES = 5
 """So often a list of parts is read anew whose files were replaced meanwhile."""
+_LAST_DAY = select(func.max(parts.c.until))  # built once: it is asked with every batch of events
 _ID, _AT = EVENT_COLUMNS.index("event_id"), EVENT_COLUMNS.index("at")
 
 
@@ -192,11 +193,12 @@ class Days(Events):
         return rows
 
     def _stored_in_parts(self, db: Connection, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
-        last = db.execute(select(func.max(parts.c.until))).scalar()
+        last = db.execute(_LAST_DAY).scalar()
         if last is None:
             return {}
         # A clock's correction differs a little each time an event is sent, so the day's edges count to both days.
-        wanted = {day_of(row[_AT] + edge) for row in rows for edge in (-EDGE_MS, EDGE_MS)}
+        starts = {day_start(row[_AT] + edge) for row in rows for edge in (-EDGE_MS, EDGE_MS)}
+        wanted = {day_of(start) for start in starts}
         if min(wanted) > last:
             return {}
         names = [row[_ID] for row in rows]

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, select
 
 from visualsearch.errors import StorageError, UnknownNameError
 
+from . import private
 from .days import Days
 from .model import pseudonym_text
 from .schema import SCHEMA, boards, derived
@@ -70,10 +71,12 @@ def _replaced(path: Path, table: Any) -> None:
 
     aside = path.with_name(f".{path.name}.tmp")
     try:
-        with aside.open("wb") as file:
+        with private.created(aside) as file:
             pq.write_table(table, file, compression="zstd")
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, aside)  # who might read it before still may
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from .model import (
 )
 from .persons import OPEN, Base, Known, check_key, need, one
 from .schema import EVENT_COLUMNS, events
-from .store import Store, among, chunks
+from .store import Store, among, chunks, run_many
 
 SKEW_MS = 2_000
 """A client's clock that is off by less is taken as it is."""
@@ -141,6 +141,7 @@ def refusal(known: Known, kind: str) -> str:
     return ""
 
 
+_KEPT = "ON CONFLICT (person, label) DO UPDATE SET started = excluded.started, last = excluded.last"
 _SESSIONS = "SELECT person, label, started, last FROM sessions WHERE person"
 
 
@@ -168,14 +169,8 @@ class Sessions:
 
     def keep(self) -> None:
         """Write what changed."""
-        mark = "?" if self._store.sqlite else "%s"
-        sql = (
-            f"INSERT INTO sessions (person, label, started, last) VALUES ({', '.join([mark] * 4)})"
-            " ON CONFLICT (person, label) DO UPDATE SET started = excluded.started, last = excluded.last"
-        )
         rows = [(*key, *self._open[key]) for key in sorted(self._changed)]
-        if rows:
-            self._db.exec_driver_sql(sql, rows)
+        run_many(self._db, "INSERT INTO sessions (person, label, started, last)", rows, _KEPT)
 
 
 def deed(
@@ -284,8 +279,8 @@ class Events(Base):
     def _stored(self, db: Connection, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The rows that are stored under the ids of these."""
         found: dict[str, Sequence[Any]] = {}
-        for row in among(db, _BY_IDS, [row[0] for row in rows]):
-            found[row[0]] = tuple(row)
+        for row in among(db, _BY_IDS, [row[0] for row in rows], plain=False):
+            found[row[0]] = row
         return found | self._stored_in_parts(db, rows)
 
     def _stored_in_parts(self, db: Connection, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
@@ -353,5 +348,7 @@ _REMEDIES = {
 def _verdict(event: Event, outcome: tuple[Status, str], made: Checked | str) -> Verdict:
     status, reason = outcome
     name = made.row[0] if not isinstance(made, str) else str(event.event_id or "")[:LONGEST]
+    if not reason:
+        return Verdict(name, status)
     remedy = next((text for start, text in _REMEDIES.items() if reason.startswith(start)), "")
-    return Verdict(name, status, reason, remedy or ("Correct the event" if reason else ""))
+    return Verdict(name, status, reason, remedy or "Correct the event")

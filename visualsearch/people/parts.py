@@ -15,7 +15,7 @@ import numpy as np
 
 from visualsearch.errors import LockedError, StorageError
 
-from . import ids
+from . import ids, private
 from .model import DAY_MS
 from .schema import EVENT_COLUMNS, events
 
@@ -96,7 +96,8 @@ def rows_of(table: Any) -> list[tuple[Any, ...]]:
 def write_part(folder: Path, table: Any, run: int | None = None) -> Part:
     """Write a table that is sorted by person and time as the next file of its day, or of its month where it has several days.
 
-    It appears under its name when it is on disk. `run`: the rows that are written together, this table's among them.
+    It appears under its name when it is on disk; only its owner reads it. `run`: the rows that are written together, these
+    among them.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -106,7 +107,8 @@ def write_part(folder: Path, table: Any, run: int | None = None) -> Part:
     day = first if first == last else first[:7]
     place = folder / FOLDER / day
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        private.folder(place.parent)
+        private.folder(place)
         aside = place / f".{secrets.token_hex(8)}.tmp"
         try:
             _write(table, aside)
@@ -133,7 +135,7 @@ def _write(table: Any, path: Path) -> None:
     import pyarrow.parquet as pq
 
     empty = ",".join(c for c in EVENT_COLUMNS if table.column(c).null_count == len(table))
-    with path.open("wb") as file:
+    with private.created(path) as file:
         pq.write_table(
             table.replace_schema_metadata({EMPTY: empty.encode()}),
             file,
@@ -152,7 +154,7 @@ def _write(table: Any, path: Path) -> None:
 
 def _flushed(path: Path, data: bytes) -> None:
     path.unlink(missing_ok=True)  # the other name of the same file stays
-    with path.open("wb") as file:
+    with private.created(path) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -106,9 +106,8 @@ class Saves(Base):
         work = self.saving(
             person, ref, board=board, section=section, note=note, site=site, repin_of=repin_of, **seen
         )
-        number = self.store.write(work)
-        with self.store.read() as db:
-            return _save(db.execute(_BY_NUMBER, {"number": number}).one())
+        made: Save = self.store.write(lambda db: _save(db.execute(_BY_NUMBER, {"number": work(db)}).one()))
+        return made
 
     def saving(
         self,

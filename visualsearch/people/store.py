@@ -28,6 +28,7 @@ from visualsearch.errors import (
     VisualSearchError,
 )
 
+from . import private
 from .model import FILE
 from .schema import HEAD
 from .writer import Writer
@@ -36,6 +37,8 @@ CACHE_KB = 32_000
 CHECKPOINT_PAGES = 8_000
 CONNECT_SECONDS = 5
 """A PostgreSQL server that does not answer for so long counts as gone."""
+MOST_ROWS = 64
+"""So many rows are inserted by one statement of SQLite: 21 columns of them stay far below its limit of 32,766 values."""
 CHUNK = 500
 """So many values are named in one IN list."""
 _MIGRATING = (
@@ -152,10 +155,9 @@ class Store:
         if not rows:
             return
         names = columns or [c.name for c in table.columns]
-        mark = "?" if self.sqlite else "%s"
         quoted = ", ".join(f'"{name}"' for name in names)
-        sql = f'INSERT INTO "{table.name}" ({quoted}) VALUES ({", ".join([mark] * len(names))}) ON CONFLICT DO NOTHING'
-        db.exec_driver_sql(sql, [tuple(row) for row in rows])
+        begin = f'INSERT INTO "{table.name}" ({quoted})'
+        run_many(db, begin, [tuple(row) for row in rows], "ON CONFLICT DO NOTHING")
 
     def upsert(self, db: Connection, table: Table, values: Mapping[str, Any]) -> None:
         """Add a row, or replace the values of the row with its primary key."""
@@ -216,6 +218,12 @@ class Store:
                 )
             if not os.access(self.folder, os.W_OK):
                 raise StorageError(f"cannot write {self.path}", "the folder is read-only", "Make it writable")
+            try:
+                private.touched(self.path)
+            except OSError as error:
+                raise StorageError(
+                    f"cannot make {self.path}", str(error), "Free some space, or check the disk"
+                ) from error
         with self._engine.connect() as db, db.begin():
             if inspect(db).has_table("alembic_version"):
                 found = db.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
@@ -280,14 +288,55 @@ def _url(folder: Path, address: str | None) -> URL:
     return url
 
 
-def among(db: Connection, sql: str, values: Sequence[Any]) -> Sequence[Any]:
-    """The rows of a statement that ends with a column's name, where that column has one of the values."""
+def among(db: Connection, sql: str, values: Sequence[Any], plain: bool = True) -> Sequence[Sequence[Any]]:
+    """The rows of a statement that ends with a column's name, where that column has one of the values.
+
+    `plain`: the chosen columns hold whole numbers and texts only.
+    """
     if not values:
         return []
-    if db.dialect.name == "sqlite":
-        sql, listed = f"{sql} IN (SELECT value FROM json_each(?))", json.dumps(list(values))
-        return db.exec_driver_sql(sql, (listed,)).fetchall()
-    return db.exec_driver_sql(f"{sql} = ANY(%s)", (list(values),)).fetchall()
+    if db.dialect.name != "sqlite":
+        return db.exec_driver_sql(f"{sql} = ANY(%s)", (list(values),)).fetchall()
+    listed = (json.dumps(list(values)),)
+    sql = f"{sql} IN (SELECT value FROM json_each(?))"
+    if not plain:
+        return _raw(db, sql, listed)
+    # In one row: after each row that SQLite gives, Python lets other threads run, and waits for its turn.
+    columns, _, rest = sql.removeprefix("SELECT ").partition(" FROM ")
+    gathered = _raw(db, f"SELECT json_group_array(json_array({columns})) FROM {rest}", listed)
+    rows: list[list[Any]] = json.loads(gathered[0][0])
+    return rows
+
+
+def run_many(db: Connection, begin: str, rows: Sequence[tuple[Any, ...]], end: str) -> None:
+    """Run `begin` VALUES (row), (row), ... `end`: an INSERT of many rows."""
+    if not rows:
+        return
+    width = len(rows[0])
+    if db.dialect.name != "sqlite":
+        db.exec_driver_sql(f"{begin} VALUES ({', '.join(['%s'] * width)}) {end}", rows)
+        return
+    marks = f"({', '.join('?' * width)})"
+    at = 0
+    while at < len(rows):
+        # Many rows to a statement, for the same reason; few numbers of rows, so that the statements stay prepared.
+        size = min(MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+        given = [value for row in rows[at : at + size] for value in row]
+        sql = f"{begin} VALUES {', '.join([marks] * size)} {end}"
+        _raw(db, sql, given)
+        at += size
+
+
+def _raw(db: Connection, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Ask SQLite itself: what SQLAlchemy adds to each statement and row costs an event more than SQLite does."""
+    raw: Any = db.connection.driver_connection
+    try:
+        rows: list[tuple[Any, ...]] = raw.execute(sql, values).fetchall()
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(
+            sql, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect
+        ) from error
+    return rows
 
 
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

@@ -127,7 +127,10 @@ class Writer:
                 with self._engine.connect() as db:
                     work = db.begin()
                     try:
-                        outcomes = [self._one(db, job.work) for job in jobs]
+                        if len(jobs) == 1:  # it needs no savepoint: what is undone is the transaction
+                            outcomes: list[tuple[Any, Exception | None]] = [(jobs[0].work(db), None)]
+                        else:
+                            outcomes = [self._one(db, job.work) for job in jobs]
                     except BaseException:
                         if not db.invalidated:
                             work.rollback()

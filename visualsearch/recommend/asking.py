@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 class RelatedIndex(Gallery, Protocol):
     """What related pins need of an index besides a gallery."""
 
-    people_address: str | None
+    @property
+    def has_people(self) -> bool:
+        """Whether there is a record of people."""
+        ...
 
     @property
     def catalog(self) -> Catalog:

@@ -16,7 +16,6 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from visualsearch.errors import UnknownNameError, UsageError
-from visualsearch.people import FILE
 from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Int64, Reason
 
 from .asking import RelatedIndex, names_of, nearest_of, numbers_of
@@ -100,9 +99,9 @@ _GRAPHS: WeakKeyDictionary[Any, SaveGraph] = WeakKeyDictionary()
 
 def graph_for(index: RelatedIndex) -> SaveGraph | None:
     """The graph of an index's saves; None where there is no record of people, which is not made here."""
+    if not index.has_people:
+        return None
     if index not in _GRAPHS:
-        if index.people_address is None and not (index.folder / FILE).exists():
-            return None
         # The graph must not keep its index alive.
         _GRAPHS[index] = SaveGraph(index.folder, index.people, partial(_vectors_of, ref(index)))
     return _GRAPHS[index]

@@ -43,6 +43,7 @@ class Record:
         self.service, self.settings = service, settings
         self.enabled = settings.people != OFF
         service.index.people_address = settings.people if self.enabled else None
+        service.index.people_off = not self.enabled
         self.signer = signer or Signer(service.index.folder)
         self.pool = Pool("people", 16, 1024)
         self.upkeep_pool = Pool("people upkeep", 1, 2)
