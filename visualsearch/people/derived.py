@@ -6,8 +6,10 @@ What is made is named once by `track`. Its kind says how it is cleaned: `ERASERS
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from .store import Store
 
 LEARNT = "learnt"
 EXPORT = "export"
+LIST = "files.txt"
+"""The list of an export's files."""
+_OURS = re.compile(r"(events/\d{4}-\d\d-\d\d/\d{6}|[a-z_]+)\.parquet")
 Eraser = Callable[[Store, Path, Collection[int]], None]
 """Takes persons, by the numbers of their pseudonyms, out of a file or folder; or deletes it."""
 
@@ -103,6 +108,43 @@ def export_tables(store: Store, place: Path, only: Collection[str] = ()) -> dict
         else:
             path.unlink(missing_ok=True)
     return counts
+
+
+class Listed:
+    """The list of the files of an export that lies in it. A name is on disk before its file is."""
+
+    def __init__(self, place: Path) -> None:
+        self._place, self._path = place, place / LIST
+
+    def clear(self, known: bool) -> None:
+        """Delete the files of the export before, and their folders where nothing else lies in them.
+
+        `known`: the folder is known as an export. If it has no list, an older release wrote it, and names tell its files.
+        """
+        if self._path.exists():
+            names = self._path.read_text(encoding="utf-8").splitlines()
+        else:
+            found = self._place.glob("events/*/*.parquet") if known else iter(())
+            names = [path.relative_to(self._place).as_posix() for path in found]
+        for name in names:
+            if not _OURS.fullmatch(name):
+                continue
+            path = self._place / name
+            path.unlink(missing_ok=True)
+            if path.parent != self._place:
+                with suppress(OSError):
+                    path.parent.rmdir()
+        self._path.unlink(missing_ok=True)
+
+    def add(self, name: str) -> Path:
+        """Name a file of the export; its path."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(name + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        path = self._place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
 
 def tracked(store: Store) -> list[tuple[Path, str]]:

@@ -149,13 +149,19 @@ class Store:
         self, db: Connection, table: Table, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ()
     ) -> None:
         """Add many rows by position; rows whose key is there already are left as they are."""
+        self.insert_new(db, table, rows, columns)
+
+    def insert_new(
+        self, db: Connection, table: Table, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ()
+    ) -> int:
+        """The same; how many were new."""
         if not rows:
-            return
+            return 0
         names = columns or [c.name for c in table.columns]
         mark = "?" if self.sqlite else "%s"
         quoted = ", ".join(f'"{name}"' for name in names)
         sql = f'INSERT INTO "{table.name}" ({quoted}) VALUES ({", ".join([mark] * len(names))}) ON CONFLICT DO NOTHING'
-        db.exec_driver_sql(sql, [tuple(row) for row in rows])
+        return db.exec_driver_sql(sql, [tuple(row) for row in rows]).rowcount
 
     def upsert(self, db: Connection, table: Table, values: Mapping[str, Any]) -> None:
         """Add a row, or replace the values of the row with its primary key."""

@@ -17,7 +17,8 @@ from typing import IO, Any, NamedTuple
 
 from visualsearch.errors import SourceError, UnknownNameError
 
-BATCH = 500_000
+BATCH = 1_000_000
+"""Rows of a batch of Parquet: an import writes each batch as sorted runs, and a look-up reads a little of every run."""
 TEXT_BATCH = 50_000
 
 
