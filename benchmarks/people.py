@@ -4,8 +4,9 @@ python benchmarks/people.py [--events 1000000] [--persons 100000] [--pins 20000]
 
 SQLite beside an index; with the environment variable PEOPLE_DSN, an empty PostgreSQL database too, in the same run. Acknowledged
 means on disk. `record` gets batches of 100 from one thread and from four; `save` one at a time. The import is a Parquet file of
-random events of 30 closed days by time without ids, after which a person's events are read at once; then up to a million with ids, which are looked up; then saves. `roll` is
-what upkeep does after an import. Reads and `forget` run on all of that; after each `forget`, all files are searched again.
+random events of 30 closed days by time without ids, after which persons' events are read at once. Then come up to a million
+with ids, which are looked up; then saves. `roll` is what upkeep does after an import. Reads and `forget` run on all of that;
+after each `forget`, all files are searched again.
 `search beside writes`: stored-pin searches with the people database closed, and open while ten batches of ten events a second are
 recorded, in turns; the ratio of the medians of each pair.
 """
