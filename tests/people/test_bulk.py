@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import event
 
-from visualsearch.people import People, comings, ids, lookup, parts
+from visualsearch.people import People, comings, ids, lookup, parts, tables
 
 from .conftest import Clock, FakePins
 
@@ -158,3 +158,22 @@ def test_parts_of_older_releases_are_read(lite: People, clock: Clock, tmp_path: 
     assert "site" not in lookup.foot(path).columns
     lite.forget("ada")
     assert lite.part_files() == []
+
+
+def test_wide_rows_are_imported_in_smaller_batches(
+    lite: People, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BATCH_BYTES", 1 << 20)
+    rows = 3000
+    table = pa.table(
+        {
+            "person": ["ada"] * rows,
+            "kind": ["search"] * rows,
+            "at": [clock() - 86_400_000 * 5 + n for n in range(rows)],
+            "site": [f"{n:0600d}" for n in range(rows)],
+        }
+    )
+    pq.write_table(table, tmp_path / "wide.parquet")
+    assert next(len(batch) for batch in tables.batches(tmp_path / "wide.parquet")) < rows
+    report = lite.import_file(tmp_path / "wide.parquet", "events")
+    assert report.rows == rows

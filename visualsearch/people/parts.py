@@ -24,7 +24,7 @@ LOCK = "people.lock"
 TURN = "people.turn"
 """Held by the one who waits for LOCK next."""
 PATIENCE = 120
-GROUP_ROWS = 2048
+GROUP_ROWS = 1024
 """Rows are sorted by person and time, so one person's are in one or two groups of so many."""
 EMPTY = b"empty"
 """The key under which the footer of an older file lists its columns without any value. Newer files leave those columns out."""
