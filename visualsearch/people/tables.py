@@ -169,8 +169,8 @@ def _utf8(cells: Sequence[Any]) -> bool:
 
 def _batch_rows(metadata: Any) -> int:
     """BATCH, or fewer rows where they are wide."""
-    size = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
-    wide = BATCH_BYTES * metadata.num_rows // max(1, size)
+    size: int = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
+    wide = BATCH_BYTES * int(metadata.num_rows) // max(1, size)
     return min(BATCH, max(1000, wide))
 
 
