@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -46,8 +47,8 @@ def _filter(store: Store, place: Path, numbers: Collection[int]) -> None:
         own = list(db.execute(select(boards.c.board).where(boards.c.owner.in_(numbers))).scalars())
     texts = [*own, *map(pseudonym_text, numbers)]
     wanted = {"person": list(numbers), "owner": list(numbers), "board": own, "target": texts}
-    for path in sorted(place.rglob("*.parquet")):
-        _filter_file(path, wanted)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(partial(_filter_file, wanted=wanted), sorted(place.rglob("*.parquet"))))
 
 
 def _filter_file(path: Path, wanted: Mapping[str, Sequence[Any]]) -> None:
@@ -57,13 +58,26 @@ def _filter_file(path: Path, wanted: Mapping[str, Sequence[Any]]) -> None:
 
     with pq.ParquetFile(path) as file:
         names = [name for name in wanted if name in file.schema_arrow.names and wanted[name]]
-        table = file.read(columns=names)
+        names = [name for name in names if _may_hold(file.metadata, name, wanted[name])]
+        table = file.read(columns=names) if names else None
+    if table is None:
+        return
     out = None
     for name in names:
         held = pc.is_in(table.column(name), pa.array(wanted[name], table.column(name).type))
         out = held if out is None else pc.or_(out, held)
     if out is not None and pc.any(out).as_py():
         _replaced(path, pq.read_table(path, partitioning=None).filter(pc.invert(out)))
+
+
+def _may_hold(metadata: Any, name: str, values: Sequence[Any]) -> bool:
+    """Whether a file may have one of the values in a column, by the lowest and highest value of each row group."""
+    at = metadata.schema.names.index(name)
+    for group in range(metadata.num_row_groups):
+        ends = metadata.row_group(group).column(at).statistics
+        if ends is None or not ends.has_min_max or any(ends.min <= value <= ends.max for value in values):
+            return True
+    return False
 
 
 ERASERS: dict[str, Eraser] = {LEARNT: _drop, EXPORT: _filter}
