@@ -4,8 +4,9 @@ python benchmarks/people.py [--events 1000000] [--persons 100000] [--pins 20000]
 
 SQLite beside an index; with the environment variable PEOPLE_DSN, an empty PostgreSQL database too, in the same run. Acknowledged
 means on disk. `record` gets batches of 100 from one thread and from four; `save` one at a time. The import is a Parquet file of
-random events of 30 closed days by time without ids; then up to a million with ids, which are looked up; then saves. `roll` is
-what upkeep does after an import. Reads and `forget` run on all of that; after each `forget`, all files are searched again.
+random events of 30 closed days by time without ids, after which persons' events are read at once. Then come up to a million
+with ids, which are looked up; then saves. `roll` is what upkeep does after an import. Reads and `forget` run on all of that;
+after each `forget`, all files are searched again.
 `search beside writes`: stored-pin searches with the people database closed, and open while ten batches of ten events a second are
 recorded, in turns; the ratio of the medians of each pair.
 """
@@ -125,6 +126,13 @@ def _imports(engine: str, folder: Path, people: People, events: int, persons: in
             raise SystemExit(f"{done.accepted} of {count} events were imported")
         name = f"{engine}, import, {'given ids' if ids else 'no ids'}"
         rows.append({"name": name, "per_second": round(count / seconds), "events": count})
+        if not ids:
+            some = [f"p{n}" for n in range(0, persons, max(1, persons // 200))]
+            _timed(lambda who: people.events_of(who, 100), some[:5], 1)
+            seconds, each = _timed(lambda who: people.events_of(who, 100), some, 1)
+            rows.append(
+                _row(f"{engine}, a person's last 100 events, right after it", len(some), seconds, each)
+            )
     count = max(100, events // 500)
     rng = np.random.default_rng(2)
     saves = {

@@ -254,6 +254,35 @@ def test_an_export_of_everything_is_parquet(people: People, tmp_path: Path, cloc
     assert {row["key"] for row in names} == {"ada", "p0", "p1", "p2", "p3"}
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_an_export_deletes_what_the_one_before_it_wrote_and_nothing_else(
+    people: People, tmp_path: Path, older: bool
+) -> None:
+    out = tmp_path / "out"
+    people.import_file(as_csv(tmp_path / "e.csv"))
+    before = people.export_all(out)["events"]
+    if older:  # before there was a list
+        (out / "files.txt").unlink()
+    mine = out / "events" / "notes.parquet"
+    mine.write_bytes(b"somebody else's")
+    (out / "mine.parquet").write_bytes(b"somebody else's")
+    (out / "events" / "2001-01-01").mkdir()
+    strange = out / "events" / "2001-01-01" / "all.parquet"
+    strange.write_bytes(b"somebody else's")
+    people.expire(0)
+    people.record([Event("search", "ada")])
+    after = people.export_all(out)["events"]
+    assert (before, after) == (50, 1)
+    kept = [len(pq.read_table(path, partitioning=None)) for path in (out / "events").glob("*/[0-9]*.parquet")]
+    assert sum(kept) == after
+    left = sorted(p.relative_to(out).as_posix() for p in (out / "events").rglob("*.parquet"))
+    named = (out / "files.txt").read_text().splitlines()
+    assert set(left) == {name for name in named if "/" in name} | {
+        "events/notes.parquet", "events/2001-01-01/all.parquet",
+    }  # fmt: skip
+    assert (out / "mine.parquet").exists()
+
+
 def test_what_was_imported_is_forgotten_with_proof(people: People, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     people_, n = [f"person-{k:04d}" for k in range(50)], 4000

@@ -114,12 +114,12 @@ class Bulk(Days):
 
         open_since = day_start(self.now() - GRACE_MS)
         closed = table.column("at").to_numpy() < open_since
-        rest = disk.rows_of(lookup.filled(table.filter(pa.array(~closed)))) if not closed.all() else []
+        rest = disk.rows_of(disk.filled(table.filter(pa.array(~closed)))) if not closed.all() else []
         done = table if closed.all() else table.filter(pa.array(closed))
         made: list[Part] = []
 
         def write(piece: tuple[Any, int]) -> None:
-            made.append(disk.write_part(self.store.folder, lookup.filled(piece[0]), piece[1]))
+            made.append(disk.write_part(self.store.folder, piece[0], piece[1]))
 
         def work(db: Connection) -> int:
             self.store.insert(db, parts, made)

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from visualsearch.errors import UsageError
 
 from .boards import LONGEST_TEXT, LONGEST_TITLE
-from .model import BoardKind, ConsentLevel, PinRef, pseudonym_number
-from .persons import Known, check_key, find, need
+from .model import BoardKind, ConsentLevel, PinRef
+from .persons import Known, check_key, resolved
 from .saves import Saves
 from .schema import boards, saves
 from .store import among, chunks
@@ -57,9 +57,7 @@ class BulkSaves(Saves):
 
     def _put_saves(self, db: Connection, rows: Sequence[Row], refs: Mapping[str, PinRef]) -> list[BadRow]:
         now = self.now()
-        names = {row["person"] for _, row in rows}
-        known = find(db, {name for name in names if pseudonym_number(name) is not None})
-        known |= need(db, self.store, [name for name in names if pseudonym_number(name) is None], now)
+        known = resolved(db, self.store, [row["person"] for _, row in rows], now)
         bad = [BadRow(at, why) for at, row in rows if (why := _closed(known.get(row["person"])))]
         out = {each.line for each in bad}
         kept = [(known[row["person"]].number, row) for at, row in rows if at not in out]

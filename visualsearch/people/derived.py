@@ -6,8 +6,11 @@ What is made is named once by `track`. Its kind says how it is cleaned: `ERASERS
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,9 @@ from .store import Store
 
 LEARNT = "learnt"
 EXPORT = "export"
+LIST = "files.txt"
+"""The list of an export's files."""
+_OURS = re.compile(r"(events/\d{4}-\d\d-\d\d/\d{6}|[a-z_]+)\.parquet")
 Eraser = Callable[[Store, Path, Collection[int]], None]
 """Takes persons, by the numbers of their pseudonyms, out of a file or folder; or deletes it."""
 
@@ -42,8 +48,8 @@ def _filter(store: Store, place: Path, numbers: Collection[int]) -> None:
         own = list(db.execute(select(boards.c.board).where(boards.c.owner.in_(numbers))).scalars())
     texts = [*own, *map(pseudonym_text, numbers)]
     wanted = {"person": list(numbers), "owner": list(numbers), "board": own, "target": texts}
-    for path in sorted(place.rglob("*.parquet")):
-        _filter_file(path, wanted)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(partial(_filter_file, wanted=wanted), sorted(place.rglob("*.parquet"))))
 
 
 def _filter_file(path: Path, wanted: Mapping[str, Sequence[Any]]) -> None:
@@ -53,13 +59,26 @@ def _filter_file(path: Path, wanted: Mapping[str, Sequence[Any]]) -> None:
 
     with pq.ParquetFile(path) as file:
         names = [name for name in wanted if name in file.schema_arrow.names and wanted[name]]
-        table = file.read(columns=names)
+        names = [name for name in names if _may_hold(file.metadata, name, wanted[name])]
+        table = file.read(columns=names) if names else None
+    if table is None:
+        return
     out = None
     for name in names:
         held = pc.is_in(table.column(name), pa.array(wanted[name], table.column(name).type))
         out = held if out is None else pc.or_(out, held)
     if out is not None and pc.any(out).as_py():
         _replaced(path, pq.read_table(path, partitioning=None).filter(pc.invert(out)))
+
+
+def _may_hold(metadata: Any, name: str, values: Sequence[Any]) -> bool:
+    """Whether a file may have one of the values in a column, by the lowest and highest value of each row group."""
+    at = metadata.schema.names.index(name)
+    for group in range(metadata.num_row_groups):
+        ends = metadata.row_group(group).column(at).statistics
+        if ends is None or not ends.has_min_max or any(ends.min <= value <= ends.max for value in values):
+            return True
+    return False
 
 
 ERASERS: dict[str, Eraser] = {LEARNT: _drop, EXPORT: _filter}
@@ -106,6 +125,43 @@ def export_tables(store: Store, place: Path, only: Collection[str] = ()) -> dict
         else:
             path.unlink(missing_ok=True)
     return counts
+
+
+class Listed:
+    """The list of the files of an export that lies in it. A name is on disk before its file is."""
+
+    def __init__(self, place: Path) -> None:
+        self._place, self._path = place, place / LIST
+
+    def clear(self, known: bool) -> None:
+        """Delete the files of the export before, and their folders where nothing else lies in them.
+
+        `known`: the folder is known as an export. If it has no list, an older release wrote it, and names tell its files.
+        """
+        if self._path.exists():
+            names = self._path.read_text(encoding="utf-8").splitlines()
+        else:
+            found = self._place.glob("events/*/*.parquet") if known else iter(())
+            names = [path.relative_to(self._place).as_posix() for path in found]
+        for name in names:
+            if not _OURS.fullmatch(name):
+                continue
+            path = self._place / name
+            path.unlink(missing_ok=True)
+            if path.parent != self._place:
+                with suppress(OSError):
+                    path.parent.rmdir()
+        self._path.unlink(missing_ok=True)
+
+    def add(self, name: str) -> Path:
+        """Name a file of the export; its path."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(name + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        path = self._place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
 
 def tracked(store: Store) -> list[tuple[Path, str]]:

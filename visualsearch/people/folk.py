@@ -27,7 +27,8 @@ class Folk:
     """The persons that an import has met. They are looked up anew once somebody was forgotten, or a key was dropped."""
 
     def __init__(self) -> None:
-        self._known: dict[str, int] = {}
+        self._names: Any = None
+        self._numbers: Int64 = np.zeros(0, np.int64)
         self._mark = -1
 
     def numbers(self, store: Store, rows: Rows, column: Any, now: int) -> Int64:
@@ -36,32 +37,48 @@ class Folk:
 
         with store.read() as db:
             mark = int(db.execute(select(marks.c.value).where(marks.c.name == PERSONS)).scalar() or 0)
-        if mark != self._mark:
-            self._known, self._mark = {}, mark
+        if mark != self._mark or self._names is None:
+            self._names, self._numbers, self._mark = pa.array([], pa.string()), self._numbers[:0], mark
         coded = column.dictionary_encode()
         coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-        names = coded.dictionary.to_pylist()
+        names = coded.dictionary
         codes = coded.indices.fill_null(len(names)).to_numpy()
         used = np.bincount(codes[rows.good], minlength=len(names) + 1)
-        odd = {at for at, name in enumerate(names) if name not in self._known and _odd(name)}
-        fresh = [n for at, n in enumerate(names) if n not in self._known and used[at] and at not in odd]
-        self._meet(store, fresh, now)
-        found = np.array([self._known.get(name, 0) for name in names] + [0], np.int64)
+        place = self._places(names)
+        new = np.flatnonzero(place < 0).tolist()
+        texts = {at: names[at].as_py() for at in new}
+        odd = {at for at in new if _odd(texts[at])}
+        fresh = [texts[at] for at in new if used[at] and at not in odd]
+        if fresh:
+            self._meet(store, fresh, now)
+            place = self._places(names)
+        found = np.append(np.where(place < 0, 0, np.append(self._numbers, 0)[place]), 0)
         rows.drop(np.isin(codes, [len(names), *odd]), "`person` is empty or no key")
         result: Int64 = found[codes]
         rows.drop(result == 0, "nobody has that pseudonym")
         return result
 
+    def _places(self, names: Any) -> Int64:
+        """(n,) where each name stands among those known, or -1."""
+        import pyarrow.compute as pc
+
+        found: Int64 = pc.index_in(names, value_set=self._names).fill_null(-1).to_numpy().astype(np.int64)
+        return found
+
     def _meet(self, store: Store, names: Sequence[str], now: int) -> None:
         """Find or make persons."""
+        import pyarrow as pa
+
         keys = sorted(name for name in names if pseudonym_number(name) is None)
         with store.read() as db:
             found = find(db, [name for name in names if pseudonym_number(name) is not None])
-            self._known |= {name: known.number for name, known in found.items()}
+            known = {name: each.number for name, each in found.items()}
             for part in chunks(keys, 20_000):
-                self._known |= dict(map(tuple, among(db, _KEYS, part)))
-        for part in chunks([key for key in keys if key not in self._known], 20_000):
-            self._known |= store.write(partial(_made, store=store, keys=part, now=now))
+                known |= dict(map(tuple, among(db, _KEYS, part)))
+        for part in chunks([key for key in keys if key not in known], 20_000):
+            known |= store.write(partial(_made, store=store, keys=part, now=now))
+        self._names = pa.concat_arrays([self._names, pa.array(list(known), pa.string())])
+        self._numbers = np.concatenate([self._numbers, np.array(list(known.values()), np.int64)])
 
     def consents(self, store: Store, rows: Rows, columns: dict[str, Any], person: Int64) -> int:
         """Take out what persons' consents leave out, and their sites; how many rows. Few persons restrict anything."""

@@ -17,13 +17,13 @@ from visualsearch.errors import UnknownNameError, UsageError, VisualSearchError
 from . import parts as disk
 from .boards import Boards
 from .bulk import Bulk, days_of
+from .bulk_follows import BulkFollows
 from .bulk_saves import BulkSaves, plain_row
-from .derived import EXPORT, Deriving, export_tables
+from .derived import EXPORT, Deriving, Listed, export_tables
 from .folk import Folk
 from .model import PinRef
 from .persons import LONGEST_WORD, Persons
 from .schema import imports
-from .social import Social
 from .tables import BadRow, Batch, ahead, batches, fingerprint, texts, times
 
 MOST_BAD = 1000
@@ -78,7 +78,7 @@ class ImportReport:
         self.bad += rows[: max(0, MOST_BAD - len(self.bad))]
 
 
-class ImportExport(Bulk, Deriving, BulkSaves, Social, Boards, Persons):
+class ImportExport(Bulk, Deriving, BulkSaves, BulkFollows, Boards, Persons):
     """`import_file` and `export_all`."""
 
     def import_file(
@@ -151,7 +151,7 @@ class ImportExport(Bulk, Deriving, BulkSaves, Social, Boards, Persons):
         waiting: list[tuple[int, Future[Any]]] = []
         many: list[tuple[int, Mapping[str, Any]]] = []
         for line, row in _rows(batch, dates, report):
-            if report.what == "saves" and plain_row(row):
+            if report.what == "follows" or (report.what == "saves" and plain_row(row)):
                 many.append((line, row))
                 continue
             try:
@@ -163,9 +163,12 @@ class ImportExport(Bulk, Deriving, BulkSaves, Social, Boards, Persons):
                 report.accepted += bool(future.result())
             except VisualSearchError as error:
                 report.note([BadRow(line, str(error))])
-        accepted, unknown, bad = self.take_saves(many)
+        if report.what == "follows":
+            accepted, bad = self.take_follows(many)
+        else:
+            accepted, unknown, bad = self.take_saves(many)
+            report.unknown_pins += unknown
         report.accepted += accepted
-        report.unknown_pins += unknown
         report.note(bad)
         self.store.write(finish)
 
@@ -181,8 +184,6 @@ class ImportExport(Bulk, Deriving, BulkSaves, Social, Boards, Persons):
             values = {name: row[name] for name in ("description", "kind", "ends") if row.get(name)}
             secret = str(row.get("secret") or "").lower() in ("1", "true", "yes", "t")
             return self.boarding(row["person"], row["title"], secret=secret, **values)
-        if report.what == "follows":
-            return self.following(row["person"], row["kind"], row["target"])
         declared = {name: row[name] for name in FIELDS["people"][1] if row.get(name)}
         if "interests" in declared:
             declared["interests"] = _words(declared["interests"])
@@ -193,19 +194,25 @@ class ImportExport(Bulk, Deriving, BulkSaves, Social, Boards, Persons):
         """Write every table as Parquet, and the events day by day, for Spark, DuckDB or a notebook; rows by table.
 
         `person` is the pseudonym's number; `people.parquet` has its name. Secret boards are in it: it is the owner's copy.
-        Who is forgotten later leaves it too, while it stays in its place.
+        Who is forgotten later leaves it too, while it stays in its place. What an earlier export wrote into the folder is deleted
+        first: `files.txt` there lists it. Other files stay.
         """
         import pyarrow.parquet as pq
 
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
+        known = (place.absolute(), EXPORT) in self.derived()
         self.track(place, EXPORT)
+        listed = Listed(place)
+        listed.clear(known)
         counts = export_tables(self.store, place)
+        for name, count in counts.items():
+            if count:
+                listed.add(f"{name}.parquet")
         counts["events"] = 0
         for number, (day, table) in enumerate(self._event_tables()):
-            target = place / disk.FOLDER / day
-            target.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, target / f"{number:06d}.parquet", compression="zstd")
+            target = listed.add(f"{disk.FOLDER}/{day}/{number:06d}.parquet")
+            pq.write_table(table, target, compression="zstd")
             counts["events"] += len(table)
         return counts
 

@@ -46,7 +46,8 @@ def foot(path: Path) -> _Foot:
             _FEET.move_to_end(path)
             return known
     metadata = pq.read_metadata(path)
-    at = EVENT_COLUMNS.index("person")
+    names = metadata.schema.names
+    at = names.index("person")
     ranges = [metadata.row_group(n).column(at).statistics for n in range(metadata.num_row_groups)]
     empty = (metadata.metadata or {}).get(disk.EMPTY, b"").decode().split(",")
     made = _Foot(
@@ -54,7 +55,7 @@ def foot(path: Path) -> _Foot:
         metadata,
         np.array([each.min for each in ranges], np.int64),
         np.array([each.max for each in ranges], np.int64),
-        [name for name in EVENT_COLUMNS if name not in empty],
+        [name for name in names if name not in empty],
     )
     with _GUARD:
         _FEET[path] = made
@@ -74,20 +75,6 @@ def between(path: Path, lowest: int, highest: int) -> Any:
     persons = table.column("person").to_numpy()
     first, last = np.searchsorted(persons, lowest), np.searchsorted(persons, highest, side="right")
     return table.slice(int(first), int(last - first))
-
-
-def filled(table: Any) -> Any:
-    """A table with every column of events, in order and in its type."""
-    import pyarrow as pa
-
-    schema = disk.arrow_schema()
-    columns = [
-        table.column(each.name).cast(each.type)
-        if each.name in table.column_names
-        else pa.nulls(len(table), each.type)
-        for each in schema
-    ]
-    return pa.table(columns, schema)
 
 
 def rows_between(folder: Path, file: str, person: int) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from . import parts as disk
-from .lookup import between, filled, foot
-from .parts import Part
+from .lookup import between, foot
+from .parts import Part, filled
 
 PART_ROWS = 131_072
 """Rows of a part: forgetting one person rewrites the parts that hold theirs."""

@@ -24,10 +24,12 @@ LOCK = "people.lock"
 TURN = "people.turn"
 """Held by the one who waits for LOCK next."""
 PATIENCE = 120
-GROUP_ROWS = 2048
+GROUP_ROWS = 1024
 """Rows are sorted by person and time, so one person's are in one or two groups of so many."""
 EMPTY = b"empty"
-"""The key under which a file's footer lists its columns without any value."""
+"""The key under which the footer of an older file lists its columns without any value. Newer files leave those columns out."""
+CODED = ("kind", "surface", "answer", "variant", "board", "currency", "site")
+"""Columns whose values come again within a row group."""
 _DAY = re.compile(r"\d{4}-\d\d(-\d\d)?")
 
 
@@ -82,6 +84,20 @@ def table_of(rows: Sequence[Sequence[Any]]) -> Any:
     )
 
 
+def filled(table: Any) -> Any:
+    """A table with every column of events, in order and in its type."""
+    import pyarrow as pa
+
+    schema = arrow_schema()
+    columns = [
+        table.column(each.name).cast(each.type)
+        if each.name in table.column_names
+        else pa.nulls(len(table), each.type)
+        for each in schema
+    ]
+    return pa.table(columns, schema)
+
+
 def rows_of(table: Any) -> list[tuple[Any, ...]]:
     """An Arrow table as rows of `events`: times are milliseconds again."""
     import pyarrow as pa
@@ -94,10 +110,10 @@ def rows_of(table: Any) -> list[tuple[Any, ...]]:
 
 
 def write_part(folder: Path, table: Any, run: int | None = None) -> Part:
-    """Write a table that is sorted by person and time as the next file of its day, or of its month where it has several days.
+    """Write events, sorted by person and time, as the next file of their day, or of their month where they have several days.
 
-    It appears under its name when it is on disk; only its owner reads it. `run`: the rows that are written together, these
-    among them.
+    The table may lack columns. The file appears under its name when it is on disk; only its owner reads it. `run`: the rows
+    that are written together, this table's among them.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -132,19 +148,24 @@ def write_part(folder: Path, table: Any, run: int | None = None) -> Part:
 
 
 def _write(table: Any, path: Path) -> None:
+    """Columns without any value are left out: each would cost some bytes and time in every row group."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    empty = ",".join(c for c in EVENT_COLUMNS if table.column(c).null_count == len(table))
+    held = [
+        each
+        for each in arrow_schema()
+        if each.name in table.column_names and table.column(each.name).null_count < len(table)
+    ]
+    columns = [table.column(each.name).cast(each.type) for each in held]
     with private.created(path) as file:
         pq.write_table(
-            table.replace_schema_metadata({EMPTY: empty.encode()}),
+            pa.table(columns, pa.schema(held)),
             file,
             row_group_size=GROUP_ROWS,
             compression="zstd",
             compression_level=1,
-            use_dictionary=[
-                name for name in EVENT_COLUMNS if name not in ("event_id", "at", "received", "person")
-            ],
+            use_dictionary=[each.name for each in held if each.name in CODED],
             write_statistics=["person"],
             store_schema=False,
         )
@@ -184,14 +205,14 @@ def _flush(folder: Path) -> None:
 def read_part(
     folder: Path, file: str, columns: Sequence[str] | None = None, person: int | None = None
 ) -> Any:
-    """A part as an Arrow table, or the rows of one person in it."""
+    """A part as an Arrow table of every column of events, or of some that it has; or the rows of one person in it."""
     import pyarrow.parquet as pq
 
     filters = None if person is None else [("person", "=", person)]
     table = pq.read_table(
         folder / file, columns=None if columns is None else list(columns), filters=filters, partitioning=None
     )
-    return table if columns is not None else table.cast(arrow_schema())
+    return table if columns is not None else filled(table)
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -101,6 +101,15 @@ def need(db: Connection, store: Store, names: Iterable[str], now: int) -> dict[s
     return found | find(db, fresh)
 
 
+def resolved(db: Connection, store: Store | None, names: Iterable[str], now: int) -> dict[str, Known]:
+    """The persons of those names; keys that are new get a pseudonym, unless there is no store. Unknown ones are left out."""
+    wanted = set(names)
+    known = find(db, wanted if store is None else {n for n in wanted if pseudonym_number(n) is not None})
+    if store is not None:
+        known |= need(db, store, [name for name in wanted if pseudonym_number(name) is None], now)
+    return known
+
+
 def one(db: Connection, name: str) -> Known:
     """One known person. Raises UnknownNameError."""
     found = find(db, [name]).get(name)

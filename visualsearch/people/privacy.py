@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from . import lookup
 from . import parts as disk
 from .derived import Deriving
 from .model import PROFILE, SESSION_MS, SIGNALS, Consent, ConsentLevel, Receipt, pseudonym_text
+from .parts import Part
 from .persons import LONGEST_KEY, Known, check_key, need, one, renumbered, touch
 from .saves import remove_saves
 from .schema import (
@@ -242,15 +244,17 @@ class Privacy(Deriving):
         return count
 
     def _forget_parts(self, number: int) -> int:
+        """Write the parts that hold a person's events anew without them, two at a time; how many events."""
         import pyarrow.compute as pc
 
-        count = 0
-        for part in self.part_files(number):
+        def work(part: Part) -> int:
             if not len(lookup.between(self.store.folder / part.file, number, number)):
-                continue
+                return 0
             table = disk.read_part(self.store.folder, part.file)
-            count += self._keep(part, table, pc.not_equal(table.column("person"), number))
-        return count
+            return self._keep(part, table, pc.not_equal(table.column("person"), number))
+
+        with ThreadPoolExecutor(2) as pool:
+            return sum(pool.map(work, self.part_files(number)))
 
     def _erase_bytes(self, rewrite: bool = False) -> None:
         """Deleted rows leave the files. SQLite zeroes what it frees; its log is written back and emptied."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from visualsearch.errors import ConflictError, ForbiddenError, UnknownNameError
 
 from .boards import ID, LONGEST_TEXT, made, named, section_of, viewing, visible, working
+from .comings import PAGE, dead_pages, held_pages, removed, returned
 from .events import deed
 from .model import PinRef, Save, pseudonym_text
 from .persons import Base, one, storing
-from .schema import boards, marks, saves, sections, tombstones
+from .schema import boards, marks, saves, sections
 from .social import visited
 from .store import chunks
 from .words import plain
@@ -290,24 +292,16 @@ class Saves(Base):
     # -- pins that leave and come back -----------------------------------------------------------------------------
     def pins_removed(self, pins: Iterable[PinRef]) -> int:
         """Pins have left the index: their saves are kept, marked gone, and a tombstone keeps id and hash. How many saves."""
-        refs = list(pins)
-
-        def work(db: Connection) -> int:
-            marked = 0
-            for ref in refs:
-                values = {"pin_id": ref.id, "pin": ref.number, "pin_hash": ref.hash, "at": self.now()}
-                self.store.upsert(db, tombstones, values)
-                hit = update(saves).where(saves.c.pin_id == ref.id, saves.c.gone.is_(False))
-                marked += db.execute(hit.values(gone=True)).rowcount
-            return marked
-
-        marked: int = self.store.write(work) if refs else 0
+        marked = 0
+        for part in chunks(list(pins), PAGE):
+            marked += self.store.write(partial(removed, store=self.store, refs=part, now=self.now()))
         return marked
 
     def pins_returned(self, pins: Iterable[PinRef]) -> int:
         """Pins have come into the index: saves of the same picture that were gone are back, under its new id. How many."""
-        refs = list(pins)
-        restored: int = self.store.write(lambda db: sum(_restored(db, ref) for ref in refs)) if refs else 0
+        restored = 0
+        for part in chunks(list(pins)):
+            restored += self.store.write(partial(returned, refs=part, remove=remove_saves))
         return restored
 
     def follow_index(
@@ -327,64 +321,20 @@ class Saves(Base):
     def reconcile(self, changed: Sequence[tuple[str, bytes | None]] | None = None) -> Mapping[str, int]:
         """Compare saved pins with the index: what left it is marked gone, what came back is restored. Counts of saves.
 
-        `changed` are pins as (id, hash) that may have changed; None compares all: two look-ups in the catalog for each saved pin.
+        `changed` are pins as (id, hash) that may have changed; None compares all, a page of saved pins at a time.
         """
-        with self.store.read() as db:
-            held, dead = _held(db, changed)
-        gone, back = [], []
-        for part in chunks(held):
-            alive = self.pins.find([ref.id for ref in part])
-            gone += [ref for ref in part if ref.id not in alive]
-        for part in chunks(dead + gone):
-            back += self._back(part)
-        return {"gone": self.pins_removed(gone), "restored": self.pins_returned(back)}
+        gone = restored = 0
+        for lost in dead_pages(self.store, changed):  # before new ones are lost, which are looked for below
+            restored += self.pins_returned(self._back(lost))
+        for held in held_pages(self.store, changed):
+            alive = self.pins.find([ref.id for ref in held])
+            lost = [ref for ref in held if ref.id not in alive]
+            gone += self.pins_removed(lost)
+            restored += self.pins_returned(self._back(lost))
+        return {"gone": gone, "restored": restored}
 
     def _back(self, dead: Sequence[PinRef]) -> list[PinRef]:
         """The pins that the index holds now for pictures that had left it."""
         pictures = self.pins.find_pictures([ref.hash for ref in dead if ref.hash is not None])
         ids = self.pins.find([ref.id for ref in dead if ref.hash is None])
         return [*pictures.values(), *ids.values()]
-
-
-def _held(
-    db: Connection, changed: Sequence[tuple[str, bytes | None]] | None
-) -> tuple[list[PinRef], list[PinRef]]:
-    """The saved pins that are not gone, each once, and those that are; of the changed pins or all."""
-    alive = select(saves.c.pin, saves.c.pin_id, saves.c.pin_hash).where(saves.c.gone.is_(False)).distinct()
-    lost = select(tombstones.c.pin, tombstones.c.pin_id, tombstones.c.pin_hash)
-    if changed is None:
-        rows, dead = db.execute(alive).all(), db.execute(lost).all()
-    else:
-        rows, dead = [], []
-        for part in chunks(list(changed)):
-            ids, hashes = [name for name, _ in part], [digest for _, digest in part if digest is not None]
-            rows += db.execute(alive.where(saves.c.pin_id.in_(ids))).all()
-            dead += db.execute(
-                lost.where(or_(tombstones.c.pin_id.in_(ids), tombstones.c.pin_hash.in_(hashes)))
-            ).all()
-    held = {row.pin_id: PinRef(*row) for row in rows}
-    return list(held.values()), [PinRef(*row) for row in dead]
-
-
-def _restored(db: Connection, ref: PinRef) -> int:
-    """Bring back the saves of a picture; of two on one board, the one that is not gone stays."""
-    same = saves.c.pin_id == ref.id
-    same = same & saves.c.pin_hash.is_(None) if ref.hash is not None else same
-    if ref.hash is not None:
-        same = or_(saves.c.pin_hash == ref.hash, same)
-    restored = 0
-    for row in db.execute(select(saves.c.save, saves.c.board).where(saves.c.gone, same)).all():
-        twin = select(saves.c.save).where(
-            saves.c.board == row.board, saves.c.pin_id == ref.id, saves.c.gone.is_(False)
-        )
-        if db.execute(twin).first() is not None:
-            remove_saves(db, [row.save])
-            continue
-        values = {"gone": False, "pin": ref.number, "pin_id": ref.id, "pin_hash": ref.hash}
-        db.execute(update(saves).where(saves.c.save == row.save).values(**values))
-        restored += 1
-    known = tombstones.c.pin_id == ref.id
-    if ref.hash is not None:
-        known = or_(tombstones.c.pin_hash == ref.hash, known & tombstones.c.pin_hash.is_(None))
-    db.execute(delete(tombstones).where(known))
-    return restored

@@ -152,12 +152,18 @@ class Store:
         self, db: Connection, table: Table, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ()
     ) -> None:
         """Add many rows by position; rows whose key is there already are left as they are."""
+        self.insert_new(db, table, rows, columns)
+
+    def insert_new(
+        self, db: Connection, table: Table, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ()
+    ) -> int:
+        """The same; how many were new."""
         if not rows:
-            return
+            return 0
         names = columns or [c.name for c in table.columns]
         quoted = ", ".join(f'"{name}"' for name in names)
         begin = f'INSERT INTO "{table.name}" ({quoted})'
-        run_many(db, begin, [tuple(row) for row in rows], "ON CONFLICT DO NOTHING")
+        return run_many(db, begin, [tuple(row) for row in rows], "ON CONFLICT DO NOTHING")
 
     def upsert(self, db: Connection, table: Table, values: Mapping[str, Any]) -> None:
         """Add a row, or replace the values of the row with its primary key."""
@@ -300,43 +306,47 @@ def among(db: Connection, sql: str, values: Sequence[Any], plain: bool = True) -
     listed = (json.dumps(list(values)),)
     sql = f"{sql} IN (SELECT value FROM json_each(?))"
     if not plain:
-        return _raw(db, sql, listed)
+        return _raw(db, sql, listed)[0]
     # In one row: after each row that SQLite gives, Python lets other threads run, and waits for its turn.
     columns, _, rest = sql.removeprefix("SELECT ").partition(" FROM ")
     gathered = _raw(db, f"SELECT json_group_array(json_array({columns})) FROM {rest}", listed)
-    rows: list[list[Any]] = json.loads(gathered[0][0])
+    rows: list[list[Any]] = json.loads(gathered[0][0][0])
     return rows
 
 
-def run_many(db: Connection, begin: str, rows: Sequence[tuple[Any, ...]], end: str) -> None:
-    """Run `begin` VALUES (row), (row), ... `end`: an INSERT of many rows."""
+def run_many(db: Connection, begin: str, rows: Sequence[tuple[Any, ...]], end: str) -> int:
+    """Run `begin` VALUES (row), (row), ... `end`: an INSERT of many rows. How many were added."""
     if not rows:
-        return
+        return 0
     width = len(rows[0])
     if db.dialect.name != "sqlite":
-        db.exec_driver_sql(f"{begin} VALUES ({', '.join(['%s'] * width)}) {end}", rows)
-        return
+        return db.exec_driver_sql(f"{begin} VALUES ({', '.join(['%s'] * width)}) {end}", rows).rowcount
     marks = f"({', '.join('?' * width)})"
-    at = 0
+    at = added = 0
     while at < len(rows):
         # Many rows to a statement, for the same reason; few numbers of rows, so that the statements stay prepared.
         size = min(MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
         given = [value for row in rows[at : at + size] for value in row]
         sql = f"{begin} VALUES {', '.join([marks] * size)} {end}"
-        _raw(db, sql, given)
+        added += _raw(db, sql, given)[1]
         at += size
+    return added
 
 
-def _raw(db: Connection, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Ask SQLite itself: what SQLAlchemy adds to each statement and row costs an event more than SQLite does."""
+def _raw(db: Connection, sql: str, values: Sequence[Any]) -> tuple[list[tuple[Any, ...]], int]:
+    """Ask SQLite itself: what SQLAlchemy adds to each statement and row costs an event more than SQLite does.
+
+    The rows that came back, and how many were changed.
+    """
     raw: Any = db.connection.driver_connection
     try:
-        rows: list[tuple[Any, ...]] = raw.execute(sql, values).fetchall()
+        cursor = raw.execute(sql, values)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
     except sqlite3.Error as error:
         raise DBAPIError.instance(
             sql, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect
         ) from error
-    return rows
+    return rows, cursor.rowcount
 
 
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

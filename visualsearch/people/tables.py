@@ -17,7 +17,10 @@ from typing import IO, Any, NamedTuple
 
 from visualsearch.errors import SourceError, UnknownNameError
 
-BATCH = 500_000
+BATCH = 2_000_000
+"""Rows of a batch of Parquet: an import writes each batch as sorted runs, and a look-up reads a little of every run."""
+BATCH_BYTES = 1 << 28
+"""Of Parquet, before compression: a batch takes a few times as much memory."""
 TEXT_BATCH = 50_000
 
 
@@ -164,12 +167,19 @@ def _utf8(cells: Sequence[Any]) -> bool:
     return True
 
 
+def _batch_rows(metadata: Any) -> int:
+    """BATCH, or fewer rows where they are wide."""
+    size: int = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
+    wide = BATCH_BYTES * int(metadata.num_rows) // max(1, size)
+    return min(BATCH, max(1000, wide))
+
+
 def _parquet(path: Path) -> Iterator[Batch]:
     import pyarrow.parquet as pq
 
     start = 1
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH):
+        for batch in file.iter_batches(_batch_rows(file.metadata)):
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             yield Batch(columns, range(start, start + len(batch)))
             start += len(batch)

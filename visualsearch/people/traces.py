@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,7 +42,13 @@ def traces(store: Store, key: str | None, number: int) -> list[Trace]:
         for path, held in zip(paths, pool.map(lambda path: _holds_number(path, number), paths), strict=True):
             found += [Trace(_name(store, path), what) for what in held]
     if key is not None and len(key.encode()) >= SHORT:
-        found += [Trace(_name(store, path), "key") for path in paths if _holds_key(store, path, key)]
+        with ThreadPoolExecutor(2) as pool:
+            held_key = pool.map(lambda path: _holds_key(store, path, key), paths)
+            found += [
+                Trace(_name(store, path), "key")
+                for path, is_held in zip(paths, held_key, strict=True)
+                if is_held
+            ]
     return list(dict.fromkeys(found))
 
 
@@ -77,18 +84,18 @@ def raw_files(store: Store) -> Iterator[Path]:
 
 def positions(path: Path, *needles: bytes) -> list[int]:
     """Where a file has some bytes, or others."""
-    found, offset, tail = set(), 0, b""
-    longest = max(map(len, needles))
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            text = tail + block
+    found: set[int] = set()
+    if not path.stat().st_size:
+        return []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        # By blocks, so that the memory holds a block while each of the needles is looked for in it.
+        for start in range(0, len(data), BLOCK):
             for needle in needles:
-                at = text.find(needle)
+                end = start + BLOCK + len(needle) - 1
+                at = data.find(needle, start, end)
                 while at >= 0:
-                    found.add(offset - len(tail) + at)
-                    at = text.find(needle, at + 1)
-            offset += len(block)
-            tail = text[max(0, len(text) - longest + 1) :]
+                    found.add(at)
+                    at = data.find(needle, at + 1, end)
     return sorted(found)
 
 
