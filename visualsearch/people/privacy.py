@@ -26,6 +26,7 @@ from .schema import (
     connections,
     consent,
     events,
+    exposures,
     follows,
     mentions,
     people,
@@ -39,7 +40,7 @@ from .schema import (
 from .social import unmention
 from .traces import Trace, traces
 
-_OWN = (reports, mentions, collaborators, follows, connections, comments, sites, sessions, events)
+_OWN = (reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events)
 """Tables whose rows of a person are deleted as they are; saves and boards need more care."""
 PENDING = "the files were not searched yet"
 
