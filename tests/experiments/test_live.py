@@ -181,11 +181,11 @@ def test_sessions_are_assigned_by_their_label(lite: People, clock: Clock) -> Non
 
 
 def test_a_subgroup_and_what_was_before_count(lite: People, clock: Clock) -> None:
-    for person in crowd(120):
+    for person in crowd(160):
         lite.declare(person, region="north" if int(person[7:]) % 2 else "south")
-    live(lite, clock, dict.fromkeys(crowd(120)), 2)
+    live(lite, clock, dict.fromkeys(crowd(160)), 2)
     found = running(lite, metrics=("saves",), guardrails=(), subgroups=("region",))
-    live(lite, clock, found.assign_many("warm", crowd(120)), 2)
+    live(lite, clock, found.assign_many("warm", crowd(160)), 2)
     report = found.report("warm")
     assert [line.label for line in report.subgroups] == ["region north", "region south"]
     assert all(line.stands for line in report.subgroups)

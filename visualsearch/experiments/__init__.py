@@ -7,6 +7,7 @@ from .assignment import Arm, Design, free_segment, position
 from .interleaving import Draft, Preference, preference, team_draft
 from .live import Experiments, credited, open_experiments
 from .metrics import METRICS, Metric
+from .page import write_report
 from .plan import Experiment, State, Unit
 from .plan import Plan as ExperimentPlan
 from .report import Line, Report
@@ -50,4 +51,5 @@ __all__ = [
     "ratio_alarm",
     "ratio_check",
     "team_draft",
+    "write_report",
 ]

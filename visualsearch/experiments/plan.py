@@ -69,6 +69,9 @@ class Plan:
     hours_per_step: float = 24.0
 
     def __post_init__(self) -> None:
+        if self.unit not in list(Unit):
+            raise UnknownNameError("unit", str(self.unit), Unit)
+        object.__setattr__(self, "unit", Unit(self.unit))
         if not self.metrics:
             raise UsageError(
                 "an experiment needs a metric", "none was given", f"Metrics: {', '.join(METRICS)}"
