@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_command_for_each_step(folder: Path, tmp_path: Path) -> None:
-    made = run(folder, "create", "--people", "80", "--days", "1", "--metric", "saves", "--guard", "none")
+    made = run(folder, "create", "--expect", "80", "--days", "1", "--metric", "saves", "--guard", "none")
     assert (made["state"], made["version"], made["plan"]["people"]) == ("draft", 1, 80)
     assert run(folder, "start", "--ramp", "0.5")["ramps"][0]["share"] == 0.5
     assert run(folder, "ramp", "--ramp", "1", "--reason", "quiet")["ramps"][-1]["reason"] == "quiet"
@@ -60,7 +60,7 @@ def test_a_command_for_each_step(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_guardrail_of_ones_own_numbers_stops_it(folder: Path, tmp_path: Path) -> None:
-    run(folder, "create", "--people", "60", "--days", "1", "--metric", "saves", "--guard", "latency_ms=0.1")
+    run(folder, "create", "--expect", "60", "--days", "1", "--metric", "saves", "--guard", "latency_ms=0.1")
     run(folder, "start")
     numbers = tmp_path / "numbers.json"
     slow = {"control": [100 + n % 7 for n in range(200)], "treatment": [170 + n % 7 for n in range(200)]}

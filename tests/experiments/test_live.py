@@ -184,6 +184,7 @@ def test_a_subgroup_and_what_was_before_count(lite: People, clock: Clock) -> Non
     for person in crowd(160):
         lite.declare(person, region="north" if int(person[7:]) % 2 else "south")
     live(lite, clock, dict.fromkeys(crowd(160)), 2)
+    clock.pass_(minutes=5)
     found = running(lite, metrics=("saves",), guardrails=(), subgroups=("region",))
     live(lite, clock, found.assign_many("warm", crowd(160)), 2)
     report = found.report("warm")

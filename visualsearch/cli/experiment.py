@@ -21,7 +21,7 @@ experiment = typer.Typer(
     name="experiment",
     cls=Panels,
     help="Experiments on people: create, start, ramp, stop, report."
-    "\n\nExample: `visualsearch experiment create pins.index warm-feed --people 2000`",
+    "\n\nExample: `visualsearch experiment create pins.index warm-feed --expect 2000`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -116,7 +116,7 @@ def create(
         list[str] | None,
         typer.Option(metavar="FIELD", help="Tell effects apart by a declared field, such as region."),
     ] = None,
-    people: Annotated[int, typer.Option(help="How many people it shall meet.", min=1)] = 10_000,
+    expect: Annotated[int, typer.Option(help="How many people it shall meet.", min=1)] = 10_000,
     per_person_days: Annotated[
         float, typer.Option("--days", help="For how many days each person is watched.", min=0.01)
     ] = 28.0,
@@ -128,7 +128,7 @@ def create(
 ) -> None:
     """Keep an experiment as a draft. One that has met people is not changed: with --reason a new version begins.
 
-    Example: `visualsearch experiment create pins.index warm-feed --people 2000 --days 28 --guard hides=0.05`
+    Example: `visualsearch experiment create pins.index warm-feed --expect 2000 --days 28 --guard hides=0.05`
     """
     given: dict[str, Any] = {
         "arms": _arms(arm),
@@ -145,7 +145,7 @@ def create(
             group=group,
             share=share,
             holdback=holdback,
-            people=people,
+            people=expect,
             days=per_person_days,
             **given,
         )

@@ -47,8 +47,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "group",
                 "share",
                 "holdback",
-                "salt",
-                "people",
+                "expect",
                 "per_person_days",
                 "ramp",
             ),  # experiment
