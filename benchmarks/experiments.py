@@ -3,7 +3,7 @@
     python -m benchmarks.experiments --seeds 10
 
 Both look after every step of sessions, with intervals that may be looked at always. The better ranker sorts by a less noisy
-estimate of the true relevance. An A/B test that never tells counts as the sessions that there were, so its figure is a lower bound.
+estimate of the true relevance. An A/B test that never tells counts as all sessions that there were: its figure is a lower bound.
 """
 
 from __future__ import annotations
