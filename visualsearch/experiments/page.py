@@ -99,5 +99,13 @@ def _row(line: Line, by: str, widest: float) -> _Row:
                 for value in (found.low, found.difference, found.high)
             )
             bar = (low, middle, high)
-    figures = (f"{value:.4g}" for value in (found.control, found.treatment))
-    return _Row(names[by], line.arm, *figures, signed(found, found.difference), said, verdict, bar)
+    return _Row(
+        names[by],
+        line.arm,
+        f"{found.control:.4g}",
+        f"{found.treatment:.4g}",
+        signed(found, found.difference),
+        said,
+        verdict,
+        bar,
+    )
