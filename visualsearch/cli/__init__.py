@@ -19,6 +19,7 @@ from . import (
     dedup,
     demo,
     embed,
+    experiment,
     export,
     extension,
     ideas,
@@ -62,6 +63,7 @@ COMMANDS = (
     related,
     ideas,
     world,
+    experiment,
     bench,
 )
 

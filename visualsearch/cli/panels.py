@@ -40,6 +40,27 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "runs",
                 "effect",
             ),  # bench trust, bench experiments
+            *(
+                "name",
+                "arm",
+                "unit",
+                "group",
+                "share",
+                "holdback",
+                "expect",
+                "per_person_days",
+                "ramp",
+            ),  # experiment
+            *(
+                "metric",
+                "guard",
+                "subgroup",
+                "reason",
+                "number",
+                "numbers",
+                "apply",
+                "interleaving",
+            ),  # experiment
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
             *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn
         ),

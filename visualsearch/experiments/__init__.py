@@ -5,11 +5,18 @@ from __future__ import annotations
 from .analysis import Estimate, Sample, compare, corrected, p_value, ratio_check
 from .assignment import Arm, Design, free_segment, position
 from .interleaving import Draft, Preference, preference, team_draft
+from .live import Experiments, credited, open_experiments
+from .metrics import METRICS, Metric
+from .page import write_report
+from .plan import Experiment, State, Unit
+from .plan import Plan as ExperimentPlan
+from .report import Line, Report
 from .rollout import RAMP, Action, Decision, Guardrail, decide
 from .sequential import critical, ratio_alarm
 from .simulate import Plan, Rates, looked_at
 
 __all__ = [
+    "METRICS",
     "RAMP",
     "Action",
     "Arm",
@@ -17,21 +24,32 @@ __all__ = [
     "Design",
     "Draft",
     "Estimate",
+    "Experiment",
+    "ExperimentPlan",
+    "Experiments",
     "Guardrail",
+    "Line",
+    "Metric",
     "Plan",
     "Preference",
     "Rates",
+    "Report",
     "Sample",
+    "State",
+    "Unit",
     "compare",
     "corrected",
+    "credited",
     "critical",
     "decide",
     "free_segment",
     "looked_at",
+    "open_experiments",
     "p_value",
     "position",
     "preference",
     "ratio_alarm",
     "ratio_check",
     "team_draft",
+    "write_report",
 ]

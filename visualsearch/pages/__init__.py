@@ -1,7 +1,8 @@
 """Results as web pages."""
 
+from .plain import write_template
 from .results import Section, command_line, write_page
 from .scenes import write_look
 from .tiles import Loader
 
-__all__ = ["Loader", "Section", "command_line", "write_look", "write_page"]
+__all__ = ["Loader", "Section", "command_line", "write_look", "write_page", "write_template"]

@@ -34,8 +34,10 @@ from .model import (
 if TYPE_CHECKING:
     from .material import Material
     from .people import People, open_people
+    from .trials import DECLARED, Deeds, Exposures
 
 __all__ = [
+    "DECLARED",
     "FILE",
     "MEANINGS",
     "TOKEN",
@@ -45,7 +47,9 @@ __all__ = [
     "CommentState",
     "Consent",
     "ConsentLevel",
+    "Deeds",
     "Event",
+    "Exposures",
     "Follow",
     "Material",
     "People",
@@ -72,4 +76,8 @@ def __getattr__(name: str) -> Any:
         from .material import Material
 
         return Material
+    if name in ("DECLARED", "Deeds", "Exposures"):
+        from . import trials
+
+        return getattr(trials, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

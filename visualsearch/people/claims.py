@@ -22,6 +22,7 @@ from .schema import (
     connections,
     consent,
     events,
+    exposures,
     follows,
     mentions,
     people,
@@ -37,7 +38,7 @@ from .words import folded
 GUEST = "guest:"
 """How the key of somebody begins of whom only a session is kept."""
 _MOVED = (saves, comments, events)
-_JOINED = (collaborators, connections, mentions, reports, sites, sessions, follows)
+_JOINED = (collaborators, connections, mentions, reports, sites, sessions, follows, exposures)
 """Tables in which the person may have the same row already."""
 
 

@@ -179,7 +179,7 @@ class Days(Events):
             return [Part(*row) for row in db.execute(chosen.order_by(parts.c.until.desc(), parts.c.file))]
 
     def _events_in_parts(self, number: int, k: int) -> list[dict[str, Any]]:
-        return _steadily(lambda: self._newest(number, k))
+        return steadily(lambda: self._newest(number, k))
 
     def _newest(self, number: int, k: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -207,7 +207,7 @@ class Days(Events):
             found = [lookup.rows_with(self.store.folder, file, names) for file in parts_of_days(db, wanted)]
             return {row[_ID]: row for held in found for row in held}
 
-        return _steadily(read)
+        return steadily(read)
 
     # -- checking --------------------------------------------------------------------------------------------------
     def verify(self) -> list[Flaw]:
@@ -265,7 +265,7 @@ class Days(Events):
         return dict(sorted(counts.items()))
 
 
-def _steadily(read: Callable[[], T]) -> T:
+def steadily(read: Callable[[], T]) -> T:
     """What `read` finds in a list of parts that it reads first: again where a file was replaced meanwhile."""
     for _ in range(MOST_RACES):
         with suppress(FileNotFoundError):

@@ -21,6 +21,7 @@ from .schema import (
     connections,
     consent,
     events,
+    exposures,
     follows,
     imports,
     mentions,
@@ -33,7 +34,10 @@ from .schema import (
 from .store import Store, chunks
 from .tables import fingerprint
 
-_OWN = (reports, mentions, collaborators, follows, connections, comments, sites, sessions, events, consent)
+_OWN = (
+    *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events),
+    consent,
+)
 
 
 class Many(Privacy):

@@ -28,6 +28,7 @@ from .schema import (
     connections,
     consent,
     events,
+    exposures,
     follows,
     mentions,
     people,
@@ -41,7 +42,7 @@ from .schema import (
 from .social import unmention
 from .traces import Trace, traces
 
-_OWN = (reports, mentions, collaborators, follows, connections, comments, sites, sessions, events)
+_OWN = (reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events)
 """Tables whose rows of a person are deleted as they are; saves and boards need more care."""
 PENDING = "the files were not searched yet"
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0003"
+HEAD = "0005"
 """The newest migration; `migrations/versions` has it."""
 
 SCHEMA = MetaData(
@@ -292,5 +292,38 @@ tokens = Table(
     Column("expires", BigInteger),
     Index(None, "person"),
 )
+experiments = Table(
+    "experiments",
+    SCHEMA,
+    Column("experiment", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("ramps", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("started", BigInteger),
+    Column("stopped", BigInteger),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("name", "version"),
+)
+"""`plan` and `ramps` are JSON: what was fixed when it was made, and each ramp with its time and reason."""
+exposures = Table(
+    "exposures",
+    SCHEMA,
+    Column(
+        "experiment",
+        BigInteger,
+        ForeignKey("experiments.experiment", ondelete="CASCADE"),
+        nullable=False,
+        primary_key=True,
+    ),
+    _person(primary_key=True),
+    Column("unit", Text, primary_key=True),
+    Column("arm", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "person"),
+)
+"""Who met an experiment, in which arm, and when first. `unit` is empty, or a session's label where sessions are assigned."""
 
 EVENT_COLUMNS = tuple(column.name for column in events.columns)
