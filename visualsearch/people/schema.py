@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0005"
+HEAD = "0004"
 """The newest migration; `migrations/versions` has it."""
 
 SCHEMA = MetaData(
