@@ -31,6 +31,7 @@ from .model import (
 if TYPE_CHECKING:
     from .material import Material
     from .people import People, open_people
+    from .taste import Deed, Deeds, FollowedSave
 
 __all__ = [
     "FILE",
@@ -41,7 +42,10 @@ __all__ = [
     "CommentState",
     "Consent",
     "ConsentLevel",
+    "Deed",
+    "Deeds",
     "Event",
+    "FollowedSave",
     "Material",
     "People",
     "Person",
@@ -66,4 +70,8 @@ def __getattr__(name: str) -> Any:
         from .material import Material
 
         return Material
+    if name in ("Deed", "Deeds", "FollowedSave"):
+        from . import taste
+
+        return getattr(taste, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,9 +13,10 @@ from .many import Many
 from .material import Learnable
 from .model import AnyPins, Pins
 from .store import Store, now_ms
+from .taste import Taste
 
 
-class People(Many, ImportExport, Elsewhere, Learnable, Live):
+class People(Many, ImportExport, Elsewhere, Learnable, Live, Taste):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.
