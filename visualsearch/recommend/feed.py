@@ -19,13 +19,14 @@ from visualsearch.ranking import Candidates, Context
 from visualsearch.types import WHOLE, Float32, Hit, Hits, Reason
 
 from . import cursor as cursors
-from .feed_reasons import Why, pins_of, reasons_for
+from .feed_reasons import Why, reasons_for
+from .ideas import stored
 from .interests import Interests, interests_of
 from .items import items_of
 from .looks import units
 from .mixing import FEED, FeedRanker, Signals
 from .related import RelatedIndex
-from .sensitive import Topics, topics_of
+from .sensitive import Topics, allowed, topics_of
 from .sources import Pool, gathered, interest_values, shelf_of
 
 if TYPE_CHECKING:
@@ -110,38 +111,33 @@ class _Page:
         self.total = len(held)
         if not held:
             return []
-        names = [pin.id for pin in held]
+        names = [name for name, _ in held]
         signals = self._signals(pool, names, vectors)
         candidates = Candidates.of(signals.interest, vectors=vectors, ids=names)
         context = Context(k=self.k, now=self.now / 1000, data={FEED: signals})
         ranking = self.ranker.rank(candidates, context).checked(len(held))
         chosen = [int(at) for at in ranking.order[: self.k]]
-        self.numbers = [held[at].pin for at in chosen]
+        self.numbers = [held[at][1] for at in chosen]
         why = self._why(pool, names, signals, vectors)
         reasons = reasons_for(self.index, why, chosen, {n: p[chosen] for n, p in ranking.signals.items()})
+        pins = stored(self.index, [names[at] for at in chosen])
         return [
-            _hit(held[at], ranking.rank_score[at], ranking.signals, at, reason, why)
+            _hit(pins[names[at]], ranking.rank_score[at], ranking.signals, at, reason, why)
             for at, reason in zip(chosen, reasons, strict=True)
+            if names[at] in pins  # it left the index while this was computed
         ]
 
-    def _held(self, pool: Pool, shown: set[int], topics: Topics) -> tuple[list[Pin], Float32]:
+    def _held(self, pool: Pool, shown: set[int], topics: Topics) -> tuple[list[tuple[str, int]], Float32]:
         """The candidates that may be shown, and their unit vectors: no sensitive topic, nothing known or seen too often."""
         mine = self.mine
         without = mine.without if mine is not None else frozenset()
         seen = mine.seen if mine is not None else {}
         names = [n for n in pool.names() if n not in without and seen.get(n, 0) < MOST_SEEN]
-        held = [pin for pin in pins_of(self.index, names) if pin.pin not in shown]
-        marked = topics.marked([pin.id for pin in held], [pin.attributes for pin in held])
-        held = [pin for pin, one in zip(held, marked.tolist(), strict=True) if not one]
+        numbers = allowed(self.index, topics, names)
+        held = [(name, number) for name, number in numbers.items() if number not in shown]
         if not held:
             return [], np.zeros((0, 0), np.float32)
-        vectors = units(self.index.vectors([pin.id for pin in held]))
-        listed = [name for name in topics.pins if name in self.index.people.pins.find(topics.pins)]
-        if listed:
-            fine = ~topics.alike(vectors, units(self.index.vectors(listed)))
-            held = [pin for pin, one in zip(held, fine.tolist(), strict=True) if one]
-            vectors = vectors[fine]
-        return held, vectors
+        return held, units(self.index.vectors([name for name, _ in held]))
 
     def _signals(self, pool: Pool, names: Sequence[str], vectors: Float32) -> Signals:
         def listed(values: Mapping[str, float]) -> Float32:

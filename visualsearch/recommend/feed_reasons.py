@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from visualsearch.types import Evidence, Float32, Reason
 
-from .ideas import Names, carriers, stored
+from .ideas import Names, carriers
 from .interests import Interests
 from .items import Items
 from .mixing import Signals
 from .related import RelatedIndex
 from .sources import Pool
 from .why import NEAR, TOGETHER, quoted
-
-if TYPE_CHECKING:
-    from visualsearch.store import Pin
 
 NAMED = 3
 INTEREST, FOLLOW, POPULAR, FRESH, OTHER = "interest", "follow", "popular", "fresh", "other"
@@ -135,9 +131,3 @@ def _reason(
     if kind == FRESH:
         return Reason(FRESH, "New in this collection", (Evidence("pin", name, why.pool.fresh[name]),))
     return Reason(OTHER, "From another part of this collection", (Evidence("pin", name, 1.0),))
-
-
-def pins_of(index: RelatedIndex, names: Sequence[str]) -> list[Pin]:
-    """The pins of those ids that the index holds, in their order."""
-    held = stored(index, names)
-    return [held[name] for name in names if name in held]

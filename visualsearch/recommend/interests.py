@@ -21,7 +21,7 @@ from visualsearch.types import Evidence, Float32, Float64, Int64
 
 from .looks import grouped, medoid, units
 from .related import RelatedIndex
-from .sensitive import Topics, topics_of
+from .sensitive import Topics, allowed, topics_of
 
 if TYPE_CHECKING:
     from visualsearch.people import Deeds
@@ -167,7 +167,7 @@ def made_of(index: RelatedIndex, deeds: Deeds, topics: Topics, now: int) -> Inte
         "follows": tuple(target for target in deeds.follows if target[1] not in muted),
     }
     if names:
-        names = _allowed(index, names, topics, [name for name in topics.pins if name in held])
+        names = list(allowed(index, topics, names))
         names = _without_ended(index, deeds, names, boards, over)
     if not names:
         return Interests(**rest)
@@ -274,17 +274,6 @@ def _sampled(weights: dict[str, float]) -> list[str]:
     rest = ordered[half:]
     some = np.linspace(0, len(rest) - 1, MOST_PINS - half).astype(int)
     return [*ordered[:half], *(rest[at] for at in some.tolist())]
-
-
-def _allowed(index: RelatedIndex, names: Sequence[str], topics: Topics, listed: Sequence[str]) -> list[str]:
-    """Those that are of no sensitive topic."""
-    with index.catalog.read() as reader:
-        held = {pin.id: pin.attributes for pin in reader.by_ids(names)}
-    names = [name for name in names if name in held]
-    marked = topics.marked(names, [held[name] for name in names])
-    if listed and names:
-        marked |= topics.alike(units(index.vectors(names)), units(index.vectors(listed)))
-    return [name for name, one in zip(names, marked.tolist(), strict=True) if not one]
 
 
 def _without_ended(

@@ -85,7 +85,7 @@ class FeedRanker:
 
     def _page(self, first: Int64, score: Float32, signals: Signals, vectors: Float32, k: int) -> Int64:
         head = first[: 6 * k]
-        order = head[varied(score[head], vectors[head], self.diversity)] if self.diversity else head
+        order = head[varied(score[head], vectors[head], self.diversity, 2 * k)] if self.diversity else head
         new = _queue(first, (signals.fresh > 0) & (signals.hidden <= 0))
         other = _queue(first, signals.anything & (signals.interest <= np.median(signals.interest)))
         kept = {**_slots(k, self.new, "new"), **_slots(k, self.other, "other")}

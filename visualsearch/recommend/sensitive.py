@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from visualsearch.errors import StorageError
 from visualsearch.types import Bool, Float32
+
+from .looks import units
+from .related import RelatedIndex
 
 FILE = "sensitive.txt"
 PIN = "pin:"
@@ -102,3 +106,31 @@ def topics_of(folder: Path) -> Topics:
     words = tuple(line.casefold() for line in lines if not line.startswith(PIN))
     pins = tuple(line.removeprefix(PIN).strip() for line in lines if line.startswith(PIN))
     return Topics(words, pins)
+
+
+KEPT = 200_000
+_MARKS: WeakKeyDictionary[Any, tuple[Any, dict[str, bool]]] = WeakKeyDictionary()
+
+
+def allowed(index: RelatedIndex, topics: Topics, names: Sequence[str]) -> dict[str, int]:
+    """The pin numbers of those pins, by id and in their order, that the index holds and that are of no listed topic."""
+    with index.catalog.read() as reader:
+        state = reader.state
+        numbers = reader.look_up("pin", "id", names)
+        known = _MARKS.get(index)
+        marks = known[1] if known is not None and known[0] == (state, topics) else {}
+        new = [name for name in names if name in numbers and name not in marks]
+        held = reader.by_ids(new)
+    marked = topics.marked([pin.id for pin in held], [pin.attributes for pin in held])
+    listed = list(index.people.pins.find(topics.pins)) if topics.pins else []
+    if listed and held:
+        own = units(index.vectors([pin.id for pin in held]))
+        marked |= topics.alike(own, units(index.vectors(listed)))
+    fresh = dict(zip((pin.id for pin in held), marked.tolist(), strict=True))
+    marks = {**(marks if len(marks) < KEPT else {}), **fresh} if fresh else marks
+    _MARKS[index] = ((state, topics), marks)
+    return {
+        name: numbers[name]
+        for name in names
+        if name in numbers and not marks.get(name, fresh.get(name, True))
+    }

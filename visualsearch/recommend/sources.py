@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ import numpy as np
 from visualsearch.people import FILE
 from visualsearch.types import Float32, Reason
 
-from .interests import DAY_MS, Interests
+from .interests import DAY_MS, KEPT_PERSONS, Interests
 from .items import items_of
 from .looks import units
 from .related import RelatedIndex, related
+from .why import NEAR as NEAR_BOARDS
+from .why import TOGETHER as TOGETHER_BOARDS
 
 if TYPE_CHECKING:
     from visualsearch.people import FollowedSave
@@ -25,6 +28,8 @@ MOST_INTERESTS = 8
 """Interests that one page is made from."""
 NEAR = 60
 WALKED_FROM, WALKED = 8, 60
+WALK_SAVES = 50
+"""A walk is repeated after so many saves of anybody."""
 TOGETHER = 150
 FOLLOWED, FOLLOWED_EACH = 120, 20
 POPULAR = 600
@@ -108,7 +113,7 @@ def _together(index: RelatedIndex, mine: Interests, behind: int, pool: Pool) -> 
 
 
 def _walk(index: RelatedIndex, mine: Interests, pool: Pool) -> None:
-    """Pins that are related to the weightiest ones; each with its own reason."""
+    """Pins that are related to the weightiest ones; each with its own reason, as far as its boards still hold it."""
     if index.people_address is None and not (index.folder / FILE).exists():
         return
     saved = [at for at, name in enumerate(mine.pins) if name in mine.boards]
@@ -117,12 +122,41 @@ def _walk(index: RelatedIndex, mine: Interests, pool: Pool) -> None:
     best = [at for at in best if mine.pins[at] in held]
     if not best:
         return
-    weights = [float(mine.weights[at]) for at in best]
-    for hit in related(index, [mine.pins[at] for at in best], WALKED, weights=weights):
-        if hit.why is not None and hit.signals["walk"] > 0 and hit.why.kind != "sight":
-            left = [each for each in hit.why.evidence if each.id not in mine.muted]
-            if len(left) == len(hit.why.evidence):
-                pool.walk[hit.id] = (hit.signals["walk"], hit.why)
+    names = tuple(mine.pins[at] for at in best)
+    found = _walked(index, names, [float(mine.weights[at]) for at in best])
+    links = {
+        name: [(each.id, name) for each in why.evidence if each.kind == "board"]
+        for name, (_, why) in found.items()
+        if why.kind in (TOGETHER_BOARDS, NEAR_BOARDS) and not {each.id for each in why.evidence} & mine.muted
+    }
+    live = index.people.live_links(sorted({link for each in links.values() for link in each}))
+    pool.walk = {name: found[name] for name, each in links.items() if each and live.issuperset(each)}
+
+
+_WALKS: WeakKeyDictionary[Any, OrderedDict[Any, dict[str, tuple[float, Reason]]]] = WeakKeyDictionary()
+
+
+def _walked(
+    index: RelatedIndex, names: tuple[str, ...], weights: list[float]
+) -> dict[str, tuple[float, Reason]]:
+    """What is related to some pins. It is kept until others saved a little: pages of one person ask for the same."""
+    people = index.people
+    with index.catalog.read() as reader:
+        state = reader.state
+    key = (names, state, people.newest_save() // WALK_SAVES, people.choices())
+    with _GUARD:
+        kept = _WALKS.setdefault(index, OrderedDict())
+        if key in kept:
+            kept.move_to_end(key)
+            return kept[key]
+    hits = related(index, names, WALKED, weights=weights)
+    found = {hit.id: (hit.signals["walk"], hit.why) for hit in hits if hit.why is not None}
+    made = {name: (worth, why) for name, (worth, why) in found.items() if worth > 0}
+    with _GUARD:
+        kept[key] = made
+        while len(kept) > KEPT_PERSONS:
+            kept.popitem(last=False)
+    return made
 
 
 def _followed(index: RelatedIndex, mine: Interests, now: int, pool: Pool) -> None:
