@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -31,6 +31,7 @@ MOST_PINS = 400
 """Of more pins, the weightiest and an even sample of the rest are grouped: Ward's method takes the square of them."""
 MOST_SAVED = 400
 """What was bought or looked at is compared with so many saved pins."""
+MOST_HIDDEN = 200
 MOST_GROUPS = 12
 PINS_A_GROUP = 5
 LEISURE_DAYS, PROJECT_DAYS = 90.0, 30.0
@@ -155,33 +156,30 @@ def made_of(index: RelatedIndex, deeds: Deeds, topics: Topics, now: int) -> Inte
     weights, boards, last = _weights(deeds, hidden, shut, now)
     seen = _seen(deeds, now)
     names = _sampled(weights)
-    held = index.people.pins.find([*names, *sorted(hidden)[:200], *topics.pins])
-    names = [name for name in names if name in held]
-    rest = {
-        "without": frozenset(without),
-        "hidden": units(index.vectors(listed))
-        if (listed := [name for name in sorted(hidden)[:200] if name in held])
-        else np.zeros((0, 0), np.float32),
-        "seen": seen,
-        "muted": muted,
-        "follows": tuple(target for target in deeds.follows if target[1] not in muted),
-    }
-    if names:
-        names = list(allowed(index, topics, names))
-        names = _without_ended(index, deeds, names, boards, over)
+    held = index.people.pins.find(sorted(hidden)[:MOST_HIDDEN])
+    listed = [name for name in sorted(hidden)[:MOST_HIDDEN] if name in held]
+    plain = Interests(
+        without=frozenset(without),
+        hidden=units(index.vectors(listed)) if listed else np.zeros((0, 0), np.float32),
+        seen=seen,
+        muted=muted,
+        follows=tuple(target for target in deeds.follows if target[1] not in muted),
+    )
+    names = list(allowed(index, topics, names))
+    names = _without_ended(index, deeds, names, boards, over)
     if not names:
-        return Interests(**rest)
+        return plain
     vectors = units(index.vectors(names))
     worth = np.array([weights[name] for name in names])
     items = _grouped(index, names, vectors, worth, deeds, boards, last, now)
-    return Interests(
-        items,
-        tuple(names),
-        worth,
-        vectors,
-        {name: boards[name] for name in names if name in boards},
+    return replace(
+        plain,
+        items=items,
+        pins=tuple(names),
+        weights=worth,
+        vectors=vectors,
+        boards={name: boards[name] for name in names if name in boards},
         mass=float(worth.sum()),
-        **rest,
     )
 
 

@@ -110,14 +110,17 @@ class _Caps:
     """How many of an interest, and of somebody who is followed, a page holds."""
 
     def __init__(self, signals: Signals, most: int, each: int) -> None:
-        self._signals, self._most, self._each = signals, most, each
+        groups = len(set(signals.group.tolist()) - {-1})
+        # One interest has nothing to leave room for, and two share a page.
+        self._signals, self._each = signals, each
+        self._most = {0: len(signals.group), 1: len(signals.group), 2: (most * 7) // 4}.get(groups, most)
         self._groups: Counter[int] = Counter()
         self._sources: Counter[str] = Counter()
-        self._several = len(set(signals.group.tolist()) - {-1}) > 2
 
     def allow(self, at: int) -> bool:
         """Whether another such pin may come."""
-        if self._several and self._groups[int(self._signals.group[at])] >= self._most:
+        group = int(self._signals.group[at])
+        if group >= 0 and self._groups[group] >= self._most:
             return False
         source = self._signals.source[at] if self._signals.source else ""
         return not source or self._sources[source] < self._each
