@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from visualsearch.look import Look, Words
     from visualsearch.nearest import Trial
     from visualsearch.people import People
+    from visualsearch.ranking import Ranker
     from visualsearch.recommend import BoardHit
+    from visualsearch.search import SearchOptions
     from visualsearch.sources import Columns
 
 
@@ -291,6 +293,13 @@ class Index(Searching):
         from visualsearch.recommend import feed
 
         return feed(self, person, k, cursor=cursor)
+
+    def _known(self, asked: SearchOptions, ranker: Ranker, run: Callable[[Ranker], Hits]) -> Hits:
+        if asked.person is None or asked.personal == 0:
+            return run(ranker)
+        from visualsearch.recommend import search_for
+
+        return search_for(self, asked.person, ranker, run, asked.personal)
 
     def less(self, person: str, hit: Hit) -> None:
         """Less like this: hide a pin of a feed, and undo just the evidence by which it was shown.

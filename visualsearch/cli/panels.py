@@ -48,7 +48,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Query": (
             *("crop", "text", "not_text", "like", "unlike", "weight", "where"),
             *("box", "finder", "sure", "label_by", "word", "pin"),  # look
-            *("person", "section"),  # ideas, search
+            *("person", "section", "personal"),  # ideas, search
             *("cursor", "less"),  # feed
         ),
         "Results": (

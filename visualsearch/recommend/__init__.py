@@ -32,7 +32,7 @@ from .matrix import (
     read_pairs,
     read_saves,
 )
-from .personal import Personal, personal_term
+from .personal import Personal, personal_term, search_for
 from .related import Blend, graph_for, related
 from .sensitive import Topics, topics_of
 from .why import by_sight, more, quoted
@@ -88,6 +88,7 @@ __all__ = [
     "read_pairs",
     "read_saves",
     "related",
+    "search_for",
     "strongest",
     "text_list",
     "texts_arrays",

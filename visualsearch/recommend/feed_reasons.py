@@ -43,7 +43,8 @@ class Why:
         """The pins of the interest that it fits, the most alike first, with their cosines."""
         item = self.mine.items[int(self.signals.group[at])]
         place = {name: number for number, name in enumerate(self.mine.pins)}
-        own = [place[each.id] for each in item.evidence]
+        own = [place[each.id] for each in item.evidence if each.id != self.names[at]]
+        own = own or [place[each.id] for each in item.evidence]
         cosines = self.mine.vectors[own] @ self.vectors[at]
         order = np.argsort(-cosines, kind="stable")[:NAMED]
         return tuple(Evidence("pin", self.mine.pins[own[i]], float(cosines[i])) for i in order.tolist())

@@ -74,7 +74,8 @@ class Interests:
     """What is known to recommend to one person: `items`, the most important first, and what must not be shown.
 
     `pins` are all pins behind the interests with their weights, `vectors` (n, d) their unit vectors, `boards` the board of each
-    that was saved. `without` holds saved, hidden, reported and bought pins. `hidden` (m, d) are vectors of hidden pins. `seen`
+    that was saved. `without` holds saved, hidden, reported and bought
+    pins, and those that were looked at lately. `hidden` (m, d) are vectors of hidden pins. `seen`
     says how often a pin was shown lately. `muted` are boards and people that were taken out. `mass` is the sum of all weights.
     """
 
@@ -146,7 +147,9 @@ def made_of(index: RelatedIndex, deeds: Deeds, topics: Topics, now: int) -> Inte
     hidden = _hidden(deeds)
     muted = frozenset(deed.board for deed in deeds.deeds if deed.kind == "hide" and deed.board)
     bought = {deed.pin for deed in deeds.deeds if deed.kind == "purchase"}
-    without = deeds.saved | hidden | bought
+    since = now - SEEN_DAYS * DAY_MS
+    known = {deed.pin for deed in deeds.deeds if deed.kind in POSITIVE and deed.at >= since}
+    without = deeds.saved | hidden | bought | known
     over = _over(index, deeds, now)
     shut = {
         name

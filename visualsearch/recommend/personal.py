@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from visualsearch.people import FILE
 from visualsearch.ranking import BY_COSINE, Candidates, Context, Ranker, Ranking
-from visualsearch.types import Float32
+from visualsearch.types import Evidence, Float32, Hits, Reason
 
+from .feed_reasons import INTEREST, NAMED
+from .ideas import Names
 from .interests import Interests, interests_of
+from .looks import units
 from .related import RelatedIndex
+
+ASKED = "asked"
+"""The kind of the reason of a hit that only the query explains."""
 
 STRENGTH = 0.02
 """The most that a person's interests add to a cosine, or take from it. Chosen on held-out clicks; see `benchmarks/feed.py`."""
+SEVERAL = 3
+"""So many hidden pins say that their kind is not wanted."""
 EXACT = 0.98
 """A hit of at least this cosine is what was asked for: it keeps its place."""
 
@@ -61,13 +71,49 @@ class Personal:
             spread = float(fit.std())
             value = np.clip((fit - fit.mean()) / (2 * spread), -1, 1) if spread > 1e-6 else value
         if len(mine.hidden):
-            value = np.where((vectors @ mine.hidden.T).max(1) >= EXACT, -1, value)
+            near = (vectors @ mine.hidden.T).max(1)
+            spread = float(near.std())
+            if len(mine.hidden) >= SEVERAL and spread > 1e-6:  # one hidden pin says nothing of its kind
+                value = value - np.clip((near - near.mean()) / (2 * spread), 0, 1)
+            value = np.clip(np.where(near >= EXACT, -1, value), -1, 1)
         return np.asarray(value, np.float32)
 
 
-def personal_term(index: RelatedIndex, person: str, base: Ranker, strength: float = STRENGTH) -> Ranker:
-    """The ranker for a person: `base` itself for somebody unknown, whose consent is off, or of whom nothing is known."""
+def personal_term(
+    index: RelatedIndex, person: str, base: Ranker, strength: float | None = None
+) -> Personal | None:
+    """The ranker for a person; None for somebody unknown, whose consent is off, or of whom nothing is known."""
+    if index.people_address is None and not (index.folder / FILE).exists():
+        return None
     found = interests_of(index, person)
-    if found is None or not strength or not (found.items or len(found.hidden)):
-        return base
-    return Personal(found, strength, base)
+    if found is None or not (found.items or len(found.hidden)):
+        return None
+    return Personal(found, STRENGTH if strength is None else strength, base)
+
+
+def search_for(
+    index: RelatedIndex, person: str, base: Ranker, run: Callable[[Ranker], Hits], strength: float | None
+) -> Hits:
+    """A search that a person asked for. Each hit has a reason: what was asked, or the saved pin that lifted it."""
+    ranker = personal_term(index, person, base, strength)
+    if ranker is None:
+        return run(base)
+    hits = run(ranker)
+    names = [hit.id for hit in hits]
+    if not names:
+        return hits
+    mine = ranker.interests
+    cosines = units(index.vectors(names)) @ mine.vectors.T if len(mine.pins) else np.zeros((len(names), 0))
+    lifted = [row for row, hit in enumerate(hits) if hit.signals.get("personal", 0) > 0 and cosines.shape[1]]
+    near = {row: np.argsort(-cosines[row], kind="stable")[:NAMED].tolist() for row in lifted}
+    called = Names(index, [mine.pins[places[0]] for places in near.values()])
+    told = []
+    for row, hit in enumerate(hits):
+        if row not in near:
+            why = Reason(ASKED, "Fits what was asked for", (Evidence("pin", hit.id, hit.score),))
+        else:
+            held = tuple(Evidence("pin", mine.pins[at], float(cosines[row, at])) for at in near[row])
+            sentence = f"Fits what was asked for, and looks like {called.of(held[0].id)}"
+            why = Reason(INTEREST, f"{sentence} (cosine {held[0].weight:.2f})", held)
+        told.append(replace(hit, why=why))
+    return replace(hits, items=tuple(told))
