@@ -39,6 +39,8 @@ MOST_SEEN = 3
 HIDDEN_NEAR = 0.35
 """Of the span between a hidden pin and an average one, so much counts as near it."""
 ANONYMOUS = FeedRanker(popular=0.6, diversity=0.4)
+FOLLOWING = FeedRanker(popular=0.2, follow=1.0, diversity=0.4)
+"""Of somebody who follows and has no interests yet."""
 RANKER = FeedRanker()
 
 
@@ -60,7 +62,8 @@ def feed(
     mine = None if people is None or person is None else interests_of(index, person, now)
     if mine is not None and not (mine.items or mine.follows or mine.without):
         mine = None  # nothing is known yet: the feed that everybody gets
-    page = _Page(index, mine, k, pages, now, ranker if mine is not None and mine.items else ANONYMOUS)
+    chosen = ANONYMOUS if mine is None else ranker if mine.items else FOLLOWING
+    page = _Page(index, mine, k, pages, now, chosen)
     hits = page.made()
     after = cursors.written([*pages, page.numbers]) if len(hits) == k else None
     plan = "anonymous" if mine is None else "personal"

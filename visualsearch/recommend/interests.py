@@ -33,7 +33,7 @@ MOST_SAVED = 400
 """What was bought or looked at is compared with so many saved pins."""
 MOST_HIDDEN = 200
 MOST_GROUPS = 12
-PINS_A_GROUP = 5
+PINS_A_GROUP = 4
 LEISURE_DAYS, PROJECT_DAYS = 90.0, 30.0
 """The weight of a deed halves in this time."""
 SILENT_DAYS = {False: 90.0, True: 21.0}
@@ -301,7 +301,7 @@ def _grouped(
     now: int,
 ) -> tuple[Interest, ...]:
     """The groups as interests, the most important first."""
-    groups = grouped(vectors, min(MOST_GROUPS, max(1, len(names) // PINS_A_GROUP + 1)))
+    groups = grouped(vectors, min(MOST_GROUPS, 2 + len(names) // PINS_A_GROUP))
     passed = _passed(index, vectors, groups, deeds, now)
     found = []
     for group in np.unique(groups).tolist():
