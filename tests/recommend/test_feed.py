@@ -428,3 +428,24 @@ def test_the_command_line_shows_a_feed(pins: vs.Index, monkeypatch: pytest.Monke
     assert "Feed" in page.read_text(encoding="utf-8")
     run = CliRunner().invoke(app, ["feed", folder, "--less", "kitchen-1"])
     assert isinstance(run.exception, UsageError)
+
+
+def test_new_pins_count_for_days_unless_most_of_the_collection_is_new(pins: vs.Index) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    from visualsearch.recommend.sources import shelf_of
+
+    assert shelf_of(pins, pins.people.now()).fresh == {}
+    with closing(sqlite3.connect(pins.folder / "catalog.sqlite")) as db:
+        db.execute("UPDATE pins SET added = added - 40 * 86400")
+        db.commit()
+    pins.add([{"id": f"new-{n}", "image": picture(700 + n)} for n in range(3)])
+    now = pins.people.now()
+    today = shelf_of(pins, now).fresh
+    assert set(today) == {"new-0", "new-1", "new-2"}
+    later = shelf_of(pins, now + 2 * DAY).fresh
+    assert later["new-0"] == pytest.approx(today["new-0"] / 2, rel=0.01)
+    assert shelf_of(pins, now + 9 * DAY).fresh == {}
+    page = pins.feed("ada", k=20)
+    assert sum(name.startswith("new-") for name in page.ids) == 2

@@ -53,7 +53,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Results": (
             *("k", "offset", "min_score", "group_by"),
-            *("most", "prefer", "repeat", "diversity", "unsure", "goes_with", "similar"),
+            *("most", "prefer", "repeat", "rank", "diversity", "unsure", "goes_with", "similar"),
             *("failures", "excluded"),  # info
             *("boards", "why"),  # related, ideas
         ),
