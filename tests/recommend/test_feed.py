@@ -413,7 +413,9 @@ def test_a_strength_outside_0_to_1_is_refused(pins: vs.Index) -> None:
 
 
 # -- the command line ----------------------------------------------------------------------------------------------
-def test_the_command_line_shows_a_feed(pins: vs.Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_line_shows_a_feed(
+    pins: vs.Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     folder = str(pins.folder)
     run = CliRunner().invoke(app, ["feed", folder, "ada", "-k", "4", "--json"])
     assert run.exit_code == 0, run.output
