@@ -86,6 +86,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "scale": Benchmark("scale.py", "our recipes from ten thousand rows to ten million", ("{cache}",)),
     "kmeans": Benchmark("kmeans.py", "centroids of inverted lists, against faiss.Clustering", ("{cache}",)),
     "people": Benchmark("people.py", "people, saves and events: recorded, imported, read, forgotten", ()),
+    "people_http": Benchmark(
+        "people_http.py", "people over HTTP: events in batches, saves beside searches", ()
+    ),
     "recommend": Benchmark(
         "recommend.py", "related pins: the graph of saves built and walked, at 1 to 100 million saves", ()
     ),

@@ -148,6 +148,12 @@ def people(result: Result) -> None:
     assert all(row["per_second"] > 0 for row in result["rows"] if "per_second" in row)
 
 
+def people_http(result: Result) -> None:
+    events = [row for row in result["rows"] if row["name"] == "events in batches of 100"]
+    assert [row["database"] for row in events] == ["SQLite"]
+    assert all(row["per_second"] > 0 for row in events)
+
+
 def recommend(result: Result) -> None:
     rows = {row["name"].split(", ", 1)[1]: row for row in result["rows"]}
     assert rows["build"]["saves"] > 15_000
@@ -200,6 +206,7 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "kmeans": kmeans,
     "filtered": filtered,
     "people": people,
+    "people_http": people_http,
     "recommend": recommend,
     "feed": feed,
     "cold_start": cold_start,

@@ -208,7 +208,7 @@ def test_the_page_shows_groups_side_by_side_with_the_command(tmp_path: Path) -> 
     saved(tmp_path / "p", "saved <b>.jpg", picture, 70)
     with index_of(tmp_path / "x.index", [tmp_path / "p"]) as index:
         page = write_review(tmp_path / "r.html", index.dedup().groups, "x.index").read_text()
-    assert "visualsearch remove x.index &#x27;saved &lt;b&gt;.jpg&#x27;" in page
+    assert "visualsearch remove x.index &#39;saved &lt;b&gt;.jpg&#39;" in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert "<b>.jpg" not in page
 

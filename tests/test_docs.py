@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,36 @@ def test_the_twenty_lines_of_python_run_as_they_stand(clone: Path) -> None:
     pytest.importorskip("torch")
     done = started(clone, "-c", f"{block('torch', 'python')}\nprint(sum(len(ids) for ids, _ in loader))")
     assert (done.stdout.strip(), done.returncode) == ("264", 0), done.stderr
+
+
+def test_the_tour_of_people_over_http_runs_as_it_stands(clone: Path) -> None:
+    pytest.importorskip("fastapi")
+    table = "visualsearch/samples/manifest.csv"
+    assert started(clone, "-m", "visualsearch", "index", table, "--to", "pins.index").returncode == 0
+    (clone / "visualsearch.sh").write_text(f'exec {shlex.quote(sys.executable)} -m visualsearch "$@"\n')
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "visualsearch", "serve", "pins.index", "--port", "0"]
+    with subprocess.Popen(command, cwd=clone, env=env, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        address = server.stderr.readline().split(" at ")[1].split()[0].rstrip("/")
+        lines = block("people-http").replace("http://127.0.0.1:8000", address)
+        lines = lines.replace("(visualsearch ", "(sh visualsearch.sh ").replace(
+            "python -c", f"{sys.executable} -c"
+        )
+        script = "set -e\n" + lines.replace("\ncurl ", "\necho; curl ")
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=clone, env=env, capture_output=True, text=True, check=False
+        )
+        server.terminate()
+        assert server.wait(30) in (0, -signal.SIGTERM)
+    assert done.returncode == 0, done.stderr
+    saved, moved, boards, verdicts, signals, receipt = map(json.loads, filter(None, done.stdout.splitlines()))
+    assert saved["pin"] == "tools/saw"
+    assert moved["moved"]["boards"] == 1
+    assert [board["title"] for board in boards["boards"]] == ["Workshop"]
+    assert verdicts["accepted"] == 1
+    assert signals == {"searches": True, "clicks": False, "profile": True, "sites": True}
+    assert "no trace" in receipt["proof"]
 
 
 def test_the_first_commands_are_two_and_name_what_exists() -> None:

@@ -78,8 +78,6 @@ def test_the_headings_reach_the_help() -> None:
 PACKAGE = Path(visualsearch.__file__).parent
 MOST_HELP, MOST_DOCSTRING, AVERAGE = 25, 30, 20
 """Words of a sentence in `--help` and in a module's docstring, and of the sentences of a longer text on average."""
-OWED = {"engine.py", "search/query.py"}
-"""Modules whose docstrings may have longer sentences: to become fewer."""
 
 
 def sentences(text: str) -> list[str]:
@@ -113,8 +111,7 @@ def test_the_sentences_of_the_help_are_short(command: TyperCommand) -> None:
 )
 def test_the_sentences_of_a_modules_docstring_are_short(path: Path) -> None:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    if path.relative_to(PACKAGE).as_posix() not in OWED:
-        assert too_long(text, MOST_DOCSTRING) == []
+    assert too_long(text, MOST_DOCSTRING) == []
 
 
 def test_a_long_sentence_would_be_noticed() -> None:

@@ -17,6 +17,7 @@ VisualSearchError
     ├── EncoderMismatchError   the query's encoder is not the one the index was built with
     ├── LockedError       another process is writing
     └── StorageError      the disk is full, or the folder cannot be written or read
+        └── UnreachableError   a database server that does not answer
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class UnknownNameError(UsageError):
     """A name that is not in a table; the message lists the near (or all) known names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
+        self.kind = kind
         names = sorted(known)
         folded = {n.casefold(): n for n in names}
         close = difflib.get_close_matches(name.casefold(), folded, n=5, cutoff=0.4)
@@ -124,3 +126,7 @@ class LockedError(IndexStateError):
 
 class StorageError(IndexStateError):
     """The disk is full, or the folder cannot be written or read."""
+
+
+class UnreachableError(StorageError):
+    """A database server that does not answer; it may come back."""

@@ -18,7 +18,7 @@ class CatalogPins:
     def find(self, ids: Sequence[str]) -> Mapping[str, PinRef]:
         """The pins of those ids; unknown ids are left out."""
         with self._catalog.read() as reader:
-            return {pin.id: PinRef(pin.pin, pin.id, pin.hash) for pin in reader.by_ids(ids)}
+            return {name: PinRef(number, name, digest) for number, name, digest in reader.known(ids)}
 
     def find_pictures(self, hashes: Sequence[bytes]) -> Mapping[bytes, PinRef]:
         """A pin for each picture hash that the index holds."""

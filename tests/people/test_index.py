@@ -153,3 +153,15 @@ def people_number(people: vs.people.People, name: str) -> int:
     from visualsearch.people.model import pseudonym_number
 
     return pseudonym_number(people.person(name).pseudonym) or 0
+
+
+def test_a_token_is_printed_once_and_ends(run: Any, index: vs.Index) -> None:
+    index.close()
+    made = run("people", "token", index.folder, "ada", "--days", "90")
+    assert made.code == 0
+    assert made.out.strip().startswith("vp_")
+    assert made.out.strip() not in made.err
+    assert made.out.strip().encode() not in (index.folder / "people.sqlite").read_bytes()
+    ended = run("people", "token", index.folder, "ada", "--revoke")
+    assert (ended.code, ended.out) == (0, "")
+    assert "tokens ended: 1" in ended.err

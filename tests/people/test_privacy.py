@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from visualsearch.errors import ConsentError, UnknownNameError
+from visualsearch.errors import ConsentError, UnknownNameError, UsageError
 from visualsearch.people import Event, People
 from visualsearch.people.model import new_pseudonym, pseudonym_number, pseudonym_text
 
@@ -199,3 +200,74 @@ def test_the_bytes_of_all_files_are_searched_over_block_borders(
     path = tmp_path / "file"
     path.write_bytes(b"....needle.....needle..needleneedle")
     assert traces.positions(path, b"needle") == [4, 15, 23, 29]
+
+
+def test_a_claim_moves_closed_days_too_and_leaves_nobody(people: People, clock: Clock) -> None:
+    visitor = "visitor:abc"
+    board = people.create_board(visitor, "Kitchen")
+    people.save(visitor, "pin-1", board=board.id)
+    people.record([Event("click", visitor, "pin-1", event_id="v1"), Event("click", "ada", "pin-2")])
+    people.follow("bob", "person", visitor)
+    people.follow("ada", "topic", "tiles")
+    people.follow(visitor, "topic", "tiles")
+    people.follow(visitor, "person", "ada")
+    people.declare(visitor, locale="de")
+    clock.pass_(days=3)
+    people.roll()
+    number = pseudonym_number(people.pseudonym(visitor))
+    moved = people.claim(visitor, "ada")
+    assert (moved["boards"], moved["saves"], moved["events"]) == (1, 1, 4)
+    ada = people.pseudonym("ada")
+    assert people.board(board.id).owner == ada
+    assert {event["event_id"] for event in people.events_of("ada")} >= {"v1"}
+    assert people.follows("bob") == [("person", ada)]
+    assert people.follows("ada") == [("topic", "tiles")]
+    assert people.person("ada").profile == {"locale": "de"}
+    assert people.verify() == []
+    with pytest.raises(UnknownNameError):
+        people.claim(visitor, "ada")
+    with people.store.read() as db:
+        assert number not in db.exec_driver_sql("SELECT person FROM people").scalars().all()
+    with pytest.raises(UsageError):
+        people.claim("ada", ada)
+
+
+def test_a_session_lasts_while_something_is_done_in_it(people: People, clock: Clock) -> None:
+    people.consent("ada", "session")
+    people.create_board("ada", "Kitchen")  # leaves no event
+    clock.pass_(minutes=25)
+    people.comment("ada", "pin-1", "nice")
+    clock.pass_(minutes=25)
+    assert people.end_sessions() == 0
+    clock.pass_(minutes=10)
+    assert people.end_sessions() == 1
+    assert people.boards("ada", viewer="ada") == []
+    assert people.consent("ada").level == "session"
+    assert people.end_sessions() == 0  # nothing is left to forget
+
+
+def test_tokens_end_are_revoked_and_forgotten(people: People, clock: Clock) -> None:
+    token = people.issue_token("ada", days=1)
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    assert people.token_holder(digest) == people.pseudonym("ada")
+    assert token not in json.dumps(people.export("ada"))
+    assert digest not in json.dumps(people.export("ada"))
+    clock.pass_(hours=25)
+    assert people.token_holder(digest) is None
+    other = hashlib.sha256(people.issue_token("ada").encode()).hexdigest()
+    people.consent("ada", "off")
+    assert people.token_holder(other) is not None  # they can change their mind
+    assert people.revoke_tokens("ada") == 2
+    assert people.token_holder(other) is None
+    people.issue_token("ada")
+    assert people.forget("ada").removed["tokens"] == 1
+    with pytest.raises(UsageError):
+        people.issue_token("ada", days=0)
+
+
+def test_unrecorded_deeds_leave_no_event_and_no_site(people: People) -> None:
+    people.unrecorded().save("ada", "pin-1", board="Kitchen", site="https://shop.example/oak")
+    assert people.events_of("ada") == []
+    assert people.export("ada")["sites"] == []
+    people.unrecorded().unsave("ada", "pin-1", board="Kitchen")
+    assert people.event_counts() == {}

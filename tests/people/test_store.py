@@ -35,6 +35,29 @@ def test_the_migrations_make_the_tables_that_the_code_uses(people: People) -> No
         assert db.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
 
 
+def test_two_servers_that_make_the_same_board_in_one_moment_both_save(opened: Opener) -> None:
+    servers, start, failures = [opened(), opened()], threading.Barrier(2), []
+    for number in range(20):
+        servers[0].create_board(f"p{number}", "Other")
+
+    def work(people: People, pin: str) -> None:
+        try:
+            for number in range(20):
+                start.wait()
+                people.save(f"p{number}", pin, board="Kitchen")
+        except Exception as error:
+            failures.append(error)
+            start.abort()
+
+    threads = [threading.Thread(target=work, args=(s, f"pin-{n}")) for n, s in enumerate(servers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert {len(servers[0].pins_of("Kitchen", viewer=f"p{number}")) for number in range(20)} == {2}
+
+
 def test_a_piece_of_work_that_fails_is_undone_alone(people: People) -> None:
     start, errors = threading.Event(), []
 
@@ -107,7 +130,7 @@ def test_places_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     for address in ("mysql://x/y", "nonsense", "postgres:/"):
         with pytest.raises(UsageError, match="postgresql://"):
             open_people(tmp_path, address)
-    with pytest.raises(StorageError, match="cannot use") as caught:
+    with pytest.raises(StorageError, match="cannot reach") as caught:
         open_people(tmp_path, "postgresql://me:hidden@localhost:1/none")
     assert "hidden" not in str(caught.value)
 

@@ -18,9 +18,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "constant",
                 "dates",
                 "address",
-                "kind",
-                "origin",
-                "elsewhere",
+                "source",
                 "manifest",
             ),  # people
             *(
@@ -52,8 +50,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("cursor", "less"),  # feed
         ),
         "Results": (
-            *("k", "offset", "min_score", "group_by"),
-            *("most", "prefer", "repeat", "rank", "diversity", "unsure", "goes_with", "similar"),
+            *("k", "offset", "min_score", "group_by", "rank"),
+            *("most", "prefer", "repeat", "diversity", "unsure", "goes_with", "similar"),
             *("failures", "excluded"),  # info
             *("boards", "why"),  # related, ideas
         ),
@@ -63,9 +61,20 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Server": ("host", "port", "server"),
         "Access": (
             *("new_key", "days", "public", "allow_host", "allow_private", "allow_extension", "trust_proxy"),
-            *("token", "resume"),
+            *("token", "resume", "revoke"),
         ),
-        "Limits": ("workers", "batch", "max_pixels", "memory", "rate", "max_body", "queue", "shard_rows"),
+        "Limits": (
+            "workers",
+            "batch",
+            "max_pixels",
+            "memory",
+            "rate",
+            "event_rate",
+            "keep_events",
+            "max_body",
+            "queue",
+            "shard_rows",
+        ),
         "Output": ("to", "as_json", "html", "show", "collection", "work"),
         "About": ("version", "debug"),
     }

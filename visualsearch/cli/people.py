@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 people = typer.Typer(
     name="people",
     cls=Panels,
-    help="People, boards, saves, follows and events of an index: import, show, export, forget, pause."
+    help="People, boards, saves, follows and events of an index: import, show, export, forget, pause, tokens."
     "\n\nExample: `visualsearch people import pins.index events.parquet`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -288,6 +288,27 @@ def pause(
         emit(asdict(consent))
     else:
         note("events are recorded again" if resume else "no event is recorded any more")
+
+
+@people.command()
+def token(
+    folder: Folder,
+    person: Who,
+    days: Annotated[float | None, typer.Option(help="The token ends after so many days.", min=0)] = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="End all tokens of the person instead.")] = False,
+    address: Address = None,
+) -> None:
+    """Make a token with which a person speaks for themselves over HTTP, and print it once; or end all they have.
+
+    Example: `visualsearch people token pins.index ada --days 90`
+    """
+    with _opened(folder, address) as opened:
+        if revoke:
+            note(f"tokens ended: {opened.revoke_tokens(person):,}")
+            return
+        made = opened.issue_token(person, days=days)
+    note("a token for one person; it is shown this once, the record has its hash only.")
+    print(made)
 
 
 def register(app: typer.Typer) -> None:

@@ -12,10 +12,11 @@ from .common import Device, Folder, MaxPixels, Memory, Model, PrecisionOption, l
 
 
 class KeyScope(StrEnum):
-    """What a new key may do."""
+    """What a new key may do: search, change pins too, or speak for an application's people."""
 
     READ = "read"
     WRITE = "write"
+    ACT = "act"
 
 
 def serve(
@@ -59,6 +60,25 @@ def serve(
     rate: Annotated[
         float, typer.Option(help="Requests per second that one client may make; 0: no limit.", min=0)
     ] = 100.0,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where the record of people is: postgresql://... (extra `postgres`), or off. Default: a file in the index"
+            " folder. Servers that share a database also share the secrets of visitors' cookies: set VISUALSEARCH_COOKIES.",
+        ),
+    ] = None,
+    event_rate: Annotated[
+        float,
+        typer.Option(
+            help="Events a second that one visitor may send; an application's key 100 times as many. 0: no limit.",
+            min=0,
+        ),
+    ] = 500.0,
+    keep_events: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", help="Forget events after so many days; default: never.", min=1),
+    ] = None,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,
     memory: Memory = None,
@@ -101,6 +121,9 @@ def serve(
         allow_private=allow_private,
         proxies=tuple(trust_proxy or ()),
         extensions=(EXTENSION, *(allow_extension or ())),
+        people=people,
+        event_rate=event_rate,
+        event_days=keep_events,
     )
     run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
 
@@ -111,7 +134,8 @@ def _make_key(folder: Path, scope: KeyScope, days: float | None) -> None:
 
     with Index.open(folder):  # only an index gets keys
         token = new_key(folder / FILE, Scope(scope.value), days)
-    note(f"a key that may {scope.value}; it is shown this once, {FILE} has its hash only.")
+    may = "search and speak for people" if scope is KeyScope.ACT else scope.value
+    note(f"a key that may {may}; it is shown this once, {FILE} has its hash only.")
     note("A server that runs on this index already needs a key from now on, without a restart:")
     print(token)
 

@@ -1,8 +1,8 @@
 """The compiled random walk over a graph of pins and boards. Imported by `walks` only. No loop here holds the GIL.
 
-Arrays come from `recommend.walk`, which has checked them. A side of the graph, pins or boards, is a tuple: (n + 1,) unsigned
-offsets and int32 links of the built graph, then (m,) int64 ascending nodes, (m + 1,) int64 offsets and int32 links of what
-came since. A link is weight << shift | node.
+Arrays come from `recommend.walk`, which has checked them. A side of the graph, pins or boards, is a tuple. Of the built graph it
+holds (n + 1,) unsigned offsets and int32 links. Of what came since it holds (m,) int64 ascending nodes, (m + 1,) int64 offsets
+and int32 links. A link is weight << shift | node.
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"

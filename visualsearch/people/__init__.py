@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .model import (
     FILE,
     MEANINGS,
+    TOKEN,
     Board,
     BoardKind,
     Comment,
@@ -17,6 +18,7 @@ from .model import (
     Consent,
     ConsentLevel,
     Event,
+    Follow,
     Person,
     PinRef,
     Pins,
@@ -24,6 +26,7 @@ from .model import (
     Save,
     Status,
     Verdict,
+    pseudonym_number,
     same_place,
     weight,
 )
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE",
     "MEANINGS",
+    "TOKEN",
     "Board",
     "BoardKind",
     "Comment",
@@ -45,6 +49,7 @@ __all__ = [
     "Deed",
     "Deeds",
     "Event",
+    "Follow",
     "FollowedSave",
     "Material",
     "People",
@@ -56,6 +61,7 @@ __all__ = [
     "Status",
     "Verdict",
     "open_people",
+    "pseudonym_number",
     "same_place",
     "weight",
 ]

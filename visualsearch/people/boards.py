@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Text,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from visualsearch.errors import ConflictError, ForbiddenError, UnknownNameError, UsageError
 
@@ -16,16 +31,32 @@ from .schema import boards, collaborators, follows, saves, sections
 from .words import folded, line, plain
 
 LONGEST_TITLE = 200
+ID = re.compile(r"b[0-9a-f]{16}")
+"""The form of a board's id."""
 LONGEST_TEXT = 5000
 
 
-def visible(viewer: int | None) -> ColumnElement[bool]:
+def visible(viewer: int | BindParameter[int] | None) -> ColumnElement[bool]:
     """The boards that a viewer may see: public ones, their own, and those they work on."""
     shown: ColumnElement[bool] = boards.c.secret.is_(False)
     if viewer is None:
         return shown
     shares = exists().where(collaborators.c.board == boards.c.board, collaborators.c.person == viewer)
     return or_(shown, boards.c.owner == viewer, shares)
+
+
+_VIEWER: BindParameter[int] = bindparam("viewer", type_=BigInteger)
+_NAME: BindParameter[str] = bindparam("name", type_=Text)
+_NAMED = (
+    select(boards)
+    .where(
+        or_(boards.c.board == _NAME, (boards.c.owner == _VIEWER) & (boards.c.folded == bindparam("title"))),
+        visible(_VIEWER),
+    )
+    .order_by(boards.c.board != _NAME)
+    .limit(1)
+)
+"""Built once: it is asked with every save."""
 
 
 def viewing(db: Connection, viewer: str | None) -> int | None:
@@ -36,13 +67,7 @@ def viewing(db: Connection, viewer: str | None) -> int | None:
 
 def named(db: Connection, name: str, viewer: int | None) -> Any:
     """The board of an id, or of a title of the viewer's own; a row. Raises UnknownNameError, also for a secret one."""
-    mine = (boards.c.owner == viewer) & (boards.c.folded == folded(name))
-    row = db.execute(
-        select(boards)
-        .where(or_(boards.c.board == name, mine), visible(viewer))
-        .order_by(boards.c.board != name)
-        .limit(1)
-    ).first()
+    row = db.execute(_NAMED, {"name": name, "title": folded(name), "viewer": viewer}).first()
     if row is None:
         raise unknown_board(name)
     return row

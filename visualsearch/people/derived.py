@@ -81,7 +81,7 @@ def _replaced(path: Path, table: Any) -> None:
 
 MENTIONING = ("comments", "mentions", "reports")
 """Tables that may name a person in another's row: an export of them is written anew."""
-UNEXPORTED = ("events", "parts", "imports", "sessions", "derived", "marks")
+UNEXPORTED = ("events", "parts", "imports", "sessions", "derived", "marks", "tokens")
 
 
 def export_tables(store: Store, place: Path, only: Collection[str] = ()) -> dict[str, int]:

@@ -182,7 +182,7 @@ def deed(
     db: Connection, store: Store, known: Known, kind: str, now: int, pin: PinRef | None, **seen: Any
 ) -> None:
     """Store the event of a deed, such as a save, in the deed's own transaction; nothing where recording is paused."""
-    if refusal(known, kind):
+    if store.quiet or refusal(known, kind):
         return
     event = Event(kind, "-", None if pin is None else pin.id, **seen)
     made = checked(event, now, 0)

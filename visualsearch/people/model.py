@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from visualsearch.errors import UsageError
 
 FILE = "people.sqlite"
+TOKEN = "vp_"
+"""How a person's token begins."""
 DAY_MS = 86_400_000
 SESSION_MS = 30 * 60_000
 """A session ends after 30 minutes without an event."""
@@ -185,6 +187,15 @@ class Save:
     section: str | None = None
     repin_of: int | None = None
     gone: bool = False
+
+
+@dataclass(frozen=True)
+class Follow:
+    """What a person follows, and since when: a person by pseudonym, a board by id, a topic by its word."""
+
+    kind: str
+    target: str
+    at: int
 
 
 class CommentState(StrEnum):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from .claims import Claims
 from .elsewhere import Elsewhere
 from .import_export import ImportExport
 from .live import Live
@@ -16,7 +17,7 @@ from .store import Store, now_ms
 from .taste import Taste
 
 
-class People(Many, ImportExport, Elsewhere, Learnable, Live, Taste):
+class People(Claims, Many, ImportExport, Elsewhere, Learnable, Live, Taste):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

@@ -123,7 +123,19 @@ def storing(db: Connection, store: Store, name: str, now: int) -> Known:
             "their consent is off",
             "They can turn it on: people.consent(person, 'on')",
         )
+    if known.consent.level == ConsentLevel.SESSION:
+        touch(db, store, known.number, now)
     return known
+
+
+def touch(db: Connection, store: Store, number: int, now: int) -> None:
+    """Let the session go on of a person whose consent ends with it: from its last deed on, their time runs."""
+    mark = "?" if store.sqlite else "%s"
+    sql = (
+        f"INSERT INTO sessions (person, label, started, last) VALUES ({', '.join([mark] * 4)})"
+        " ON CONFLICT (person, label) DO UPDATE SET last = excluded.last"
+    )
+    db.exec_driver_sql(sql, (number, "", now, now))
 
 
 def _consent(row: Sequence[Any]) -> Consent:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, or_, select, update
 
 from visualsearch.errors import LockedError, StorageError, UnknownNameError
 
@@ -17,7 +17,7 @@ from . import lookup
 from . import parts as disk
 from .derived import Deriving
 from .model import PROFILE, SESSION_MS, SIGNALS, Consent, ConsentLevel, Receipt, pseudonym_text
-from .persons import LONGEST_KEY, Known, check_key, need, one, renumbered
+from .persons import LONGEST_KEY, Known, check_key, need, one, renumbered, touch
 from .saves import remove_saves
 from .schema import (
     boards,
@@ -34,6 +34,7 @@ from .schema import (
     saves,
     sessions,
     sites,
+    tokens,
 )
 from .social import unmention
 from .traces import Trace, traces
@@ -62,6 +63,7 @@ def erase(db: Connection, number: int, keep_consent: bool = False) -> dict[str, 
     if keep_consent:
         db.execute(update(people).where(people.c.person == number).values(dict.fromkeys(PROFILE)))
     else:
+        removed["tokens"] = db.execute(delete(tokens).where(tokens.c.person == number)).rowcount
         removed["consent"] = db.execute(delete(consent).where(consent.c.person == number)).rowcount
         removed["people"] = db.execute(delete(people).where(people.c.person == number)).rowcount
     return {name: count for name, count in removed.items() if count}
@@ -89,6 +91,8 @@ class Privacy(Deriving):
             chosen = replace(known.consent, level=ConsentLevel(level or known.consent.level), **switches)
             values = {**asdict(chosen), "level": chosen.level.value, "at": self.now()}
             self.store.upsert(db, consent, {"person": known.number, **values})
+            if chosen.level == ConsentLevel.SESSION:
+                touch(db, self.store, known.number, self.now())
             return Known(known.number, chosen)
 
         known: Known = self.store.write(work)
@@ -105,21 +109,33 @@ class Privacy(Deriving):
         return self.consent(person, paused=paused)
 
     def end_sessions(self) -> int:
-        """Forget what was kept for a session that has ended, of people whose consent is `session`; how many people."""
+        """Forget what was kept for a session that has ended, of people whose consent is `session`; how many people.
+
+        Those who did not choose it themselves, as a browser did for them, are known no more at all.
+        """
         limit = self.now() - SESSION_MS
         last = (
             select(func.coalesce(func.max(sessions.c.last), 0))
             .where(sessions.c.person == consent.c.person)
             .scalar_subquery()
         )
-        ended = select(consent.c.person).where(consent.c.level == ConsentLevel.SESSION.value, last < limit)
+        held = [
+            exists().where(column == consent.c.person)
+            for column in (boards.c.owner, saves.c.person, *(table.c.person for table in _OWN))
+        ]
+        ended = select(consent.c.person, consent.c.at).where(
+            consent.c.level == ConsentLevel.SESSION.value, last < limit, or_(consent.c.at == 0, *held)
+        )
         with self.upkeep():
             with self.store.read() as db:
-                numbers = list(db.execute(ended).scalars())
+                over = db.execute(ended).all()
             forgotten = 0
-            self._forget_files(numbers)
-            for number in numbers:
-                forgotten += bool(self.store.write(partial(erase, number=number, keep_consent=True)))
+            self._forget_files([number for number, _ in over])
+            for number, chosen in over:
+                work = partial(erase, number=number, keep_consent=chosen != 0)
+                forgotten += bool(self.store.write(work))
+            if any(chosen == 0 for _, chosen in over):
+                self.store.write(partial(renumbered, store=self.store))
             if forgotten:
                 self._refresh()
         if forgotten:
@@ -135,6 +151,9 @@ class Privacy(Deriving):
             held["person"] = _plain(db, select(people).where(people.c.person == number))
             for name, table in (("consent", consent), *((t.name, t) for t in _OWN)):
                 held[name] = _plain(db, select(table).where(table.c.person == number))
+            held["tokens"] = _plain(
+                db, select(tokens.c.created, tokens.c.expires).where(tokens.c.person == number)
+            )
             held["boards"] = _plain(db, select(boards).where(boards.c.owner == number))
             held["saves"] = _plain(db, select(saves).where(saves.c.person == number))
         held["events"] += self._events_in_parts(number, 1 << 62)

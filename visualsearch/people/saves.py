@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
-from visualsearch.errors import ForbiddenError, UnknownNameError
+from visualsearch.errors import ConflictError, ForbiddenError, UnknownNameError
 
-from .boards import LONGEST_TEXT, made, named, section_of, viewing, visible, working
+from .boards import ID, LONGEST_TEXT, made, named, section_of, viewing, visible, working
 from .events import deed
 from .model import PinRef, Save, pseudonym_text
 from .persons import Base, one, storing
@@ -25,6 +26,13 @@ _SAVE = select(saves, sections.c.title.label("section_title")).select_from(
         sections, sections.c.section == saves.c.section
     )
 )
+
+# Built once: these run with every save.
+_BY_NUMBER = _SAVE.where(saves.c.save == bindparam("number"))
+_KEPT = select(saves.c.save).where(
+    saves.c.board == bindparam("place"), saves.c.pin_id == bindparam("pin"), saves.c.gone.is_(False)
+)
+_INSERT = insert(saves).returning(saves.c.save)
 
 
 def remove_saves(db: Connection, numbers: Sequence[int]) -> None:
@@ -50,6 +58,17 @@ def _save(row: Any) -> Save:
         row.repin_of,
         row.gone,
     )
+
+
+def _seen(db: Connection, rows: Sequence[Any], viewer: int | None) -> list[Save]:
+    """Rows as values; a save that the viewer may not see is not named as the one from which a pin was taken."""
+    sources = {row.repin_of for row in rows} - {None}
+    shown: set[int] = set()
+    for part in chunks(list(sources)):
+        chosen = select(saves.c.save).join(boards, boards.c.board == saves.c.board)
+        shown.update(db.execute(chosen.where(saves.c.save.in_(part), visible(viewer))).scalars())
+    plain_values = [_save(row) for row in rows]
+    return [each if each.repin_of in shown else replace(each, repin_of=None) for each in plain_values]
 
 
 def _unsaved(pin: str, board: str) -> UnknownNameError:
@@ -89,7 +108,7 @@ class Saves(Base):
         )
         number = self.store.write(work)
         with self.store.read() as db:
-            return _save(db.execute(_SAVE.where(saves.c.save == number)).one())
+            return _save(db.execute(_BY_NUMBER, {"number": number}).one())
 
     def saving(
         self,
@@ -114,9 +133,13 @@ class Saves(Base):
             try:
                 place = str(working(db, board, known.number).board)
             except UnknownNameError:
-                place = made(db, known.number, board, now)
-            kept = select(saves.c.save).where(saves.c.board == place, saves.c.pin_id == ref.id)
-            found = db.execute(kept.where(saves.c.gone.is_(False))).scalar()
+                if ID.fullmatch(board):  # it was not meant as a title
+                    raise
+                try:
+                    place = made(db, known.number, board, now)
+                except ConflictError:  # another server made it between the two questions
+                    place = str(working(db, board, known.number).board)
+            found = db.execute(_KEPT, {"place": place, "pin": ref.id}).scalar()
             if found is not None:
                 return int(found)
             if repin_of is not None:
@@ -135,7 +158,7 @@ class Saves(Base):
                 "at": now if at is None else at,
                 "gone": False,
             }
-            number = db.execute(insert(saves).values(**values).returning(saves.c.save)).scalar_one()
+            number = db.execute(_INSERT, values).scalar_one()
             if record:
                 deed(db, self.store, known, "save", now, ref, board=place, site=source, **seen)
             return int(number)
@@ -197,26 +220,41 @@ class Saves(Base):
         k: int = 100,
         after: int | None = None,
         gone: bool = False,
+        oldest: bool = False,
     ) -> list[Save]:
-        """A board's saves, newest first; `after` is the number of the last one of the page before. `gone`: also of pins that
-        left the index. Raises UnknownNameError, also where the viewer may not see the board.
+        """A board's saves, newest (or `oldest`) first; `after` is the number of the last one of the page before. `gone`: also
+        of pins that left the index. Raises UnknownNameError, also where the viewer may not see the board.
         """
         with self.store.read() as db:
-            row = named(db, board, viewing(db, viewer))
+            asking = viewing(db, viewer)
+            row = named(db, board, asking)
             chosen = _SAVE.where(saves.c.board == row.board)
             chosen = chosen if gone else chosen.where(saves.c.gone.is_(False))
             chosen = chosen if section is None else chosen.where(sections.c.title == section)
+            if after is not None:
+                chosen = chosen.where(saves.c.save > after if oldest else saves.c.save < after)
+            ordered = chosen.order_by(saves.c.save if oldest else saves.c.save.desc()).limit(k)
+            return _seen(db, db.execute(ordered).all(), asking)
+
+    def saves_by(
+        self, person: str, *, viewer: str | None = None, k: int = 100, after: int | None = None
+    ) -> list[Save]:
+        """What a person saved on boards that the viewer may see; newest first."""
+        with self.store.read() as db:
+            number, asking = one(db, person).number, viewing(db, viewer)
+            chosen = _SAVE.where(saves.c.person == number, visible(asking))
             chosen = chosen if after is None else chosen.where(saves.c.save < after)
-            return [_save(each) for each in db.execute(chosen.order_by(saves.c.save.desc()).limit(k))]
+            return _seen(db, db.execute(chosen.order_by(saves.c.save.desc()).limit(k)).all(), asking)
 
     def saves_of(
         self, pin: str, *, viewer: str | None = None, k: int = 100, after: int | None = None
     ) -> list[Save]:
         """Who saved a pin, on boards that the viewer may see; newest first."""
         with self.store.read() as db:
-            chosen = _SAVE.where(saves.c.pin_id == pin, visible(viewing(db, viewer)))
+            asking = viewing(db, viewer)
+            chosen = _SAVE.where(saves.c.pin_id == pin, visible(asking))
             chosen = chosen if after is None else chosen.where(saves.c.save < after)
-            return [_save(each) for each in db.execute(chosen.order_by(saves.c.save.desc()).limit(k))]
+            return _seen(db, db.execute(chosen.order_by(saves.c.save.desc()).limit(k)).all(), asking)
 
     def save_counts(self, pins: Sequence[str]) -> dict[str, int]:
         """How often pins were saved to public boards. Secret boards are in no count."""
@@ -243,7 +281,7 @@ class Saves(Base):
                 select(saves.c.save, saves.c.repin_of).join(link, saves.c.save == link.c.repin_of)
             )
             chosen = _SAVE.where(saves.c.save.in_(select(link.c.save)), visible(asking))
-            return [_save(row) for row in db.execute(chosen.order_by(saves.c.save))]
+            return _seen(db, db.execute(chosen.order_by(saves.c.save)).all(), asking)
 
     def _see(self, db: Connection, save: int, viewer: int | None) -> None:
         """Raise UnknownNameError unless the viewer may see that save."""

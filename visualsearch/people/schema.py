@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; `migrations/versions` has it."""
 
 SCHEMA = MetaData(
@@ -282,6 +282,15 @@ receipts = Table(
     Column("at", BigInteger, nullable=False),
     Column("removed", Text, nullable=False),
     Column("proof", Text, nullable=False),
+)
+tokens = Table(
+    "tokens",
+    SCHEMA,
+    Column("digest", Text, primary_key=True),
+    _person(),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Index(None, "person"),
 )
 
 EVENT_COLUMNS = tuple(column.name for column in events.columns)

@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from visualsearch.errors import ForbiddenError, UnknownNameError, UsageError
 
-from .boards import named
+from .boards import named, visible
 from .events import deed
-from .model import Comment, CommentState, pseudonym_text
+from .model import Comment, CommentState, Follow, pseudonym_number, pseudonym_text
 from .persons import Base, Known, find, one, storing
-from .schema import comments, connections, follows, mentions, people, reports, sites
+from .schema import boards, comments, connections, follows, mentions, people, reports, sites
 from .store import Store
-from .words import folded, line, plain
+from .words import blank, folded, line, plain
 
 FOLLOWED = ("person", "board", "topic")
 LONGEST_COMMENT = 2000
@@ -40,7 +40,7 @@ def host(site: str | None) -> str | None:
 def visited(db: Connection, store: Store, known: Known, site: str | None, now: int) -> str | None:
     """Count a visit with the save button, if the person allows it; the host as it is kept."""
     name = host(site)
-    if name is None or not known.consent.sites:
+    if name is None or store.quiet or not known.consent.sites:
         return None
     again = update(sites).where(sites.c.person == known.number, sites.c.site == name)
     if not db.execute(again.values(visits=sites.c.visits + 1, at=now)).rowcount:
@@ -94,10 +94,25 @@ class Social(Base):
 
     def follows(self, person: str) -> list[tuple[str, str]]:
         """What a person follows: pairs of kind and name, the newest first. Persons are named by pseudonym."""
+        return [(each.kind, each.target) for each in self.followed(person)]
+
+    def followed(
+        self, person: str, *, k: int | None = None, after: tuple[int, str, str] | None = None
+    ) -> list[Follow]:
+        """What a person follows, the newest first; `after` is when, kind and target of the last one of the page before.
+
+        Boards that became secret since are left out.
+        """
         with self.store.read() as db:
             number = one(db, person).number
-            chosen = select(follows.c.kind, follows.c.target).where(follows.c.person == number)
-            return [(row.kind, row.target) for row in db.execute(chosen.order_by(follows.c.at.desc()))]
+            seen = exists().where(boards.c.board == follows.c.target, visible(number))
+            chosen = select(follows).where(follows.c.person == number, (follows.c.kind != "board") | seen)
+            if after is not None:
+                at, kind, target = after
+                later = (follows.c.kind > kind) | ((follows.c.kind == kind) & (follows.c.target > target))
+                chosen = chosen.where((follows.c.at < at) | ((follows.c.at == at) & later))
+            ordered = chosen.order_by(follows.c.at.desc(), follows.c.kind, follows.c.target).limit(k)
+            return [Follow(row.kind, row.target, row.at) for row in db.execute(ordered)]
 
     def followers(self, kind: str, target: str, *, viewer: str | None = None) -> int:
         """How many follow a person, a board or a topic."""
@@ -143,13 +158,17 @@ class Social(Base):
             return [(row.network, row.name) for row in db.execute(ordered)]
 
     # -- comments --------------------------------------------------------------------------------------------------
-    def comment(self, person: str, pin: str, text: str, *, held: bool = False) -> Comment:
+    def comment(
+        self, person: str, pin: str, text: str, *, held: bool = False, by_key: bool = True
+    ) -> Comment:
         """Say something about a pin; `@key` mentions a known person. `held` keeps it from others until `moderate` shows it.
+
+        Without `by_key` only `@pseudonym` does, so that nobody learns which pseudonym belongs to a key.
 
         Raises UsageError for an empty text or one above 2,000 characters, UnknownNameError, ConsentError.
         """
         said = plain(text, "comment", LONGEST_COMMENT).strip()
-        if not said:
+        if blank(said):
             raise UsageError("the comment is empty", "it has no visible character", "Write something")
         ref = self.pins.find([pin]).get(pin)
         if ref is None:
@@ -162,7 +181,8 @@ class Social(Base):
             values = {"person": number, "pin": ref.number, "pin_id": ref.id, "text": said, "at": now}
             made = insert(comments).values(**values, state=state.value).returning(comments.c.comment)
             comment = int(db.execute(made).scalar_one())
-            named = find(db, {word.rstrip(_TAIL) for word in MENTION.findall(said)})
+            words = {word.rstrip(_TAIL) for word in MENTION.findall(said)}
+            named = find(db, words if by_key else {word for word in words if pseudonym_number(word)})
             self.store.insert(db, mentions, [(comment, each.number) for each in named.values()])
             return comment
 

@@ -15,27 +15,34 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from visualsearch.errors import (
-    IndexStateError,
     LockedError,
     MissingExtraError,
     NotAnIndexError,
     StorageError,
+    UnreachableError,
     UsageError,
     VersionError,
+    VisualSearchError,
 )
 
 from .model import FILE
 from .schema import HEAD
 from .writer import Writer
 
+CACHE_KB = 32_000
+CHECKPOINT_PAGES = 8_000
+CONNECT_SECONDS = 5
+"""A PostgreSQL server that does not answer for so long counts as gone."""
 CHUNK = 500
 """So many values are named in one IN list."""
 _MIGRATING = (
     0x7669737370656F70  # the advisory lock of PostgreSQL under which the tables are brought up to date
 )
+_LEADING = 0x766973756C656164
+LEADING = "people.leading.lock"
 _ARGUMENTS = ("sqlite", "postgresql")
 
 
@@ -49,6 +56,7 @@ class Store:
 
     def __init__(self, folder: Path, address: str | None = None) -> None:
         self.folder = folder
+        self.quiet = False  # no deed leaves an event; see `Claims.unrecorded`
         self._url = _url(folder, address)
         self.sqlite = self._url.get_backend_name() == "sqlite"
         self.path = Path(self._url.database or "") if self.sqlite else None
@@ -110,6 +118,32 @@ class Store:
         except DBAPIError as error:
             raise self.translate(error) from error
 
+    @contextmanager
+    def leading(self) -> Iterator[bool]:
+        """Whether this process is the one of several that looks after the record, until the block ends. It never waits."""
+        if self.sqlite:
+            from filelock import FileLock, Timeout
+
+            lock = FileLock(self.folder / LEADING, timeout=0)
+            try:
+                lock.acquire()
+            except Timeout:
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                lock.release()
+            return
+        # Without a transaction: one that stays open would keep what is deleted meanwhile in the tables.
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            leads = bool(db.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LEADING})").scalar())
+            try:
+                yield leads
+            finally:
+                if leads:
+                    db.exec_driver_sql(f"SELECT pg_advisory_unlock({_LEADING})")
+
     # -- statements ------------------------------------------------------------------------------------------------
     def insert(
         self, db: Connection, table: Table, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ()
@@ -140,10 +174,14 @@ class Store:
             return create_engine(
                 self._url,
                 pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={"connect_timeout": CONNECT_SECONDS},
                 pool_size=1 if writes else 4,
                 isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
             )
-        engine = create_engine(self._url, connect_args={"timeout": 30}, pool_size=1 if writes else 4)
+        engine = create_engine(
+            self._url, connect_args={"timeout": 30}, pool_size=1 if writes else 4, hide_parameters=True
+        )
 
         @event.listens_for(engine, "connect")
         def _settle(connection: sqlite3.Connection, _: object) -> None:
@@ -157,6 +195,10 @@ class Store:
                 connection.execute(f"PRAGMA {pragma}")
             if not writes:
                 connection.execute("PRAGMA query_only = ON")
+            else:
+                # Events of many people touch many pages: they are kept in memory, and written back seldom and together.
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -192,7 +234,7 @@ class Store:
                 "Upgrade: pip install --upgrade visualsearch",
             )
 
-    def translate(self, error: DBAPIError) -> IndexStateError:
+    def translate(self, error: DBAPIError) -> VisualSearchError:
         """A database's error as one of ours."""
         said = (
             str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
@@ -206,9 +248,14 @@ class Store:
             return NotAnIndexError(
                 f"{self.address} is damaged", said, "Restore it from a copy, or move it away to start anew"
             )
-        remedy = "Free some space; nothing of this was kept" if "full" in low else "Check the disk"
-        if not self.sqlite:
+        if "cannot contain nul" in low:
+            return UsageError("a text holds a NUL character", "PostgreSQL stores none", "Leave it out")
+        full = "full" in low or "no space" in low
+        remedy = "Free some space; nothing of this was kept" if full else "Check the disk"
+        if not self.sqlite and not full:
             remedy = "Check that the server runs and that the address is right; then try again"
+            if error.connection_invalidated or isinstance(error, OperationalError):
+                return UnreachableError(f"cannot reach {self.address}", said, remedy)
         return StorageError(f"cannot use {self.address}", said, remedy)
 
 

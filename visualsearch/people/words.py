@@ -10,7 +10,7 @@ from visualsearch.errors import UsageError
 def line(text: object, what: str, longest: int) -> str:
     """One line of plain text: composed (NFC), trimmed, neither empty nor too long. Raises UsageError."""
     kept = plain(text, what, longest).replace("\n", " ").strip()
-    if not kept:
+    if blank(kept):
         raise UsageError(f"the {what} is empty", "it has no visible character", f"Give a {what}")
     return kept
 
@@ -31,6 +31,11 @@ def plain(text: object, what: str, longest: int) -> str:
         raise UsageError(f"cannot keep the {what}", "it holds half a character", "Send UTF-8") from error
     composed = unicodedata.normalize("NFC", text)
     return "".join(c for c in composed if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
+
+
+def blank(text: str) -> bool:
+    """Whether nothing of a text is visible: it is empty, spaces, or characters of no width."""
+    return all(unicodedata.category(c)[0] in "ZC" for c in text)
 
 
 def folded(text: str) -> str:

@@ -27,8 +27,10 @@ RACES = 20
 
 
 def _raced(error: DBAPIError) -> bool:
-    """Whether PostgreSQL undid a transaction to end a deadlock or a conflict with another server's."""
-    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
+    """Whether PostgreSQL undid a transaction to end a deadlock or a conflict with another server's, or for a row of the same
+    key that another server added in the same moment: seen again, it is there.
+    """
+    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01", "23505")
 
 
 class _Job:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from visualsearch.errors import UsageError
 from visualsearch.types import Evidence, Reason
 
+from .asking import RelatedIndex
 from .ideas import MOST_K, Names, asked_for
 from .looks import looks_of
-from .related import RelatedIndex
 from .why import more
 
 if TYPE_CHECKING:

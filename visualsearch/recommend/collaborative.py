@@ -29,6 +29,10 @@ SAMPLE = 4000
 SMALL = 200_000
 """Below so many saves three cuts are averaged: one alone would say little."""
 SECONDS = 240.0
+STRANGER = 0.05
+"""What somebody whom one follows weighs whose saves have nothing in common with one's own."""
+PAIRS = 50_000
+"""Pairs of persons that are compared at once."""
 MOST = 200
 """Neighbours that a pin keeps where the matrix is sparse."""
 Say = Callable[[str], None]
@@ -113,9 +117,10 @@ class Fitted:
         rows = matrix[persons]
         if friends is None or not any(self.follow):
             return self.weights.scores(rows)
-        theirs = (friends[persons] @ matrix).tocsr()
+        theirs = (alike(friends, matrix, persons) @ matrix).tocsr()
         made = self.weights.scores((rows + self.follow.through * theirs).tocsr())
-        made += np.float32(self.follow.direct * sum(self.recipes.values()) / self.vote) * theirs.toarray()
+        share = np.float32(self.follow.direct * sum(self.recipes.values()) / self.vote)
+        made += share * rarer(theirs, self.weights.popularity)
         return made
 
     def lists(self, matrix: Matrix, persons: Int64, k: int, friends: Matrix | None = None) -> Int64:
@@ -130,10 +135,7 @@ class Fitted:
 
 
 def friends_of(pairs: Int64, persons: int) -> Matrix:
-    """Who follows whom as (persons, persons), taken both ways, and divided by the root of both persons' numbers of follows.
-
-    `pairs` (m, 2) are positions.
-    """
+    """Who follows whom as (persons, persons) of ones, taken both ways. `pairs` (m, 2) are positions."""
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     both = np.concatenate([pairs, pairs[:, ::-1]])
     made = sparse.csr_matrix(
@@ -141,8 +143,27 @@ def friends_of(pairs: Int64, persons: int) -> Matrix:
     )
     made.sum_duplicates()
     made.data[:] = 1.0
-    each = sparse.diags(np.maximum(np.diff(made.indptr), 1).astype(np.float32) ** -0.5)
-    return (each @ made @ each).tocsr()
+    return made
+
+
+def alike(friends: Matrix, matrix: Matrix, persons: Int64) -> Matrix:
+    """The rows `persons` of `friends`, each friend weighed by how alike both persons' saves are: STRANGER plus their cosine."""
+    rows = friends[persons].tocsr()
+    lengths = np.maximum(np.diff(matrix.indptr), 1).astype(np.float32) ** -0.5
+    units = sparse.diags(lengths) @ matrix
+    owners = np.repeat(persons, np.diff(rows.indptr))
+    made = rows.copy()
+    for at in range(0, len(owners), PAIRS):
+        part = slice(at, at + PAIRS)
+        common = units[owners[part]].multiply(units[rows.indices[part]]).sum(axis=1)
+        made.data[part] = STRANGER + np.asarray(common, dtype=np.float32).ravel()
+    return made
+
+
+def rarer(votes: Matrix, popularity: Float32) -> Float32:
+    """(n, pins) float32: votes, those for popular pins lowered by the fourth root of their popularity."""
+    made: Float32 = (votes @ sparse.diags(np.maximum(popularity, 1).astype(np.float32) ** -0.25)).toarray()
+    return made
 
 
 def fits_dense(pins: int) -> bool:
@@ -182,10 +203,10 @@ def spread(scores: Float32) -> float:
     return float(scores.std(axis=1).mean()) or 1.0
 
 
-def vote_of(matrix: Matrix, friends: Matrix) -> float:
+def vote_of(matrix: Matrix, friends: Matrix, popularity: Float32) -> float:
     """How far the votes of those whom one follows lie apart, for who follows somebody."""
     some = np.flatnonzero(np.diff(friends.indptr) > 0)[:BATCH]
-    return spread((friends[some] @ matrix).toarray()) if len(some) else 1.0
+    return spread(rarer(alike(friends, matrix, some) @ matrix, popularity)) if len(some) else 1.0
 
 
 # -- tuning --------------------------------------------------------------------------------------------------------
@@ -228,7 +249,7 @@ class Trial:
     def _scored(self, weights: Weights, friends: Matrix | None, unit: float) -> blend.Scored:
         parts = []
         for part in matrix_batches(self.persons):
-            rows = self.kept[part] if friends is None else friends[part] @ self.kept
+            rows = self.kept[part] if friends is None else alike(friends, self.kept, part) @ self.kept
             scores = weights.scores(rows.tocsr())
             scores /= unit
             forbid(scores, self.kept[part])
@@ -242,10 +263,11 @@ class Trial:
 
     def _votes(self, friends: Matrix) -> blend.Scored:
         """How much those whom one follows saved each pin."""
-        unit = vote_of(self.kept, friends)
+        unit = vote_of(self.kept, friends, self.models.popularity)
         parts = []
         for part in matrix_batches(self.persons):
-            scores = (friends[part] @ self.kept).toarray() / np.float32(unit)
+            scores = rarer(alike(friends, self.kept, part) @ self.kept, self.models.popularity)
+            scores /= np.float32(unit)
             forbid(scores, self.kept[part])
             parts.append(blend.kept(scores))
         return blend.joined(parts)
@@ -267,12 +289,14 @@ def tuned(
     """
     clock = Clock(seconds)
     dense = fits_dense(matrix.shape[1]) if dense is None else dense
-    repeats = 3 if matrix.nnz < SMALL else 1
+    solving = solving_seconds(matrix.shape[1]) if dense else 0.0
+    # Three cuts choose more surely than one, where the dearest candidates fit the budget three times.
+    repeats = 3 if matrix.nnz < SMALL and 2 * 3 * len(EASES) * solving < seconds else 1
     per_person = 2 * matrix.shape[1] * (12 if friends is None else 24) * repeats
     sample = int(min(SAMPLE, max(200, resources.memory() / 8 / per_person)))
     trials = [Trial(matrix, seed + 1 + at, sample, friends) for at in range(repeats)]
     _try(trials, [*(LOW if factors or dense else ()), *(DENSE if dense else WALKS)], say)
-    step = len(trials) * solving_seconds(matrix.shape[1]) if dense else 0.0
+    step = len(trials) * solving
     for recipe in EASES if dense else ():
         if not clock.allows(step):
             say(f"{recipe} is not tried: {clock.spent:,.0f} of {seconds:,.0f} s are spent")
@@ -358,5 +382,5 @@ def fit(
         matrix, friends=friends, seconds=seconds, seed=seed, dense=dense, say=say
     )
     weights = summed(matrix, recipes, seed=seed, dense=dense)
-    vote = 1.0 if friends is None else vote_of(matrix, friends)
+    vote = 1.0 if friends is None else vote_of(matrix, friends, weights.popularity)
     return Fitted(weights, recipes, follow, vote, figures, time.perf_counter() - started)

@@ -1,7 +1,7 @@
-"""Boards about everything say little about any pin: they are found by how widely their pins look, and left out of the graph.
+"""Boards about everything say little about any pin. They are found by how widely their pins look, and left out of the graph.
 
-Pixie (arXiv 1711.07601, section 3.2) leaves out boards whose topics have a large entropy. Here a topic is a cluster of looks,
-and a board is diffuse where its pins are spread nearly as widely as as many random pins would be.
+Pixie leaves out boards whose topics have a large entropy (arXiv 1711.07601, section 3.2). Here a topic is a cluster of looks. A
+board is diffuse when its pins are spread nearly as widely as the same number of random pins.
 """
 
 from __future__ import annotations

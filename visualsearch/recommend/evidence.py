@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from visualsearch.types import Evidence, Reason
 
-from .graph import View
+from .view import View
 from .walk import DEAD_BOARD, Visits
 from .why import LOOK_ALIKE, MANY, NEAR, TOGETHER, on_boards
 

@@ -16,10 +16,10 @@ import numpy as np
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.types import WHOLE, Evidence, Float32, Hit, Hits, Reason
 
+from .asking import RelatedIndex
 from .base import present
 from .items import Items, items_of
 from .looks import Looks, looks_of, units
-from .related import RelatedIndex
 from .why import LOOK_ALIKE, NEAR, SIGHT, TOGETHER, quoted
 
 if TYPE_CHECKING:

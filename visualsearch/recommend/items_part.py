@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from .asking import RelatedIndex
 from .base import Gallery
 from .ideas import Asked, Idea, ranked
 from .items import ITEMS, SECONDS, Items, board_matrix, enough, learnt_weights, part_of
 from .learning import Builder, Built
 from .matrix import Matrix, cut
-from .related import RelatedIndex
 
 if TYPE_CHECKING:
     from visualsearch.people import Material

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
@@ -19,14 +19,15 @@ from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.people import FILE
 from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Int64, Reason
 
-from .base import Gallery
+from .asking import RelatedIndex, names_of, nearest_of, numbers_of
 from .evidence import Evidences, evidence_of
-from .graph import SaveGraph, View
+from .graph import SaveGraph
+from .view import View
 from .walk import RESTART, WALKERS, Start, Visits, degree, walk
 from .why import by_sight
 
 if TYPE_CHECKING:
-    from visualsearch.store import Catalog, Pin
+    from visualsearch.store import Pin
 
 MOST_PINS = 100
 """Pins that may be asked for at once."""
@@ -36,17 +37,6 @@ STAND_IN = 4.0
 ROUNDS = 4
 """So often an answer is made anew because something in it was found to count no more."""
 LEARN = "Run: visualsearch learn DIR"
-
-
-class RelatedIndex(Gallery, Protocol):
-    """What related pins need of an index besides a gallery."""
-
-    people_address: str | None
-
-    @property
-    def catalog(self) -> Catalog:
-        """The pins by number."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -234,8 +224,8 @@ class _Answer:
     def _stand_ins(self, pin: Pin, vector: Float32, weight: float) -> list[Start]:
         """Saved pins that look like one that nobody saved."""
         assert self.view is not None
-        near = _nearest(self.index, vector, 5 * self.blend.alikes)
-        held = _numbers(self.index, [hit.id for hit in near])
+        near = nearest_of(self.index, vector, 5 * self.blend.alikes)
+        held = numbers_of(self.index, [hit.id for hit in near])
         found: list[Start] = []
         for hit in near:
             if hit.id == pin.id or hit.id not in held or len(found) == self.blend.alikes:
@@ -253,12 +243,12 @@ class _Answer:
         if visits is not None and self.view is not None and len(visits.nodes):
             nodes, shares = self._worth(visits, most)
             numbers = self.view.numbers(nodes)
-            held = _names(self.index, numbers)
+            held = names_of(self.index, numbers)
             for node, number, share in zip(nodes.tolist(), numbers, shares.tolist(), strict=True):
                 if number in held and number not in own:
                     found[number] = _Candidate(number, held[number], node, walk=share**self.blend.power)
-        near = _nearest(self.index, query, most + len(own))
-        for name, number in _numbers(self.index, [hit.id for hit in near]).items():
+        near = nearest_of(self.index, query, most + len(own))
+        for name, number in numbers_of(self.index, [hit.id for hit in near]).items():
             if number not in own:
                 found.setdefault(number, _Candidate(number, name))
         candidates = list(found.values())
@@ -385,20 +375,3 @@ def _merged(starts: Sequence[Start]) -> list[Start]:
     for start in starts:
         sums[start.node] = sums.get(start.node, 0.0) + start.weight
     return [Start(node, weight) for node, weight in sums.items()]
-
-
-def _nearest(index: RelatedIndex, vector: Float32, k: int) -> Hits:
-    return index.nearest(vector[None], k=k, group_by="none")[0]  # type: ignore[call-arg]
-
-
-def _numbers(index: RelatedIndex, names: Sequence[str]) -> dict[str, int]:
-    """Pin numbers by id, in the order of `names`; ids that are not there are left out."""
-    with index.catalog.read() as reader:
-        found = reader.look_up("pin", "id", names)
-    return {name: found[name] for name in names if name in found}
-
-
-def _names(index: RelatedIndex, numbers: Sequence[int]) -> dict[int, str]:
-    """Ids by pin number; numbers that are gone are left out."""
-    with index.catalog.read() as reader:
-        return reader.look_up("id", "pin", numbers)

@@ -1,8 +1,8 @@
 """Random walk with restart over pins and boards (Pixie, Eksombatchai et al., arXiv 1711.07601).
 
 Walkers go from a pin to a board that holds it, to a pin on that board, and begin anew with a fixed chance. How often they
-come to a pin says how related it is. Many walkers are moved at once: those that stand on one node are handed on together,
-so the counts scatter far less than those of single walkers, around the same expectation.
+come to a pin says how related it is. Walkers that stand on one node are handed on together. So the counts scatter far less than
+those of single walkers, around the same expectation.
 With the extra `fast` the walk is compiled; without it numpy does the same.
 """
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from visualsearch.errors import UsageError
+from visualsearch.people import TOKEN
 
 from .keys import Expired, Keys, Scope, digest_of
 from .problems import Kind, RefusedError
@@ -29,28 +30,54 @@ Header = Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_erro
 
 
 def caller(request: Request) -> Scope | None:
-    """What the request's key allows; None without a key. Raises RefusedError for a wrong or expired one."""
-    header = request.headers.get("authorization", "")
-    token = header[7:].strip() if header[:7].lower() == "bearer " else request.headers.get("x-api-key", "")
+    """What the request's key or person's token allows; None without a key. Raises RefusedError for a wrong or expired one."""
+    token = header_token(request)
     cookie = "" if token else request.cookies.get(COOKIE, "")
     if not token and not cookie:
         return None
     if token:
-        return check(request, digest_of(token))
+        return check(request, mark_of(token))
     sessions: Sessions = request.app.state.sessions
-    digest = sessions.key_of(cookie)
-    if digest is None:
+    mark = sessions.key_of(cookie)
+    if mark is None:
         raise RefusedError(Kind.KEY_NEEDED, "this session is over", "", "Give the key again")
-    check(request, digest)
+    check(request, mark)
     # A cookie comes along with whatever a browser sends, so it must not be enough to change anything.
     return Scope.READ
 
 
-def check(request: Request, digest: str) -> Scope:
-    """The scope of the key with that SHA-256. Raises RefusedError."""
+def header_token(request: Request) -> str:
+    """The key or token in the request's headers; empty without one."""
+    header = request.headers.get("authorization", "")
+    return header[7:].strip() if header[:7].lower() == "bearer " else request.headers.get("x-api-key", "")
+
+
+def mark_of(token: str) -> str:
+    """What stands for a key or a person's token without telling it: a SHA-256, and which of the two it is."""
+    return (TOKEN if token.startswith(TOKEN) else "") + digest_of(token)
+
+
+def person_of(request: Request, mark: str) -> str:
+    """The pseudonym of the person whose token has that mark. Raises RefusedError."""
+    found: str | None = request.app.state.people.holder(mark.removeprefix(TOKEN))
+    if found is None:
+        raise RefusedError(
+            Kind.KEY_NEEDED,
+            "this token is not known here",
+            "it was revoked, has ended or never was",
+            "Ask the server's owner for one",
+        )
+    return found
+
+
+def check(request: Request, mark: str) -> Scope:
+    """The scope of the key, or of the person's token, with that mark. Raises RefusedError."""
+    if mark.startswith(TOKEN):
+        person_of(request, mark)
+        return Scope.READ
     keys: Keys = request.app.state.keys
     try:
-        found = _read(lambda: keys.scope_of_hash(digest))
+        found = _read(lambda: keys.scope_of_hash(mark))
     except Expired:
         raise RefusedError(
             Kind.KEY_EXPIRED, "this API key has expired", "", "Ask the server's owner for a new one"
@@ -95,7 +122,7 @@ def reading(request: Request, _bearer: Bearer, _header: Header) -> None:
 def watching(request: Request, _bearer: Bearer, _header: Header) -> None:
     """Let pass who has a key, on public servers too: what the server tells of itself is not for strangers."""
     if needed(request) and caller(request) is None:
-        raise _missing("read")
+        raise missing("read")
 
 
 def writing(request: Request, _bearer: Bearer, _header: Header) -> None:
@@ -104,14 +131,18 @@ def writing(request: Request, _bearer: Bearer, _header: Header) -> None:
         return
     scope = caller(request)
     if scope is None:
-        raise _missing("write")
+        raise missing("write")
     if scope is not Scope.WRITE:
         raise RefusedError(
-            Kind.FORBIDDEN, "this key may only read", "", "Use a write key, in a header and not as a cookie"
+            Kind.FORBIDDEN,
+            "this key may not write",
+            f"its scope is {scope.value}",
+            "Use a write key, in a header and not as a cookie",
         )
 
 
-def _missing(scope: str) -> RefusedError:
+def missing(scope: str) -> RefusedError:
+    """The error for a request without a key."""
     return RefusedError(
         Kind.KEY_NEEDED,
         "an API key is needed here",

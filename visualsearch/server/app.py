@@ -20,14 +20,19 @@ from visualsearch.engine import Index
 from .batching import BatchingEncoder
 from .keys import FILE, Keys
 from .limits import Gate, Watched
+from .login import session_routes
 from .metrics import Metrics
 from .openapi import describe
+from .people import boards, comments, events, me, saves
+from .people.record import Record
 from .problems import install
 from .related import related_routes
 from .routes import pin_routes, search_routes, system_routes
 from .service import Service
 from .sessions import Sessions
 from .settings import Settings
+
+people_routes = tuple(each.routes for each in (boards, saves, comments, events, me))
 
 log = logging.getLogger("visualsearch.server")
 
@@ -46,14 +51,18 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(_background(service))
+        tasks = [asyncio.create_task(_background(service)), asyncio.create_task(record.run())]
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await asyncio.to_thread(record.close)
             await asyncio.to_thread(service.close)
+
+    record = Record(service)
 
     app = FastAPI(
         title="visualsearch",
@@ -69,8 +78,9 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     app.state.keys = Keys(service.index.folder / FILE) if keys is None else keys
     app.state.keys_came = False
     app.state.sessions = Sessions()
+    app.state.people = record
     install(app)
-    for router in (search_routes, pin_routes, related_routes, system_routes):
+    for router in (search_routes, pin_routes, related_routes, *people_routes, system_routes, session_routes):
         app.include_router(router)
     _add_pages(app)
     describe(app)

@@ -2,7 +2,7 @@
 
 A key is 32 random bytes, so one SHA-256 is enough at rest: there is nothing to guess from. Keys stand in
 `keys.json` in the index folder, or in the environment variable VISUALSEARCH_KEYS as
-"read:HASH,write:HASH" with the SHA-256 (hex) of each key.
+"read:HASH,write:HASH,act:HASH" with the SHA-256 (hex) of each key.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ PREFIX = "vs_"
 
 
 class Scope(StrEnum):
-    """What a key allows; write includes read."""
+    """What a key allows; write and act include read. A key that may act speaks for the people of its application."""
 
     READ = "read"
     WRITE = "write"
+    ACT = "act"
 
 
 class Expired(Exception):  # noqa: N818 - caught by the one caller, never shown
@@ -166,7 +167,7 @@ def _from_environment(environment: Mapping[str, str]) -> list[Key]:
             raise UsageError(
                 f"cannot read entry {number} of {VARIABLE}",
                 "it is not scope:sha256",
-                "Write read:HASH or write:HASH with the SHA-256 (hex) of a key",
+                "Write read:HASH, write:HASH or act:HASH with the SHA-256 (hex) of a key",
             )
         keys.append(Key(f"environment-{number}", digest.lower(), Scope(scope)))
     return keys

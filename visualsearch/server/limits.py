@@ -32,6 +32,7 @@ CLIENTS = 10_000
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 EXTENSION = "chrome-extension://"
 UNROUTED = "unrouted"
+EVENTS = "/events"
 
 
 class Watched:
@@ -81,6 +82,7 @@ class Gate:
     ) -> None:
         self.app, self.settings, self.metrics = app, settings, metrics
         self.rates = Rates(settings.rate, settings.burst, clock)
+        self.event_rates = Rates(5 * settings.rate, 5 * settings.burst, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI has it."""
@@ -131,13 +133,15 @@ class Gate:
 
     def _check_rate(self, scope: Scope, headers: Headers) -> None:
         client = scope.get("client")
-        wait = self.rates.wait(client[0] if client else "")
+        # Batches of events never cost a search its turn; how many events there are is counted where they are read.
+        rates = self.event_rates if scope["path"] == EVENTS else self.rates
+        wait = rates.wait(client[0] if client else "")
         if wait > 0:
             self.metrics.refused.labels("rate").inc()
             raise RefusedError(
                 Kind.RATE,
                 "too many requests",
-                f"at most {self.settings.rate:g} per second are answered",
+                f"at most {rates.rate:g} per second are answered",
                 f"Try again in {math.ceil(wait)} s",
                 retry_after=math.ceil(wait),
             )
@@ -188,16 +192,16 @@ class Rates:
         self.rate, self.burst, self.clock = rate, burst, clock
         self._clients: LRUCache[str, tuple[float, float]] = LRUCache(CLIENTS)
 
-    def wait(self, client: str) -> float:
-        """0 and one token is taken, or the seconds until there is one."""
+    def wait(self, client: str, cost: float = 1) -> float:
+        """0 and `cost` tokens are taken, or the seconds until there are so many."""
         if self.rate <= 0:
             return 0.0
         now = self.clock()
         tokens, seen = self._clients.get(client, (float(self.burst), now))
         tokens = min(float(self.burst), tokens + (now - seen) * self.rate)
-        short = tokens < 1
-        self._clients[client] = (tokens if short else tokens - 1, now)
-        return (1 - tokens) / self.rate if short else 0.0
+        short = tokens < cost
+        self._clients[client] = (tokens if short else tokens - cost, now)
+        return (cost - tokens) / self.rate if short else 0.0
 
 
 def _netloc(origin: str) -> str | None:

@@ -64,6 +64,18 @@ class Metrics:
         self.recall = Gauge(
             "visualsearch_index_recall", "recall@10 against exact search, as last measured", registry=registry
         )
+        self.people_events = Counter(
+            "visualsearch_people_events", "Events by what became of them", ("status",), registry=registry
+        )
+        self.people_deeds = Counter(
+            "visualsearch_people_deeds", "Saves, follows and comments made", ("kind",), registry=registry
+        )
+        self.people_upkeep = Counter(
+            "visualsearch_people_upkeep",
+            "Sessions forgotten, events rolled and expired, saves marked or restored by upkeep",
+            ("step",),
+            registry=registry,
+        )
         self.cache = Gauge(
             "visualsearch_cache_bytes", "Bytes held in memory by a store", ("store",), registry=registry
         )

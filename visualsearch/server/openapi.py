@@ -10,9 +10,18 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from . import problems
+from .people.schemas_me import BODIES
 from .schemas import Changes, LookRequest, NewPin, ProblemOut, SearchRequest, SessionIn
 
-MODELS: tuple[type[BaseModel], ...] = (SearchRequest, LookRequest, NewPin, Changes, SessionIn, ProblemOut)
+MODELS: tuple[type[BaseModel], ...] = (
+    SearchRequest,
+    LookRequest,
+    NewPin,
+    Changes,
+    SessionIn,
+    ProblemOut,
+    *BODIES,
+)
 PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 PICTURES = {"image/*": PICTURE, "application/octet-stream": PICTURE}
 PROBLEM = {

@@ -45,6 +45,10 @@ class Kind(StrEnum):
     RATE = "rate-limited"
     NO_ROOM = "no-room"
     STARTING = "not-ready"
+    UNREACHABLE = "people-unreachable"
+    PERSON_NEEDED = "person-needed"
+    NO_CONSENT = "no-consent"
+    BAD_CURSOR = "bad-cursor"
     INTERNAL = "internal"
 
 
@@ -76,20 +80,28 @@ SHAPES: Mapping[Kind, Shape] = {
     Kind.RATE: Shape(429, "Too many requests"),
     Kind.NO_ROOM: Shape(507, "The index cannot be written"),
     Kind.STARTING: Shape(503, "Not ready"),
+    Kind.UNREACHABLE: Shape(503, "The record of people cannot be reached"),
+    Kind.PERSON_NEEDED: Shape(401, "The request names no person"),
+    Kind.NO_CONSENT: Shape(403, "The person's consent does not allow it"),
+    Kind.BAD_CURSOR: Shape(400, "The cursor cannot be used"),
     Kind.INTERNAL: Shape(500, "The server failed"),
 }
 
 BY_ERROR: tuple[tuple[type[errors.VisualSearchError], Kind], ...] = (
     (errors.FilterError, Kind.BAD_FILTER),
+    (errors.ForbiddenError, Kind.FORBIDDEN),
+    (errors.ConsentError, Kind.NO_CONSENT),
+    (errors.ConflictError, Kind.EXISTS),
     (errors.UsageError, Kind.BAD_REQUEST),
     (errors.PictureError, Kind.BAD_PICTURE),
     (errors.SourceError, Kind.BAD_REQUEST),
     (errors.LockedError, Kind.LOCKED),
+    (errors.UnreachableError, Kind.UNREACHABLE),
     (errors.StorageError, Kind.NO_ROOM),
 )
 """The first that fits says what an error of the library is to a client. Others are internal."""
 
-PRIVATE = frozenset({Kind.LOCKED, Kind.NO_ROOM, Kind.INTERNAL})
+PRIVATE = frozenset({Kind.LOCKED, Kind.NO_ROOM, Kind.UNREACHABLE, Kind.INTERNAL})
 """Kinds whose messages name folders of the server: the log gets them, the client does not."""
 
 BY_STATUS = {404: Kind.NOT_FOUND, 405: Kind.NOT_ALLOWED, 413: Kind.TOO_LARGE, 415: Kind.UNSUPPORTED}
@@ -136,7 +148,7 @@ def from_error(error: errors.VisualSearchError) -> JSONResponse:
     if kind not in PRIVATE:
         return problem(kind, str(error))
     log.error("%s: %s", type(error).__name__, error, exc_info=kind is Kind.INTERNAL and error)
-    headers = {"Retry-After": "5"} if kind is Kind.LOCKED else {}
+    headers = {"Retry-After": "5"} if kind in (Kind.LOCKED, Kind.UNREACHABLE) else {}
     return problem(kind, "The server's log has the reason. Try again later.", headers)
 
 

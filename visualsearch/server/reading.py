@@ -82,32 +82,37 @@ def checked(model: type[M], values: Any) -> M:
 
 async def read_json(request: Request, model: type[M]) -> M:
     """The JSON body as a model. Raises RefusedError."""
-    if _media_type(request) not in ("application/json", ""):
-        raise _unsupported(request, "application/json")
-    body = await _json_body(request)
+    check_json_type(request)
+    settings: Settings = request.app.state.settings
+    body = await bounded(request, settings.max_json, "the JSON", "Send a picture as a file, not inside JSON")
     if len(body) <= SMALL:
         return checked(model, parsed(body))
     serving: Service = request.app.state.service
     return await serving.parsing.run(lambda: checked(model, parsed(body)))
 
 
-async def _json_body(request: Request) -> bytes:
-    """The body, read no further than a JSON body may be long. Raises RefusedError."""
-    settings: Settings = request.app.state.settings
+def check_json_type(request: Request) -> None:
+    """Raise RefusedError for a body that says it is something else than JSON."""
+    if _media_type(request) not in ("application/json", ""):
+        raise _unsupported(request, "application/json")
+
+
+async def bounded(request: Request, most: int, what: str, remedy: str) -> bytes:
+    """The body, read no further than it may be long. Raises RefusedError."""
     said = request.headers.get("content-length", "")
     body = bytearray()
-    if not (said.isdigit() and int(said) > settings.max_json):
+    if not (said.isdigit() and int(said) > most):
         async for chunk in request.stream():
             body += chunk
-            if len(body) > settings.max_json:
+            if len(body) > most:
                 break
         else:
             return bytes(body)
     raise RefusedError(
         Kind.TOO_LARGE,
-        "the JSON is too large",
-        f"at most {settings.max_json:,} bytes are taken",
-        "Send a picture as a file, not inside JSON",
+        f"{what} is too large",
+        f"at most {most:,} bytes are taken",
+        remedy,
     )
 
 

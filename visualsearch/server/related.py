@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import unquote
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from visualsearch.types import Hits, Reason
 
 from .access import CAN_READ
 from .openapi import refused
+from .people.served import answer_of
 from .routes import PinId, Serving
-from .schemas import RankedHitOut
+from .schemas import Answer, RankedHitOut
 from .sent import hit_out
 from .service import Service
 
@@ -50,13 +51,18 @@ class RelatedOut(BaseModel):
     plan: str = Field(description="walk-compiled, walk-numpy, or sight where nothing was saved.")
     seconds: float = Field(description="Time in the engine.")
     notes: list[str] = Field(default=[], description="What else to know.")
+    answer: Answer = None
 
 
 @related_routes.get("/pins/{id}/related", responses=refused(404), summary="Pins related to this one")
-async def related(name: PinId, serving: Serving, k: Annotated[int, Query(ge=1, le=200)] = 20) -> RelatedOut:
+async def related(
+    request: Request, name: PinId, serving: Serving, k: Annotated[int, Query(ge=1, le=200)] = 20
+) -> RelatedOut:
     """What people saved together with it, blended with what looks alike; each with a reason."""
     pin = await serving.light.run(serving.pin, unquote(name))
-    return _out(await serving.light.run(_related, serving, pin.id, k))
+    found = _out(await serving.light.run(_related, serving, pin.id, k))
+    found.answer = await answer_of(request)
+    return found
 
 
 def _related(serving: Service, name: str, k: int) -> Hits:

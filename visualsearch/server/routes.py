@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -13,11 +13,11 @@ from visualsearch import __version__
 from visualsearch.store import MAX_ID_BYTES
 
 from . import catalog
-from .access import CAN_READ, CAN_WATCH, CAN_WRITE, COOKIE, caller, check, needed
-from .keys import digest_of
+from .access import CAN_READ, CAN_WATCH, CAN_WRITE
 from .openapi import PICTURES, SEARCH_BODY, json_body, query_parameters, refused
+from .people.served import answer_of
 from .pictures import Thumbnail
-from .problems import Kind, RefusedError, problem
+from .problems import Kind, problem
 from .reading import form_attributes, from_words, read_file, read_json, read_search
 from .schemas import (
     AttributesOut,
@@ -32,15 +32,12 @@ from .schemas import (
     PinsOut,
     SearchRequest,
     SearchResponse,
-    SessionIn,
-    SessionOut,
     UploadOut,
 )
 from .sent import pin_out
 from .service import Service
-from .sessions import Sessions
-from .settings import Settings
 
+Served = TypeVar("Served", SearchResponse, LookOut, PinsOut)
 OLD_COOKIE = "visualsearch_key"
 """Held the key itself in earlier releases: taken away from browsers that still have it."""
 
@@ -83,7 +80,7 @@ Sort = Annotated[
 )
 async def search_get(request: Request, serving: Serving) -> SearchResponse:
     """The query is in the address, so that it can be shared."""
-    return await serving.answer(from_words(request.query_params))
+    return await _answered(request, await serving.answer(from_words(request.query_params)))
 
 
 @search_routes.post(
@@ -92,7 +89,7 @@ async def search_get(request: Request, serving: Serving) -> SearchResponse:
 async def search_post(request: Request, serving: Serving) -> SearchResponse:
     """The query as JSON, as a form with the picture as `image`, or the picture itself with the query in the address."""
     wanted, data = await read_search(request)
-    return await serving.answer(wanted, data)
+    return await _answered(request, await serving.answer(wanted, data))
 
 
 @search_routes.post(
@@ -112,8 +109,8 @@ async def search_post(request: Request, serving: Serving) -> SearchResponse:
 async def look(request: Request, serving: Serving) -> LookOut:
     """And search each of them. The body is JSON, or the picture itself."""
     if request.headers.get("content-type", "").startswith("application/json"):
-        return await serving.look(await read_json(request, LookRequest))
-    return await serving.look(LookRequest(image=""), await read_file(request))
+        return await _answered(request, await serving.look(await read_json(request, LookRequest)))
+    return await _answered(request, await serving.look(LookRequest(image=""), await read_file(request)))
 
 
 @search_routes.post(
@@ -146,6 +143,7 @@ async def upload_picture(
 # -- pins ---------------------------------------------------------------------------------------------------------
 @pin_routes.get("/pins", dependencies=[CAN_READ], responses=refused(), summary="Stored pins, page by page")
 async def list_pins(
+    request: Request,
     serving: Serving,
     where: Where = None,
     sort: Sort = None,
@@ -156,7 +154,8 @@ async def list_pins(
     found, total = await serving.light.run(
         catalog.pins, serving.index, where, sort, k, offset, serving.settings
     )
-    return PinsOut(pins=[pin_out(pin) for pin in found], total=total, more=offset + len(found) < total)
+    shown = PinsOut(pins=[pin_out(pin) for pin in found], total=total, more=offset + len(found) < total)
+    return await _answered(request, shown)
 
 
 @pin_routes.get("/pins/{id}", dependencies=[CAN_READ], responses=refused(404), summary="One pin")
@@ -169,6 +168,7 @@ async def get_pin(name: PinId, serving: Serving) -> PinOut:
     "/pins/{id}/similar", dependencies=[CAN_READ], responses=refused(404), summary="Pins like this one"
 )
 async def similar(
+    request: Request,
     name: PinId,
     serving: Serving,
     where: Where = None,
@@ -177,7 +177,8 @@ async def similar(
 ) -> SearchResponse:
     """A search with `like` this pin."""
     pin = await serving.light.run(serving.pin, unquote(name))
-    return await serving.answer(SearchRequest(like=[pin.id], where=where, k=k, offset=offset))
+    wanted = SearchRequest(like=[pin.id], where=where, k=k, offset=offset)
+    return await _answered(request, await serving.answer(wanted))
 
 
 @pin_routes.get(
@@ -354,57 +355,19 @@ async def readyz(serving: Serving) -> Response:
     response_class=PlainTextResponse,
     summary="For Prometheus",
 )
-async def metrics(serving: Serving) -> Response:
+async def metrics(request: Request, serving: Serving) -> Response:
     """Latency of every stage, queue lengths, recall as last measured, the index's size. Where there are keys it needs
     one, on public servers too.
     """
     await serving.light.run(serving.measure)
+    request.app.state.people.measure()
     return Response(serving.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@system_routes.get("/session", responses=refused(), summary="Whether a key is needed")
-async def session(request: Request) -> SessionOut:
-    """And what the caller's key allows."""
-    settings: Settings = request.app.state.settings
-    try:
-        scope = caller(request)
-    except RefusedError:
-        scope = None
-    return SessionOut(needed=needed(request) and not settings.public, scope=scope)
-
-
-@system_routes.post(
-    "/session", responses=refused(415), openapi_extra=json_body(SessionIn), summary="Keep a key as a cookie"
-)
-async def log_in(request: Request) -> JSONResponse:
-    """For the web page: the cookie may read, whatever the key may do. It holds a random token, never the key."""
-    digest = digest_of((await read_json(request, SessionIn)).key)
-    scope = check(request, digest)
-    settings: Settings = request.app.state.settings
-    sessions: Sessions = request.app.state.sessions
-    answer = JSONResponse(SessionOut(needed=needed(request), scope=scope).model_dump())
-    secure = settings.secure_cookie or request.scope["scheme"] == "https"
-    answer.set_cookie(
-        COOKIE,
-        sessions.begin(digest),
-        max_age=int(sessions.seconds),
-        secure=secure,
-        httponly=True,
-        samesite="strict",
-    )
-    answer.delete_cookie(OLD_COOKIE)
-    return answer
-
-
-@system_routes.delete("/session", status_code=204, responses=refused(), summary="Forget the cookie")
-async def log_out(request: Request) -> Response:
-    """The key itself stays good."""
-    sessions: Sessions = request.app.state.sessions
-    sessions.forget(request.cookies.get(COOKIE, ""))
-    answer = Response(status_code=204)
-    for name in (COOKIE, OLD_COOKIE):
-        answer.delete_cookie(name)
-    return answer
+async def _answered(request: Request, found: Served) -> Served:
+    """The list with an id that events can name, where there is a record of people and the asker lets events be kept."""
+    found.answer = await answer_of(request)
+    return found
 
 
 def _format(accept: str) -> str:

@@ -28,6 +28,13 @@ Words = Annotated[
     BeforeValidator(_listed),
 ]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
+Answer = Annotated[
+    str | None,
+    Field(
+        exclude_if=lambda value: value is None,
+        description="The id of this served list. An event about one of its entries names it, and the entry's `slot`.",
+    ),
+]
 Crop = Annotated[list[float], Field(min_length=4, max_length=4)]
 
 
@@ -147,6 +154,7 @@ class SearchResponse(BaseModel):
     notes: list[str] = Field(
         default=[], description="What else to know, such as a text that was not read to its end."
     )
+    answer: Answer = None
 
 
 class LookRequest(_Strict):
@@ -190,6 +198,7 @@ class LookOut(BaseModel):
     height: int
     seconds: dict[str, float]
     upload: str | None
+    answer: Answer = None
 
 
 class UploadOut(BaseModel):
@@ -219,6 +228,7 @@ class PinsOut(BaseModel):
     pins: list[PinOut]
     total: int
     more: bool
+    answer: Answer = None
 
 
 class NewPin(_Strict):

@@ -26,6 +26,11 @@ class Settings:
     `filter_seconds`: for SQLite's part of one request. `max_tests`: comparisons in one filter. `head_seconds`:
     for the head of a request. `idle_seconds`: between two requests of a connection. `send_seconds`: without
     the client taking anything. `connections`: in all, and `connections_each` of one address.
+
+    `people`: the address of a PostgreSQL database for the record of people; None: the file beside the index; "off": none.
+    `event_rate`: events a second from one address; an application's key may send 100 times as many; 0 means no limit.
+    `event_days`: events are kept for so many days; None: for ever. `upkeep_seconds`: between two rounds of the people's
+    upkeep. `max_events`: bytes of a batch of events.
     """
 
     max_body: int = 20_000_000
@@ -63,3 +68,8 @@ class Settings:
     extensions: tuple[str, ...] = (EXTENSION,)
     allow_private: bool = False
     secure_cookie: bool = False
+    people: str | None = None
+    event_rate: float = 500.0
+    event_days: int | None = None
+    upkeep_seconds: float = 60.0
+    max_events: int = 1_000_000

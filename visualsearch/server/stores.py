@@ -63,6 +63,11 @@ class Store(Generic[K, V]):
             if self._kept.getsizeof(value) <= self._kept.maxsize:
                 self._kept[key] = value
 
+    def drop(self, key: K) -> None:
+        """Keep a value no longer."""
+        with self._guard:
+            self._kept.pop(key, None)
+
 
 class Uploads:
     """Picture files that visitors brought, by the SHA-256 (hex) of their bytes, for a while and in memory only."""
