@@ -19,13 +19,13 @@ from visualsearch.ranking import Candidates, Context
 from visualsearch.types import WHOLE, Float32, Hit, Hits, Reason
 
 from . import cursor as cursors
+from .asking import RelatedIndex
 from .feed_reasons import Why, reasons_for
 from .ideas import stored
 from .interests import Interests, interests_of
 from .items import items_of
 from .looks import units
 from .mixing import FEED, FeedRanker, Signals
-from .related import RelatedIndex
 from .sensitive import Topics, allowed, topics_of
 from .sources import Pool, gathered, interest_values, shelf_of
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from visualsearch.types import Evidence, Float32, Reason
 
+from .asking import RelatedIndex
 from .ideas import Names, carriers
 from .interests import Interests
 from .items import Items
 from .mixing import Signals
-from .related import RelatedIndex
 from .sources import Pool
 from .why import NEAR, TOGETHER, quoted
 

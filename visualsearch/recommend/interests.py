@@ -19,8 +19,8 @@ import numpy as np
 from visualsearch.people import weight
 from visualsearch.types import Evidence, Float32, Float64, Int64
 
+from .asking import RelatedIndex
 from .looks import grouped, medoid, units
-from .related import RelatedIndex
 from .sensitive import Topics, allowed, topics_of
 
 if TYPE_CHECKING:

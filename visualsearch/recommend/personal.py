@@ -11,11 +11,11 @@ from visualsearch.people import FILE
 from visualsearch.ranking import BY_COSINE, Candidates, Context, Ranker, Ranking
 from visualsearch.types import Evidence, Float32, Hits, Reason
 
+from .asking import RelatedIndex
 from .feed_reasons import INTEREST, NAMED
 from .ideas import Names
 from .interests import Interests, interests_of
 from .looks import units
-from .related import RelatedIndex
 
 ASKED = "asked"
 """The kind of the reason of a hit that only the query explains."""

@@ -18,8 +18,8 @@ import numpy as np
 from visualsearch.errors import StorageError
 from visualsearch.types import Bool, Float32
 
+from .asking import RelatedIndex
 from .looks import units
-from .related import RelatedIndex
 
 FILE = "sensitive.txt"
 PIN = "pin:"

@@ -14,10 +14,11 @@ import numpy as np
 from visualsearch.people import FILE
 from visualsearch.types import Float32, Reason
 
+from .asking import RelatedIndex
 from .interests import DAY_MS, KEPT_PERSONS, Interests
 from .items import items_of
 from .looks import units
-from .related import RelatedIndex, related
+from .related import related
 from .why import NEAR as NEAR_BOARDS
 from .why import TOGETHER as TOGETHER_BOARDS
 
