@@ -92,6 +92,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "recommend": Benchmark(
         "recommend.py", "related pins: the graph of saves built and walked, at 1 to 100 million saves", ()
     ),
+    "feed": Benchmark(
+        "feed.py", "a feed in a simulated world: saves, variety, latency; a search that knows who asks", ()
+    ),
     "exact": Benchmark(
         "exact.py",
         "exact top 10 of one query and of 64, against IndexFlatIP",

@@ -164,6 +164,16 @@ def recommend(result: Result) -> None:
     assert rows["numpy walk"]["p50_ms"] > 0
 
 
+def feed(result: Result) -> None:
+    rows = {row["name"]: row for row in result["rows"]}
+    for name in ("feed", "plain", "popular", "last save"):
+        assert rows[f"world, {name}"]["impressions"] > 0
+    assert rows["world, feed"]["alike"] < rows["world, plain"]["alike"]
+    speed = next(row for name, row in rows.items() if name.startswith("speed"))
+    assert speed["saves_that_counted_at_once"] == speed["pages"] > 0
+    assert sum(row["chosen"] for name, row in rows.items() if name.startswith("search")) == 1
+
+
 def update_while_searching(result: Result) -> None:
     beside = rows(result)["beside the writer"]
     assert rows(result)["readers alone"]["errors"] == beside["errors"] == beside["stale"] == 0
@@ -198,6 +208,7 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "people": people,
     "people_http": people_http,
     "recommend": recommend,
+    "feed": feed,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
     "serve_load": serve_load,

@@ -29,6 +29,17 @@ assert len(exact) == len(graph) == 264
 assert recalls["exact"] >= 0.995  # float16 may swap two that are equal but for rounding
 assert recalls["graph"] >= 0.95
 """,
+    "boards_and_feed": """
+assert all(hit.why.evidence for hits in (related, ideas, first, second, after) for hit in hits)
+assert not set(first.ids) & set(second.ids)
+assert not {*of["birds"][:6], *of["tools"][:6]} & {*first.ids, *second.ids}
+kind = {name: held for held, names in of.items() for name in names}
+assert {"birds", "tools"} <= {kind[name] for name in first.ids}
+assert undone == {each.id for each in unwanted.why.evidence}
+assert not set(interests_of(index, "ada").pins) & set(of["tools"][:6])
+assert all(not e.id.startswith("tools/") for hit in after for e in hit.why.evidence if hit.why.kind == "interest")
+assert saves["feed"] > saves["popular"]
+""",
     "tune_and_measure": """
 assert chosen.preset == "hnsw" and chosen.recall >= 0.95
 assert measured >= 0.9

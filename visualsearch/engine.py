@@ -24,7 +24,7 @@ from visualsearch.people import FILE as PEOPLE_FILE
 from visualsearch.searching import Searching
 from visualsearch.sources import read as read_uri
 from visualsearch.store import Catalog, Identities, Writer, check_free, make_folder, writing
-from visualsearch.types import Attributes, Encoder, EncoderSpec, Hits, IndexReport, Precision
+from visualsearch.types import Attributes, Encoder, EncoderSpec, Hit, Hits, IndexReport, Precision
 
 if TYPE_CHECKING:
     from visualsearch.dedup import Found
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from visualsearch.look import Look, Words
     from visualsearch.nearest import Trial
     from visualsearch.people import People
+    from visualsearch.ranking import Ranker
     from visualsearch.recommend import BoardHit
+    from visualsearch.search import SearchOptions
     from visualsearch.sources import Columns
 
 
@@ -309,6 +311,35 @@ class Index(Searching):
         from visualsearch.recommend import boards_like
 
         return boards_like(self, board, k, person=person)
+
+    def feed(self, person: str | None = None, k: int = 25, *, cursor: str | None = None) -> Hits:
+        """A page of pins for a person: their interests and follows, new pins, popular ones, and a few of anything.
+
+        Each hit has `why`, a true reason. `cursor`, that of the page before, gives the next page; it names no person, and twenty
+        pages repeat nothing. Saves, hides and consent count from the next page on. Pins of a sensitive topic never come (see
+        `visualsearch.recommend.sensitive`). Somebody unknown, or whose consent is off, gets the feed that everybody gets.
+        Raises UsageError.
+        """
+        from visualsearch.recommend import feed
+
+        return feed(self, person, k, cursor=cursor)
+
+    def _known(self, asked: SearchOptions, ranker: Ranker, run: Callable[[Ranker], Hits]) -> Hits:
+        if asked.person is None or asked.personal == 0:
+            return run(ranker)
+        from visualsearch.recommend import search_for
+
+        return search_for(self, asked.person, ranker, run, asked.personal)
+
+    def less(self, person: str, hit: Hit) -> None:
+        """Less like this: hide a pin of a feed, and undo just the evidence by which it was shown.
+
+        A saved pin of the evidence stays saved and counts for no interest, until it is saved again. A board or somebody followed
+        brings no more pins to this feed. Raises ConsentError where nothing may be stored.
+        """
+        from visualsearch.recommend import less
+
+        less(self, person, hit)
 
     def words(self, vocabulary: Sequence[str] | None = None) -> Words:
         """The vectors of a vocabulary (None: the built-in one), encoded at the first call. Raises EncoderError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,16 @@ class Searching(Contents):
 
         Raises UsageError, FilterError, PictureError, EncoderError, UnknownNameError.
         """
-        return self.run(asked.query(), asked.chosen(), asked.context)
+        return self.asked(asked)
+
+    def asked(self, asked: SearchOptions) -> Hits:
+        """The same for options that were put together before."""
+        query, ranker = asked.query(), asked.chosen()
+        return self._known(asked, ranker, lambda chosen: self.run(query, chosen, asked.context))
+
+    def _known(self, asked: SearchOptions, ranker: Ranker, run: Callable[[Ranker], Hits]) -> Hits:
+        """Run a search with what is known of who asks: here nothing."""
+        return run(ranker)
 
     def run(self, query: Query, ranker: Ranker | str = BY_COSINE, context: Context | None = None) -> Hits:
         """Answer a Query; `search` is the friendly form. `ranker` orders the hits, `context` is what it knows of the request."""

@@ -207,12 +207,11 @@ class Stored:
 class Hits(Sequence[Hit]):
     """Results, best first. Behaves as a sequence of Hit.
 
-    `plan` says how they were found: "exact", "ann", or "filtered-" and one of "exact", "ann", "codes"; `total` how many pins
-    were candidates (those the filter leaves), or how many products where pins are grouped.
-    `best` is the score of the first hit of all pages, before `min_score`. `alike` is
-    False where the index holds nothing like what was asked for: `best` is below `noise`, which queries that mean nothing
-    reach in this index (see `visualsearch.search.alike`); None where that was not judged. `notes` say what else to know.
-    """
+        `plan` says how they were found: "exact", "ann", or "filtered-" and one of "exact", "ann", "codes"; `total` how many pins
+        were candidates (those the filter leaves), or how many products where pins are grouped.
+        `best` is the score of the first hit of all pages, before `min_score`. `alike` is
+        False where the index holds nothing like what was asked for: `best` is below `noise`, which queries that mean nothing
+    XX"""
 
     items: tuple[Hit, ...]
     total: int
@@ -222,6 +221,7 @@ class Hits(Sequence[Hit]):
     alike: bool | None = None
     noise: float | None = None
     notes: tuple[str, ...] = ()
+    cursor: str | None = None
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

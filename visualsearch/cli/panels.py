@@ -67,7 +67,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Query": (
             *("crop", "text", "not_text", "like", "unlike", "weight", "where"),
             *("box", "finder", "sure", "label_by", "word", "pin"),  # look
-            *("person", "section"),  # ideas
+            *("person", "section", "personal"),  # ideas, search
+            *("cursor", "less"),  # feed
         ),
         "Results": (
             *("k", "offset", "min_score", "group_by", "rank"),

@@ -27,6 +27,7 @@ from .common import (
     show_hits,
     stdin_bytes,
 )
+from .people import Address
 
 if TYPE_CHECKING:
     from visualsearch.types import Box, Hits, Query
@@ -102,6 +103,23 @@ def search(
             "--diversity", "--diversify", help="0: the most alike; towards 1: the most varied.", min=0, max=1
         ),
     ] = 0.0,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            "--person",
+            metavar="PERSON",
+            help="Who asks: of hits that score nearly the same, their kind first.",
+        ),
+    ] = None,
+    personal: Annotated[
+        float | None,
+        typer.Option(
+            "--personal",
+            metavar="X",
+            help="The most by which --person moves a hit, in cosine; 0 switches it off.",
+        ),
+    ] = None,
+    address: Address = None,
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
@@ -137,8 +155,10 @@ def search(
         max_pixels=max_pixels,
         ranker=rank,
         diversity=diversity,
+        person=person,
+        personal=personal,
     )
-    query, ranker = asked.query(), asked.chosen()
+    query = asked.query()
     if not query.parts:
         raise UsageError(
             "nothing to search for",
@@ -146,7 +166,8 @@ def search(
             "Example: visualsearch search pins.index shoe.jpg",
         )
     with open_index(folder, model, device=device, precision=precision) as opened:
-        hits = opened.run(query, ranker)
+        opened.people_address = address
+        hits = opened.asked(asked)
         places = {} if html is None else opened.uris([p.like for p in query.parts if p.like is not None])
     for line in (hits.verdict, *hits.notes):
         if line:

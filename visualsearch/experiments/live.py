@@ -206,7 +206,7 @@ class Experiments:
         """
         now = self.people.now()
         start = f"{INTERLEAVED}{name}:"
-        deeds = self.people.deeds(now - round(days * DAY_MS), now + 1, variant=start)
+        deeds = self.people.event_columns(now - round(days * DAY_MS), now + 1, variant=start)
         teams = {start + "0": 0, start + "1": 1}
         team = np.array([teams.get(each, -1) for each in deeds.names["variant"]] or [-1], np.int64)
         team = team[deeds.codes["variant"]] if len(deeds) else team[:0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .analysis import Float64, Sample
 
 if TYPE_CHECKING:
-    from visualsearch.people import Deeds, Exposures
+    from visualsearch.people import EventColumns, Exposures
 
 DAY_MS = 86_400_000
 LONG_VISIT_MS = 30_000
@@ -61,7 +61,7 @@ class Joined(NamedTuple):
     rows: Int64
 
 
-def joined(units: Exposures, deeds: Deeds, by_session: bool) -> Joined:
+def joined(units: Exposures, deeds: EventColumns, by_session: bool) -> Joined:
     """Each event with its unit. Events of people or sessions that were not exposed are left out."""
     if not len(units) or not len(deeds):
         nothing = np.zeros(0, np.int64)
@@ -76,7 +76,7 @@ def joined(units: Exposures, deeds: Deeds, by_session: bool) -> Joined:
     return Joined(unit, deeds.at[rows] - units.at[unit], deeds.at[rows], rows)
 
 
-def _by_session(units: Exposures, deeds: Deeds) -> Int64:
+def _by_session(units: Exposures, deeds: EventColumns) -> Int64:
     """An event's session is the client's label and when it began; the unit is person and label."""
     labels = [name.rpartition("@")[0] for name in deeds.names["session"]]
     known = {label: at for at, label in enumerate(dict.fromkeys([*labels, *units.unit]))}
@@ -93,7 +93,7 @@ def _by_session(units: Exposures, deeds: Deeds) -> Int64:
 class Counts:
     """Sums per unit over a stretch of time, for every metric."""
 
-    def __init__(self, units: Exposures, deeds: Deeds, by_session: bool) -> None:
+    def __init__(self, units: Exposures, deeds: EventColumns, by_session: bool) -> None:
         self.size = len(units)
         self.deeds, self.at = deeds, joined(units, deeds, by_session)
         rows = self.at.rows

@@ -163,7 +163,9 @@ class _Judge:
         first = int(self.units.at.min()) if len(self.units) else self.now
         since = first - BEFORE_DAYS * DAY_MS if not self.by_session else first - SLACK_MS
         persons = np.unique(self.units.person)
-        deeds = people.deeds(since, self.until, persons, () if "sessions" in self.plan.metrics else KINDS)
+        deeds = people.event_columns(
+            since, self.until, persons, () if "sessions" in self.plan.metrics else KINDS
+        )
         self.counts = Counts(self.units, deeds, self.by_session)
         names = [arm.name for arm in self.plan.arms]
         arms = np.array(self.units.arm, object)

@@ -34,7 +34,8 @@ from .model import (
 if TYPE_CHECKING:
     from .material import Material
     from .people import People, open_people
-    from .trials import DECLARED, Deeds, Exposures
+    from .taste import Deed, Deeds, FollowedSave
+    from .trials import DECLARED, EventColumns, Exposures
 
 __all__ = [
     "DECLARED",
@@ -47,10 +48,13 @@ __all__ = [
     "CommentState",
     "Consent",
     "ConsentLevel",
+    "Deed",
     "Deeds",
     "Event",
+    "EventColumns",
     "Exposures",
     "Follow",
+    "FollowedSave",
     "Material",
     "People",
     "Person",
@@ -76,8 +80,12 @@ def __getattr__(name: str) -> Any:
         from .material import Material
 
         return Material
-    if name in ("DECLARED", "Deeds", "Exposures"):
+    if name in ("DECLARED", "EventColumns", "Exposures"):
         from . import trials
 
         return getattr(trials, name)
+    if name in ("Deed", "Deeds", "FollowedSave"):
+        from . import taste
+
+        return getattr(taste, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -205,14 +205,16 @@ def _flush(folder: Path) -> None:
 def read_part(
     folder: Path, file: str, columns: Sequence[str] | None = None, person: int | None = None
 ) -> Any:
-    """A part as an Arrow table of every column of events, or of some that it has; or the rows of one person in it."""
+    """A part as an Arrow table of every column of events, or of the named ones; or the rows of one person in it."""
     import pyarrow.parquet as pq
 
     filters = None if person is None else [("person", "=", person)]
-    table = pq.read_table(
-        folder / file, columns=None if columns is None else list(columns), filters=filters, partitioning=None
-    )
-    return table if columns is not None else filled(table)
+    path = folder / file
+    if columns is None:
+        return filled(pq.read_table(path, filters=filters, partitioning=None))
+    held = set(pq.read_schema(path).names)
+    table = pq.read_table(path, columns=[c for c in columns if c in held], filters=filters, partitioning=None)
+    return filled(table).select(list(columns))
 
 
 def files(folder: Path) -> Iterator[Path]:

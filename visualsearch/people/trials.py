@@ -40,7 +40,7 @@ class Exposures(NamedTuple):
         return len(self.person)
 
 
-class Deeds(NamedTuple):
+class EventColumns(NamedTuple):
     """Events as columns, (n,) each. Texts are codes into `names`: column -> texts; -1 where there is none.
 
     `dwell` is -1 and `value` is 0 where the event has none.
@@ -158,28 +158,28 @@ class Trials(Days):
         return [said.get(number) for number in wanted]
 
     # -- deeds -----------------------------------------------------------------------------------------------------
-    def deeds(
+    def event_columns(
         self,
         since: int,
         until: int,
         persons: NDArray[np.int64] | None = None,
         kinds: Collection[str] = (),
         variant: str = "",
-    ) -> Deeds:
+    ) -> EventColumns:
         """The events from `since` to before `until` (ms) as columns, of closed and open days.
 
         `persons` leaves out everybody else, `kinds` other kinds, `variant` events whose variant does not begin so.
         """
-        return steadily(lambda: self._deeds(since, until, persons, kinds, variant))
+        return steadily(lambda: self._event_columns(since, until, persons, kinds, variant))
 
-    def _deeds(
+    def _event_columns(
         self,
         since: int,
         until: int,
         persons: NDArray[np.int64] | None,
         kinds: Collection[str],
         variant: str,
-    ) -> Deeds:
+    ) -> EventColumns:
         import pyarrow as pa
 
         schema = pa.schema([disk.arrow_schema().field(name) for name in _COLUMNS])
@@ -233,7 +233,7 @@ def _only(
     return table.filter(held)
 
 
-def _columns(table: Any) -> Deeds:
+def _columns(table: Any) -> EventColumns:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -242,7 +242,7 @@ def _columns(table: Any) -> Deeds:
         coded = table.column(name).combine_chunks().dictionary_encode()
         codes[name] = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         names[name] = coded.dictionary.to_pylist()
-    return Deeds(
+    return EventColumns(
         table.column("person").to_numpy(),
         table.column("at").cast(pa.int64()).to_numpy(),
         pc.fill_null(table.column("dwell_ms"), -1).to_numpy(),

@@ -9,7 +9,9 @@ from .base import Gallery
 from .boards_like import BoardHit, boards_like
 from .builders import BUILDERS
 from .collaborative import Fitted, Weights, fit, friends_of
+from .feed import FeedRanker, feed, less
 from .ideas import ideas
+from .interests import Interest, Interests, Kind, interests_of
 from .learning import Builder, Built, LearnReport, Outcome, learn
 from .learnt import Learnt, Part, open_learnt, text_list, texts_arrays, write_learnt
 from .linear import ease, neighbours, strongest
@@ -30,7 +32,9 @@ from .matrix import (
     read_pairs,
     read_saves,
 )
+from .personal import Personal, personal_term, search_for
 from .related import Blend, graph_for, related
+from .sensitive import Topics, topics_of
 from .why import by_sight, more, quoted
 
 __all__ = [
@@ -42,40 +46,52 @@ __all__ = [
     "BoardHit",
     "Builder",
     "Built",
+    "FeedRanker",
     "Fitted",
     "Gallery",
+    "Interest",
+    "Interests",
+    "Kind",
     "LearnReport",
     "Learnt",
     "Matrix",
     "Outcome",
     "Part",
+    "Personal",
     "Saves",
+    "Topics",
     "Weights",
     "best",
     "boards_like",
     "by_sight",
     "cut",
     "ease",
+    "feed",
     "figures",
     "fit",
     "forbid",
     "friends_of",
     "graph_for",
     "ideas",
+    "interests_of",
     "interval",
     "learn",
+    "less",
     "matrix_batches",
     "matrix_of",
     "more",
     "neighbours",
     "open_learnt",
+    "personal_term",
     "positions",
     "quoted",
     "read_pairs",
     "read_saves",
     "related",
+    "search_for",
     "strongest",
     "text_list",
     "texts_arrays",
+    "topics_of",
     "write_learnt",
 ]

@@ -41,6 +41,10 @@ class SearchOptions:
     `ranker` orders the best 200 candidates in another way than by cosine; later hits follow by cosine. It is a name
     (`visualsearch.ranking.ranker_of`) or an object with `rank`. `diversity` (0..1) trades likeness for variety. `context` is
     what the ranker knows of the request.
+
+    `person`: who asks. The same pins are ordered with a small term for that person's interests and against what they hid; `why`
+    says so where it lifted a hit. Nobody known, or a consent that is off, changes nothing. `personal` bounds the term, in
+    cosine; None takes what was measured to be best, 0 switches it off.
     """
 
     image: Any = None
@@ -61,6 +65,8 @@ class SearchOptions:
     ranker: Ranker | str = field(default=BY_COSINE)
     diversity: float = 0.0
     context: Context | None = None
+    person: str | None = None
+    personal: float | None = None
 
     def query(self) -> Query:
         """The query that they stand for. Raises UsageError, UnknownNameError."""
@@ -92,6 +98,10 @@ class SearchOptions:
 
     def chosen(self) -> Ranker:
         """The ranker that they name. Raises UsageError, UnknownNameError."""
+        if self.personal is not None and not 0 <= self.personal <= 1:
+            raise UsageError(
+                "cannot weigh the person", f"personal is {self.personal!r}", "Give 0 to 1; 0 switches it off"
+            )
         return ranker_of(self.ranker, self.diversity)
 
 

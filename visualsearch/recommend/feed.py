@@ -1,0 +1,188 @@
+"""A feed: candidates of several sources -> one ranker -> variety, caps and quotas -> a page, each pin with its reason.
+
+Every page is made from what is known at that moment: a hide, a save or a withdrawn consent counts for the next page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log1p
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visualsearch.errors import ConsentError, UsageError
+from visualsearch.people import Event
+from visualsearch.ranking import Candidates, Context
+from visualsearch.types import WHOLE, Float32, Hit, Hits, Reason
+
+from . import cursor as cursors
+from .asking import RelatedIndex
+from .feed_reasons import Why, reasons_for
+from .ideas import stored
+from .interests import Interests, interests_of
+from .items import items_of
+from .looks import units
+from .mixing import FEED, FeedRanker, Signals
+from .sensitive import Topics, allowed, topics_of
+from .sources import Pool, gathered, interest_values, shelf_of
+
+if TYPE_CHECKING:
+    from visualsearch.people import People
+    from visualsearch.store import Pin
+
+MOST_K = 200
+MOST_SEEN = 3
+"""A pin that was shown so often and never touched does not come again for a month."""
+HIDDEN_NEAR = 0.35
+"""Of the span between a hidden pin and an average one, so much counts as near it."""
+ANONYMOUS = FeedRanker(popular=0.6, diversity=0.4)
+FOLLOWING = FeedRanker(popular=0.2, follow=1.0, diversity=0.4)
+"""Of somebody who follows and has no interests yet."""
+RANKER = FeedRanker()
+
+
+def feed(
+    index: RelatedIndex,
+    person: str | None,
+    k: int = 25,
+    *,
+    cursor: str | None = None,
+    ranker: FeedRanker = RANKER,
+) -> Hits:
+    """A page of a person's feed; see `Index.feed`."""
+    started = time.perf_counter()
+    if not 1 <= k <= MOST_K:
+        raise UsageError(f"k: {k:,} asked for", f"1 to {MOST_K:,} are taken", "Ask for less")
+    pages = cursors.read(cursor)
+    people = _people(index)
+    now = int(time.time() * 1000) if people is None else people.now()
+    mine = None if people is None or person is None else interests_of(index, person, now)
+    if mine is not None and not (mine.items or mine.follows or mine.without):
+        mine = None  # nothing is known yet: the feed that everybody gets
+    chosen = ANONYMOUS if mine is None else ranker if mine.items else FOLLOWING
+    page = _Page(index, mine, k, pages, now, chosen)
+    hits = page.made()
+    after = cursors.written([*pages, page.numbers]) if len(hits) == k else None
+    plan = "anonymous" if mine is None else "personal"
+    return Hits(tuple(hits), page.total, plan, time.perf_counter() - started, cursor=after)
+
+
+def less(index: RelatedIndex, person: str, hit: Hit) -> None:
+    """Undo the evidence by which a pin of a feed was shown: see `Index.less`."""
+    people = index.people
+    events = [Event("hide", person, hit.id)]
+    for each in hit.why.evidence if hit.why is not None else ():
+        if each.kind == "pin" and hit.why is not None and hit.why.kind not in ("popular", "fresh", "other"):
+            events.append(Event("hide", person, each.id))
+        elif each.kind in ("board", "follow"):
+            events.append(Event("hide", person, hit.id, board=each.id))
+    # The first names the pin itself; the same pin twice would say the same.
+    distinct = list({(event.pin, event.board): event for event in events}.values())
+    refused = [verdict for verdict in people.record(distinct) if verdict.reason]
+    if refused:
+        raise ConsentError("cannot keep that", refused[0].reason, refused[0].remedy)
+
+
+def _people(index: RelatedIndex) -> People | None:
+    """The record of people, which is not made here."""
+    return index.people if index.has_people else None
+
+
+@dataclass
+class _Page:
+    """One page in the making. `numbers` are the pin numbers that it shows."""
+
+    index: RelatedIndex
+    mine: Interests | None
+    k: int
+    pages: Sequence[Sequence[int]]
+    now: int
+    ranker: FeedRanker
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        self.numbers: list[int] = []
+
+    def made(self) -> list[Hit]:
+        shown = cursors.shown(self.pages)
+        topics = topics_of(self.index.folder)
+        pool = gathered(self.index, self.mine, len(shown), len(self.pages), self.now)
+        held, vectors = self._held(pool, shown, topics)
+        self.total = len(held)
+        if not held:
+            return []
+        names = [name for name, _ in held]
+        signals = self._signals(pool, names, vectors)
+        candidates = Candidates.of(signals.interest, vectors=vectors, ids=names)
+        context = Context(k=self.k, now=self.now / 1000, data={FEED: signals})
+        ranking = self.ranker.rank(candidates, context).checked(len(held))
+        chosen = [int(at) for at in ranking.order[: self.k]]
+        self.numbers = [held[at][1] for at in chosen]
+        why = self._why(pool, names, signals, vectors)
+        reasons = reasons_for(self.index, why, chosen, {n: p[chosen] for n, p in ranking.signals.items()})
+        pins = stored(self.index, [names[at] for at in chosen])
+        return [
+            _hit(pins[names[at]], ranking.rank_score[at], ranking.signals, at, reason, why)
+            for at, reason in zip(chosen, reasons, strict=True)
+            if names[at] in pins  # it left the index while this was computed
+        ]
+
+    def _held(self, pool: Pool, shown: set[int], topics: Topics) -> tuple[list[tuple[str, int]], Float32]:
+        """The candidates that may be shown, and their unit vectors: no sensitive topic, nothing known or seen too often."""
+        mine = self.mine
+        without = mine.without if mine is not None else frozenset()
+        seen = mine.seen if mine is not None else {}
+        names = [n for n in pool.names() if n not in without and seen.get(n, 0) < MOST_SEEN]
+        numbers = allowed(self.index, topics, names)
+        held = [(name, number) for name, number in numbers.items() if number not in shown]
+        if not held:
+            return [], np.zeros((0, 0), np.float32)
+        return held, units(self.index.vectors([name for name, _ in held]))
+
+    def _signals(self, pool: Pool, names: Sequence[str], vectors: Float32) -> Signals:
+        def listed(values: Mapping[str, float]) -> Float32:
+            return np.array([values.get(name, 0.0) for name in names], np.float32)
+
+        mine = self.mine
+        n = len(names)
+        interest, group = np.zeros(n, np.float32), np.full(n, -1)
+        hidden, seen = np.zeros(n, np.float32), np.zeros(n, np.float32)
+        if mine is not None:
+            interest, group = interest_values(mine, pool, vectors, self.ranker.gamma)
+            seen = listed(mine.seen)
+            if len(mine.hidden):
+                # Cosines of pictures never reach 0: what is nearer than most counts from there on.
+                nearest = (vectors @ mine.hidden.T).max(1)
+                middle = float(np.median(nearest))
+                hidden = np.clip((nearest - middle) / max(1 - middle, 1e-6) - 1 + HIDDEN_NEAR, 0, 1)
+        top = log1p(max(pool.popular.values(), default=1))
+        return Signals(
+            interest,
+            np.asarray(group, np.int64),
+            listed(pool.together),
+            listed({name: worth for name, (worth, _) in pool.walk.items()}),
+            listed({name: worth for name, (worth, _) in pool.follow.items()}),
+            listed({name: log1p(count) / top for name, count in pool.popular.items()}),
+            listed(pool.fresh),
+            np.isin(names, pool.anything),
+            np.asarray(hidden, np.float32),
+            seen,
+            tuple(pool.follow[name][1].target if name in pool.follow else "" for name in names),
+        )
+
+    def _why(self, pool: Pool, names: Sequence[str], signals: Signals, vectors: Float32) -> Why:
+        mine = self.mine or Interests()
+        return Why(pool, mine, names, signals, vectors, items_of(self.index), self.now)
+
+
+def _hit(pin: Pin, score: Any, parts: Mapping[str, Float32], at: int, reason: Reason, why: Why) -> Hit:
+    signals = {name: round(float(values[at]), 6) for name, values in parts.items()}
+    return Hit(
+        pin.id, pin.uri, why.cosine(at), WHOLE, pin.attributes, signals, round(float(score), 6), reason
+    )
+
+
+__all__ = ["FeedRanker", "feed", "less", "shelf_of"]

@@ -1,0 +1,281 @@
+"""Where the pins of a feed come from: interests, what people saved together, follows, new pins, popular ones, and anything."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from visualsearch.types import Float32, Reason
+
+from .asking import RelatedIndex
+from .interests import DAY_MS, KEPT_PERSONS, Interests
+from .items import items_of
+from .looks import units
+from .related import related
+from .why import NEAR as NEAR_BOARDS
+from .why import TOGETHER as TOGETHER_BOARDS
+
+if TYPE_CHECKING:
+    from visualsearch.people import FollowedSave
+
+MOST_INTERESTS = 8
+"""Interests that one page is made from."""
+NEAR = 60
+WALKED_FROM, WALKED = 8, 60
+WALK_SAVES = 50
+"""A walk is repeated after so many saves of anybody."""
+TOGETHER = 150
+FOLLOWED, FOLLOWED_EACH = 120, 20
+POPULAR = 600
+NEWEST = 400
+FRESH_DAYS = 2.0
+"""The worth of being new halves in this time: most of a pin's views come in its first two days."""
+FRESH_UNTIL = 8.0
+SAMPLE = 2000
+CLUSTERS = 32
+ANYTHING = 40
+
+
+@dataclass
+class Pool:
+    """Candidates by pin id, each with what one source says of it; values are 0 to 1 but for the counts of `popular`."""
+
+    near: dict[str, float] = field(default_factory=dict)
+    scales: list[tuple[float, float]] = field(default_factory=list)
+    """For each interest the cosine of the first and of the last pin that was looked at."""
+    together: dict[str, float] = field(default_factory=dict)
+    walk: dict[str, tuple[float, Reason]] = field(default_factory=dict)
+    follow: dict[str, tuple[float, FollowedSave]] = field(default_factory=dict)
+    fresh: dict[str, float] = field(default_factory=dict)
+    popular: dict[str, int] = field(default_factory=dict)
+    anything: list[str] = field(default_factory=list)
+
+    def names(self) -> list[str]:
+        """Every candidate once."""
+        sources: Sequence[Any] = (
+            self.near, self.together, self.walk, self.follow, self.fresh, self.popular, self.anything
+        )  # fmt: skip
+        return list(dict.fromkeys(name for source in sources for name in source))
+
+
+def gathered(index: RelatedIndex, mine: Interests | None, behind: int, page: int, now: int) -> Pool:
+    """The candidates of a page for a person, or for nobody (None). `behind` is how many pins were shown before."""
+    pool = Pool()
+    shelf = shelf_of(index, now)
+    if mine is not None and mine.items:
+        _near(index, mine, behind, pool)
+        _together(index, mine, behind, pool)
+        _walk(index, mine, pool)
+    if mine is not None and mine.follows:
+        _followed(index, mine, now, pool)
+    personal = mine is not None and bool(mine.items)
+    pool.popular = dict(
+        list(shelf.popular.items())[: (POPULAR // 4 + behind) if personal else POPULAR + behind]
+    )
+    pool.fresh = dict(shelf.fresh)
+    some = len(shelf.sample) if not personal else ANYTHING
+    rng = np.random.default_rng(page)
+    chosen = rng.permutation(len(shelf.sample))[:some] if personal else np.arange(len(shelf.sample))
+    pool.anything = [shelf.sample[at] for at in chosen.tolist()]
+    return pool
+
+
+def _near(index: RelatedIndex, mine: Interests, behind: int, pool: Pool) -> None:
+    """What looks like the medoids."""
+    items = mine.items[:MOST_INTERESTS]
+    k = NEAR + behind // len(items) + min(200, len(mine.without) // len(items))
+    vectors = np.stack([item.vector for item in items])
+    for hits in index.nearest(vectors, k=k):
+        pool.scales.append((hits[0].score, hits[-1].score) if len(hits) else (1.0, 0.0))
+        for hit in hits:
+            pool.near[hit.id] = max(pool.near.get(hit.id, -1.0), hit.score)
+
+
+def _together(index: RelatedIndex, mine: Interests, behind: int, pool: Pool) -> None:
+    """What was learnt to go with the pins of the interests, each by its weight."""
+    items = items_of(index)
+    if items is None:
+        return
+    rows, known = items.scores(mine.pins)
+    if not known:
+        return
+    weights = dict(zip(mine.pins, mine.weights.tolist(), strict=True))
+    sums = np.asarray(rows.T @ np.array([weights[name] for name in known])).ravel()
+    order = np.argsort(-sums, kind="stable")[: TOGETHER + behind]
+    top = float(sums[order[0]]) or 1.0
+    pool.together = {items.pins[at]: float(sums[at]) / top for at in order.tolist() if sums[at] > 0}
+
+
+def _walk(index: RelatedIndex, mine: Interests, pool: Pool) -> None:
+    """Pins that are related to the weightiest ones; each with its own reason, as far as its boards still hold it."""
+    if not index.has_people:
+        return
+    saved = [at for at, name in enumerate(mine.pins) if name in mine.boards]
+    best = sorted(saved, key=lambda at: (-mine.weights[at], mine.pins[at]))[:WALKED_FROM]
+    held = index.people.pins.find([mine.pins[at] for at in best])
+    best = [at for at in best if mine.pins[at] in held]
+    if not best:
+        return
+    names = tuple(mine.pins[at] for at in best)
+    found = _walked(index, names, [float(mine.weights[at]) for at in best])
+    links = {
+        name: [(each.id, name) for each in why.evidence if each.kind == "board"]
+        for name, (_, why) in found.items()
+        if why.kind in (TOGETHER_BOARDS, NEAR_BOARDS) and not {each.id for each in why.evidence} & mine.muted
+    }
+    live = index.people.live_links(sorted({link for each in links.values() for link in each}))
+    pool.walk = {name: found[name] for name, each in links.items() if each and live.issuperset(each)}
+
+
+_WALKS: WeakKeyDictionary[Any, OrderedDict[Any, dict[str, tuple[float, Reason]]]] = WeakKeyDictionary()
+
+
+def _walked(
+    index: RelatedIndex, names: tuple[str, ...], weights: list[float]
+) -> dict[str, tuple[float, Reason]]:
+    """What is related to some pins. It is kept until others saved a little: pages of one person ask for the same."""
+    people = index.people
+    with index.catalog.read() as reader:
+        state = reader.state
+    key = (names, state, people.newest_save() // WALK_SAVES, people.choices())
+    with _GUARD:
+        kept = _WALKS.setdefault(index, OrderedDict())
+        if key in kept:
+            kept.move_to_end(key)
+            return kept[key]
+    hits = related(index, names, WALKED, weights=weights)
+    found = {hit.id: (hit.signals["walk"], hit.why) for hit in hits if hit.why is not None}
+    made = {name: (worth, why) for name, (worth, why) in found.items() if worth > 0}
+    with _GUARD:
+        kept[key] = made
+        while len(kept) > KEPT_PERSONS:
+            kept.popitem(last=False)
+    return made
+
+
+def _followed(index: RelatedIndex, mine: Interests, now: int, pool: Pool) -> None:
+    """The newest public saves of what is followed."""
+    for save in index.people.followed_saves(mine.follows, FOLLOWED, FOLLOWED_EACH):
+        if save.board in mine.muted:
+            continue
+        worth = 0.5 ** (max(0, now - save.at) / DAY_MS / 14.0)
+        if worth > pool.follow.get(save.pin, (0.0, save))[0]:
+            pool.follow[save.pin] = (worth, save)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What is the same for everybody: popular and new pins, and a sample that is spread over the collection.
+
+    `sample` goes round the clusters of the collection's map: one pin of each, then the next of each.
+    """
+
+    key: Any
+    popular: dict[str, int]
+    fresh: dict[str, float]
+    sample: tuple[str, ...]
+    made: int
+
+
+_SHELVES: WeakKeyDictionary[Any, Shelf] = WeakKeyDictionary()
+_GUARD = threading.Lock()
+
+
+def shelf_of(index: RelatedIndex, now: int) -> Shelf:
+    """The shelf of an index, made anew when much was saved, a consent changed, pins came or went, or an hour passed."""
+    with index.catalog.read() as reader:
+        state, count = reader.state, reader.count()
+    people = index.people if index.has_people else None
+    newest = 0 if people is None else people.newest_save()
+    step = max(20, newest // 100)
+    key = (state, newest // step, 0 if people is None else people.choices(), now // 3_600_000)
+    with _GUARD:
+        held = _SHELVES.get(index)
+    if held is not None and held.key == key:
+        return held
+    popular = {} if people is None else people.popular(10 * POPULAR)
+    same = held is not None and held.key[0] == state
+    sample = held.sample if same and held is not None else _spread(index, count)
+    made = Shelf(key, popular, _fresh(index, now), sample, now)
+    with _GUARD:
+        _SHELVES[index] = made
+    return made
+
+
+def _drawn(index: RelatedIndex, most: int, seed: int) -> dict[int, str]:
+    """Ids of at most so many pins by number, drawn evenly; the same seed draws the same from the same state."""
+    with index.catalog.read() as reader:
+        mark = reader.mark()
+        numbers = reader.numbers() if mark is None or mark.pin <= 2 * most else None
+        if numbers is None and mark is not None:
+            tried = np.random.default_rng(seed).integers(1, mark.pin + 1, 4 * most)
+            found = reader.look_up("id", "pin", np.unique(tried).tolist())
+            numbers = np.array(sorted(found), np.int64)
+        assert numbers is not None
+        if len(numbers) > most:
+            numbers = np.sort(np.random.default_rng(seed).choice(numbers, most, replace=False))
+        held = reader.look_up("id", "pin", numbers.tolist())
+    return {number: held[number] for number in numbers.tolist() if number in held}
+
+
+def _spread(index: RelatedIndex, count: int) -> tuple[str, ...]:
+    """A sample that goes round the clusters of the collection."""
+    from scipy.cluster.vq import kmeans2
+
+    if not count:
+        return ()
+    names = list(_drawn(index, SAMPLE, 0).values())
+    vectors = units(index.vectors(names))
+    groups = max(1, min(CLUSTERS, len(names) // 4))
+    centres, label = kmeans2(vectors.astype(np.float64), groups, minit="++", seed=0, iter=8)
+    nearness = (vectors * units(centres.astype(np.float32))[label]).sum(1)
+    order = np.lexsort((-nearness, label))
+    # The place of each pin in its cluster, nearest to the centre first.
+    first = np.searchsorted(label[order], np.arange(groups))
+    place = np.empty(len(names), np.int64)
+    place[order] = np.arange(len(names)) - first[label[order]]
+    return tuple(names[at] for at in np.lexsort((label, place)).tolist())
+
+
+def _fresh(index: RelatedIndex, now: int) -> dict[str, float]:
+    """Pins that were added in these days, by how new they are. Where most of the collection is that new, none is."""
+    with index.catalog.read() as reader:
+        mark = reader.mark()
+        top = mark.pin if mark is not None else int(reader.numbers()[-1:].sum())
+        added = reader.added(range(max(1, top - NEWEST + 1), top + 1))
+    days = {number: (now / 1000 - at) / 86_400 for number, at in added.items()}
+    new = {number: 0.5 ** (age / FRESH_DAYS) for number, age in days.items() if 0 <= age <= FRESH_UNTIL}
+    if not new:
+        return {}
+    some = _drawn(index, 200, 1)
+    with index.catalog.read() as reader:
+        ages = [(now / 1000 - at) / 86_400 for at in reader.added(some).values()]
+        if sum(0 <= age <= FRESH_UNTIL for age in ages) > len(ages) / 2:
+            return {}
+        names = reader.look_up("id", "pin", list(new))
+    return {names[number]: worth for number, worth in new.items() if number in names}
+
+
+def interest_values(mine: Interests, pool: Pool, vectors: Float32, gamma: float) -> tuple[Float32, Any]:
+    """(n,) how well each candidate fits the interest that it fits best, 0 to 1; and which that is, -1 for none.
+
+    A cosine is told on the scale of the interest's own neighbours; less important interests reach less.
+    """
+    items = mine.items[:MOST_INTERESTS]
+    if not items:
+        return np.zeros(len(vectors), np.float32), np.full(len(vectors), -1)
+    cosines = vectors @ np.stack([item.vector for item in items]).T
+    low = np.array([scale[1] for scale in pool.scales], np.float32)
+    high = np.maximum(np.array([scale[0] for scale in pool.scales], np.float32), low + 1e-6)
+    part = np.clip((cosines - low) / (high - low), -1, 1) / 2 + 0.5
+    top = max(item.importance for item in items) or 1.0
+    share = np.array([(item.importance / top) ** gamma for item in items], np.float32)
+    worth = part * share
+    best = worth.argmax(1)
+    return worth[np.arange(len(vectors)), best].astype(np.float32), best
