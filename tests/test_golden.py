@@ -171,7 +171,7 @@ def _command(index: Path, words: tuple[str, ...]) -> str:
 def answers(index: Path) -> dict[str, Any]:
     """Everything that is compared, without what differs between any two runs: places and seconds."""
     found: dict[str, Any] = {" ".join(words): _command(index, words) for words in COMMANDS}
-    with TestClient(create_app(service(index, Signs()))) as client:
+    with TestClient(create_app(service(index, Signs(), people="off"))) as client:
         for request in REQUESTS:
             answer = client.post("/search", json=request)
             assert answer.status_code == 200, answer.text

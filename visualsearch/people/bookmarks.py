@@ -211,8 +211,10 @@ def _anchor(line: int, given: dict[str, str]) -> Bookmark:
     )
 
 
-_PINTEREST = re.compile(r"<h1[^>]*>\s*Pins\s*</h1>|pinterest\.[a-z.]+/pin/", re.IGNORECASE)
-_FIELD = re.compile(r"\s*([A-Z][\w ]{1,30}?)\s*:\s*(.*?)\s*,?\s*$", re.DOTALL)
+_PINTEREST = re.compile(
+    r"<h1[^<>]{0,200}>\s{0,20}Pins\s{0,20}</h1>|pinterest\.[a-z.]{1,20}/pin/", re.IGNORECASE
+)
+_NAME = re.compile(r"[A-Z][\w ]{1,30}")
 
 
 class _Pinterest(_Reader):
@@ -234,7 +236,7 @@ class _Pinterest(_Reader):
             self._close_field()
         elif tag == "a":
             page = dict(attrs).get("href") or ""
-            if not "".join(self.text).strip() and re.search(r"pinterest\.[a-z.]+/pin/", page):
+            if not "".join(self.text).strip() and re.search(r"pinterest\.[a-z.]{1,20}/pin/", page):
                 self._emit()
                 self.line, self.fields = self.getpos()[0], {"pin": page}
                 self.heading = False
@@ -252,9 +254,10 @@ class _Pinterest(_Reader):
 
     def _close_field(self) -> None:
         said, self.text = "".join(self.text), []
-        match = _FIELD.fullmatch(said)
-        if match and self.fields and match[2].lower() not in _NOTHING:
-            self.fields.setdefault(match[1].lower(), match[2])
+        name, colon, value = said.strip().removesuffix(",").partition(":")
+        name, value = name.strip(), value.strip()
+        if colon and self.fields and _NAME.fullmatch(name) and value.lower() not in _NOTHING:
+            self.fields.setdefault(name.lower(), value)
 
     def _emit(self) -> None:
         held, self.fields = self.fields, {}
