@@ -42,7 +42,7 @@ WEIGHTED = ("interest", "together", "walk", "follow", "popular", "fresh")
 
 @dataclass(frozen=True)
 class FeedRanker:
-    """Orders the candidates of a feed. The weights were chosen in simulated worlds; see `benchmarks/feed.py`.
+    """Orders the candidates of a feed. The weights are set by hand; `benchmarks/feed.py` measures them in a simulated world.
 
     `diversity` is that of `visualsearch.ranking.varied`. `most` is the share of a page that one interest may hold, `each` how
     many pins one followed board or person. `new` and `other` are the shares of slots that are kept for new pins and for others.
