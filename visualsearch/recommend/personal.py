@@ -20,7 +20,9 @@ ASKED = "asked"
 """The kind of the reason of a hit that only the query explains."""
 
 STRENGTH = 0.02
-"""The most that a person's interests add to a cosine, or take from it. The best on some simulated searches; see `benchmarks/feed.py`."""
+"""The most that a person's interests add to a cosine, or take from it.
+
+The best on some simulated searches; see `benchmarks/feed.py`."""
 SEVERAL = 3
 """So many hidden pins say that their kind is not wanted."""
 EXACT = 0.98
