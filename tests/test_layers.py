@@ -32,6 +32,7 @@ LAYERS = (
     {"upkeep", "pinned", "recommend"},
     {"changing", "contents"},
     {"searching"},
+    {"recommending"},
     {"engine"},
     {"embedding", "world", "experiments", "trust"},
     {"quality"},

@@ -1,0 +1,138 @@
+"""What an index recommends: related pins, ideas for boards, feeds. And the record of people that this rests on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visualsearch.errors import UsageError
+from visualsearch.people import FILE as PEOPLE_FILE
+from visualsearch.searching import Searching
+from visualsearch.store import Catalog
+from visualsearch.types import Encoder, Hit, Hits
+
+if TYPE_CHECKING:
+    from visualsearch.people import People
+    from visualsearch.ranking import Ranker
+    from visualsearch.recommend import BoardHit
+    from visualsearch.search import SearchOptions
+
+
+class Recommending(Searching):
+    """The part of `Index` that knows people."""
+
+    def __init__(
+        self, folder: Path, catalog: Catalog, encoder: Encoder | str | None, options: dict[str, Any]
+    ) -> None:
+        super().__init__(folder, catalog, encoder, options)
+        self._guard = threading.RLock()
+        self._people: People | None = None
+        self.people_address: str | None = None
+        self.people_off = False
+
+    @property
+    def people(self) -> People:
+        """Who saved and did what with these pins; see `visualsearch.people`. Opened, and made if new, at first use.
+
+        It lies in `people.sqlite` beside the catalog, or where `people_address`, a PostgreSQL address set before, points to.
+        Where `people_off` is set, nothing opens it: raises UsageError.
+        """
+        if self.people_off:
+            raise UsageError(
+                "the record of people is off",
+                "`people_off` is set",
+                "Open the index without it, or do not ask",
+            )
+        with self._guard:
+            if self._people is None:
+                from visualsearch.people import open_people
+                from visualsearch.pinned import CatalogPins
+
+                pins = CatalogPins(self.catalog)
+                self._people = open_people(self.folder, self.people_address, pins=pins)
+            return self._people
+
+    @property
+    def has_people(self) -> bool:
+        """Whether there is a record of people to ask. Looking makes none."""
+        if self.people_off:
+            return False
+        kept = self._people is not None or self.people_address is not None
+        return kept or (self.folder / PEOPLE_FILE).exists()
+
+    def related(
+        self, pins: str | Sequence[str], k: int = 20, *, weights: Sequence[float] | None = None, seed: int = 0
+    ) -> Hits:
+        """Pins that people saved together with one pin, or with several; blended with what looks alike.
+
+        Each hit has `why`, a true reason. `score` is the cosine; `signals` has what the hits are ordered by, `related`, and its
+        parts, `walk` and `sight`. A pin that nobody saved is answered through its look-alikes, and without a record of people
+        by sight alone; `plan` says which. Saves count within a second; those on secret boards, and of people whose consent is
+        not on or who paused, do not. `weights` says how much each pin counts. The same `seed` walks the same way.
+        Raises UnknownNameError, UsageError.
+        """
+        from visualsearch.recommend import related
+
+        return related(self, pins, k, weights=weights, seed=seed)
+
+    def ideas(
+        self,
+        board: str | None = None,
+        k: int = 20,
+        *,
+        person: str | None = None,
+        section: str | None = None,
+        where: str | None = None,
+    ) -> Hits:
+        """Ideas for a board, a section of it, or without a board for all that `person` saved.
+
+        What people saved with its pins, as `visualsearch learn` learnt it, is blended with what looks like them; `signals` has
+        the order, `idea`, and its parts, `together` and `sight`. Each hit has `why`. What is on the board never comes back, nor
+        what `person`, who asks, hid. A secret board answers those alone who may see it.
+        Raises UnknownNameError, UsageError, FilterError.
+        """
+        from visualsearch.recommend import ideas
+
+        return ideas(self, board, k, person=person, section=section, where=where)
+
+    def boards_like(
+        self, board: str | None = None, k: int = 20, *, person: str | None = None
+    ) -> list[BoardHit]:
+        """Public boards like one, or without a board those of other people with the taste of `person`; each with its reason.
+
+        Only boards of people who allow that their saves count are looked at. Raises UnknownNameError, UsageError.
+        """
+        from visualsearch.recommend import boards_like
+
+        return boards_like(self, board, k, person=person)
+
+    def feed(self, person: str | None = None, k: int = 25, *, cursor: str | None = None) -> Hits:
+        """A page of pins for a person: their interests and follows, new pins, popular ones, and a few of anything.
+
+        Each hit has `why`, a true reason. `cursor`, that of the page before, gives the next page; it names no person, and twenty
+        pages repeat nothing. Saves, hides and consent count from the next page on. Pins of a sensitive topic never come (see
+        `visualsearch.recommend.sensitive`). Somebody unknown, or whose consent is off, gets the feed that everybody gets.
+        Raises UsageError.
+        """
+        from visualsearch.recommend import feed
+
+        return feed(self, person, k, cursor=cursor)
+
+    def _known(self, asked: SearchOptions, ranker: Ranker, run: Callable[[Ranker], Hits]) -> Hits:
+        if asked.person is None or asked.personal == 0:
+            return run(ranker)
+        from visualsearch.recommend import search_for
+
+        return search_for(self, asked.person, ranker, run, asked.personal)
+
+    def less(self, person: str, hit: Hit) -> None:
+        """Less like this: hide a pin of a feed, and undo just the evidence by which it was shown.
+
+        A saved pin of the evidence stays saved and counts for no interest, until it is saved again. A board or somebody followed
+        brings no more pins to this feed. Raises ConsentError where nothing may be stored.
+        """
+        from visualsearch.recommend import less
+
+        less(self, person, hit)
