@@ -36,7 +36,7 @@ BLOCK = 200_000
 
 
 def drawn(saves: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """(n,) pins and boards of about so many saves, and how many pins and boards there are."""
+    """(n,) pins and boards of about `saves` saves, and how many pins and boards there are."""
     rng = np.random.default_rng(seed)
     pins, boards = saves // 5, saves // 20
     topics = max(10, pins // 2000)

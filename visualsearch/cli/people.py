@@ -294,7 +294,9 @@ def pause(
 def token(
     folder: Folder,
     person: Who,
-    days: Annotated[float | None, typer.Option(help="The token ends after so many days.", min=0)] = None,
+    days: Annotated[
+        float | None, typer.Option(help="Days until the token ends; default: never.", min=0)
+    ] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="End all tokens of the person instead.")] = False,
     address: Address = None,
 ) -> None:

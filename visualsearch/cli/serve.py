@@ -77,7 +77,7 @@ def serve(
     ] = 500.0,
     keep_events: Annotated[
         int | None,
-        typer.Option(metavar="DAYS", help="Forget events after so many days; default: never.", min=1),
+        typer.Option(metavar="DAYS", help="Days after which events are forgotten; default: never.", min=1),
     ] = None,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,

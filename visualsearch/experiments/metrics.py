@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 LONG_VISIT_MS = 30_000
 BEFORE_DAYS = 14
-"""CUPED looks at so many days before a person's first exposure."""
+"""The days before a person's first exposure that CUPED looks at."""
 SLACK_MS = 2_000
 """A client's clock may be off by so much: an event this little ahead of its exposure still follows it."""
 Int64 = NDArray[np.int64]

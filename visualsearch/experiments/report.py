@@ -74,7 +74,7 @@ class Report:
     """What an experiment says at `at` (ms).
 
     `units` counts each arm's, `left_out` those of bots. `ratio` is the sample ratio's p-value, `alarm` whether no figure can be
-    trusted because of it. `lines` are all metrics, `views` each after so many days, `days` the first metric from day to day,
+    trusted because of it. `lines` are all metrics, `views` each after a number of days, `days` the first metric from day to day,
     `subgroups` the first metric by declared fields. `notes` say what stands in the way.
     """
 
@@ -257,7 +257,7 @@ class _Judge:
         return lines
 
     def _views(self, names: Sequence[str]) -> list[Line]:
-        """The metrics within so many days of exposure, of the units that were exposed so long ago."""
+        """The metrics within each of VIEWS days of exposure, of the units that were exposed at least as long ago."""
         lines = []
         for days in VIEWS:
             old = self.units.at <= self.until - days * DAY_MS

@@ -21,6 +21,7 @@ from visualsearch.types import Float32, Int64
 from .diffuse import SMALLEST, clusters, diffuse_boards
 from .learnt import current, open_learnt
 from .links import NO_FRESH, Links, build, capacity, from_arrays, packed
+from .looks import units
 from .view import View
 from .walk import DEAD_BOARD, Walkable, links_of
 
@@ -92,14 +93,9 @@ def diffuse_of(material: Material, pins: Pins, vectors: Vectors, seed: int = 0) 
     cluster = np.full(len(material.pins), -1, np.int32)
     if kept:
         cluster[kept] = clusters(
-            len(kept), lambda at: _units(vectors([material.pins[kept[each]] for each in at.tolist()])), seed
+            len(kept), lambda at: units(vectors([material.pins[kept[each]] for each in at.tolist()])), seed
         )
     return diffuse_boards(material.board, material.pin, cluster)
-
-
-def _units(vectors: Float32) -> Float32:
-    units: Float32 = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return units
 
 
 def recency(at: Int64) -> Float32:

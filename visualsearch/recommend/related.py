@@ -21,6 +21,7 @@ from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Int64, Reason
 from .asking import RelatedIndex, names_of, nearest_of, numbers_of
 from .evidence import Evidences, evidence_of
 from .graph import SaveGraph
+from .looks import units
 from .view import View
 from .walk import RESTART, WALKERS, Start, Visits, degree, walk
 from .why import by_sight
@@ -354,18 +355,13 @@ class _Answer:
         if not chosen:
             return []
         mine = self.index.vectors([c.id for c in chosen])
-        cosines = _units(mine) @ _units(vectors).T
+        cosines = units(mine) @ units(vectors).T
         best = cosines.argmax(1)
         return [(self.asked[at].id, float(cosines[row, at])) for row, at in enumerate(best.tolist())]
 
     def _cosine(self, one: str, other: str) -> float:
-        a, b = _units(self.index.vectors([one, other]))
+        a, b = units(self.index.vectors([one, other]))
         return float(a @ b)
-
-
-def _units(vectors: Float32) -> Float32:
-    units: Float32 = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return units
 
 
 def _merged(starts: Sequence[Start]) -> list[Start]:

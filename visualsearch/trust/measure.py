@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visualsearch.errors import SourceError, UsageError
+from visualsearch.evaluate import average_precision
 
 from .accounts import AccountModel
 from .propagation import spread_labels
@@ -91,14 +92,6 @@ def recall_at_precision(scores: NDArray[np.float64], spam: NDArray[np.bool_], pr
     ends = np.append(sorted_scores[1:] != sorted_scores[:-1], True)
     good = ends & (hits / np.arange(1, len(hits) + 1) >= precision)
     return float(hits[good].max() / max(int(spam.sum()), 1)) if good.any() else 0.0
-
-
-def average_precision(scores: NDArray[np.float64], spam: NDArray[np.bool_]) -> float:
-    """Mean of the precision over the recall (Manning, Raghavan and Schütze 2008, section 8.4)."""
-    order = np.argsort(-scores, kind="stable")
-    hits = spam[order]
-    precision = hits.cumsum() / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean()) if hits.any() else 0.0
 
 
 def measure_accounts(train: Table, test: Table) -> dict[str, Any]:
@@ -196,7 +189,7 @@ def _figures(scores: NDArray[np.float64], spam: NDArray[np.bool_]) -> dict[str, 
     return {
         "recall@precision0.95": recall_at_precision(scores, spam, 0.95),
         "recall@precision0.99": recall_at_precision(scores, spam, 0.99),
-        "average_precision": average_precision(scores, spam),
+        "average_precision": float(average_precision(scores[None], spam[None])[0]) if spam.any() else 0.0,
         "spam": int(spam.sum()),
         "judged": len(spam),
     }
