@@ -210,8 +210,10 @@ def _back_up(index: vs.Index, name: str, folder: Path, say: Say) -> None:
     say(f"? copy {name}")
     vs.back_up(index.folder, place)
     say(f"+ copy {name}")
-    for old in sorted(place.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-2]:
-        shutil.rmtree(old)
+    for old in sorted(place.parent.glob("[!.]*"), key=lambda path: path.stat().st_mtime)[:-2]:
+        old.rename(old.with_name(f".{old.name}"))  # a kill shall not leave half a backup under its name
+    for hidden in place.parent.glob(".*"):
+        shutil.rmtree(hidden)
 
 
 # -- judging ------------------------------------------------------------------------------------------------------
