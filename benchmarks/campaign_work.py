@@ -227,6 +227,7 @@ def flaws(folder: Path, ledger: Ledger, deep: bool) -> list[str]:
         found += [f"verify: {problem.what}" for problem in index.verify()]
         found += _pins(index, ledger)
         if index.has_people:
+            index.people.roll()  # what a server does by itself: leftovers of the killed one go
             found += [f"verify people: {flaw}" for flaw in index.people.verify()]
             if deep:
                 found += _people(index, ledger)

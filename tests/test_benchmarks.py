@@ -183,6 +183,14 @@ def campaign(result: Result) -> None:
     assert found["kill"]["acknowledged"]
 
 
+def fuzz(result: Result) -> None:
+    found = rows(result)
+    assert set(found) == {"picture", "source", "filter", "event", "import", "http"}
+    for row in found.values():
+        assert row["findings"] == []
+        assert row["inputs"] >= 100
+
+
 def update_while_searching(result: Result) -> None:
     beside = rows(result)["beside the writer"]
     assert rows(result)["readers alone"]["errors"] == beside["errors"] == beside["stale"] == 0
@@ -219,6 +227,7 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "recommend": recommend,
     "feed": feed,
     "campaign": campaign,
+    "fuzz": fuzz,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
     "serve_load": serve_load,
