@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"
+HEAD = "0010"
 """The newest migration; `migrations/versions` has it."""
 
 SCHEMA = MetaData(
@@ -72,6 +72,7 @@ consent = Table(
     Column("sites", Boolean, nullable=False),
     Column("paused", Boolean, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Index(None, "at"),
 )
 boards = Table(
     "boards",

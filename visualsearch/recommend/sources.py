@@ -33,6 +33,8 @@ FRESH_DAYS = 2.0
 """The worth of being new halves in this time: most of a pin's views come in its first two days."""
 FRESH_UNTIL = 8.0
 SAMPLE = 2000
+MOVED = 0.02
+"""The sample is drawn anew when so large a share of the pins came or went."""
 CLUSTERS = 32
 ANYTHING = 40
 
@@ -135,14 +137,15 @@ def _followed(index: RelatedIndex, mine: Interests, now: int, pool: Pool) -> Non
 class Shelf:
     """What is the same for everybody: popular and new pins, and a sample that is spread over the collection.
 
-    `sample` goes round the clusters of the collection's map: one pin of each, then the next of each.
+    `sample` goes round the clusters of the collection's map: one pin of each, then the next of each. `keys` say what each was
+    made from, and `count` how many pins there were for the sample.
     """
 
-    key: Any
     popular: dict[str, int]
     fresh: dict[str, float]
     sample: tuple[str, ...]
-    made: int
+    count: int
+    keys: tuple[Any, Any, Any]
 
 
 _SHELVES: WeakKeyDictionary[Any, Shelf] = WeakKeyDictionary()
@@ -150,21 +153,35 @@ _GUARD = threading.Lock()
 
 
 def shelf_of(index: RelatedIndex, now: int) -> Shelf:
-    """The shelf of an index, made anew when much was saved, a consent changed, pins came or went, or an hour passed."""
+    """The shelf of an index. Each part is made anew when it may have changed, and hourly.
+
+    Popular pins: when much was saved or a consent changed. New pins: when pins came or went. The sample: when many did; a pin
+    of it that went meanwhile is left out by whoever shows it.
+    """
     with index.catalog.read() as reader:
         state, count = reader.state, reader.count()
     people = index.people if index.has_people else None
     newest = 0 if people is None else people.newest_save()
-    step = max(20, newest // 100)
-    key = (state, newest // step, 0 if people is None else people.choices(), now // 3_600_000)
+    hour = now // 3_600_000
+    choices = 0 if people is None else people.choices()
+    keys = ((newest // max(20, newest // 100), choices, hour), (state, hour), hour)
     with _GUARD:
         held = _SHELVES.get(index)
-    if held is not None and held.key == key:
+    if held is not None and held.keys == keys:
         return held
-    popular = {} if people is None else people.popular(10 * POPULAR)
-    same = held is not None and held.key[0] == state
-    sample = held.sample if same and held is not None else _spread(index, count)
-    made = Shelf(key, popular, _fresh(index, now), sample, now)
+    near = held is not None and abs(count - held.count) <= held.count * MOVED
+    popular = held.popular if held is not None and held.keys[0] == keys[0] else None
+    fresh = held.fresh if held is not None and held.keys[1] == keys[1] else None
+    sample = held.sample if held is not None and near and held.keys[2] == keys[2] else None
+    if popular is None:
+        popular = {} if people is None else people.popular(10 * POPULAR)
+    made = Shelf(
+        popular,
+        _fresh(index, now) if fresh is None else fresh,
+        _spread(index, count) if sample is None else sample,
+        held.count if held is not None and sample is not None else count,
+        keys,
+    )
     with _GUARD:
         _SHELVES[index] = made
     return made
