@@ -15,9 +15,10 @@ import visualsearch as vs
 from visualsearch.cli import app
 from visualsearch.errors import ConsentError, UsageError
 from visualsearch.people import Event
-from visualsearch.ranking import Candidates, Context
-from visualsearch.recommend import FeedRanker, Kind, Topics, feed, interests_of, topics_of
+from visualsearch.ranking import BY_COSINE, Candidates, Context
+from visualsearch.recommend import FeedRanker, Kind, Topics, feed, interests_of, personal_term, topics_of
 from visualsearch.recommend import cursor as cursors
+from visualsearch.recommend.habits import habits_of
 from visualsearch.recommend.interests import _sampled
 from visualsearch.recommend.items import items_of
 from visualsearch.recommend.mixing import FEED, Signals
@@ -465,6 +466,22 @@ def test_the_personal_term_is_bounded_and_leaves_filters_and_exact_matches_alone
     assert pins.search(image=picture(105), k=5, person="ada", personal=1.0).ids[0] == "garden-5"
     kept = pins.search(**asked, where="title = 'Garden-3'", person="ada", personal=1.0)
     assert kept.ids == ["garden-3"]
+
+
+def test_prices_and_sizes_far_off_the_saved_ones_come_later(pins: vs.Index) -> None:
+    for n in range(6):
+        pins.update(f"kitchen-{n}", {"title": "Stool", "price": 20.0 + n, "size": "M"})
+        pins.people.save("ada", f"kitchen-{n}", board="Kitchen")
+    found = personal_term(pins, "ada", BY_COSINE)
+    assert found is not None
+    held = [{"price": 22.0, "size": "m"}, {"price": 400.0}, {"price": 30.0}, {"size": "XXL"}, {}]
+    vectors = pins.vectors(["garden-0"] * len(held))  # nothing else tells these apart
+    given = Candidates.of(np.full(len(held), 0.5, np.float32), vectors=vectors, attributes=held)
+    term = found.term(given)
+    assert term.tolist() == pytest.approx([0, -0.5, -0.5 * np.log2(30 / 24.5), -0.5, 0], abs=1e-4)
+    assert found.rank(given, Context(k=5)).order.tolist() == [0, 4, 2, 1, 3]
+    assert not habits_of([{"price": 1.0}] * 4)
+    assert habits_of([{"size": size} for size in "MMMMSL"]).sizes == {"m"}
 
 
 def test_what_was_hidden_goes_down(pins: vs.Index) -> None:
