@@ -31,6 +31,7 @@ from . import (
     look,
     models,
     people,
+    promote,
     related,
     remove,
     search,
@@ -68,6 +69,7 @@ COMMANDS = (
     ideas,
     world,
     experiment,
+    promote,
     bench,
 )
 

@@ -33,8 +33,10 @@ from .model import (
 
 if TYPE_CHECKING:
     from .backups import copy_record, follow_backup, forget_since
+    from .billing import Judge, Paid
     from .material import Material
     from .people import People, open_people
+    from .promoted import Placement, Viewer
     from .taste import Deed, Deeds, FollowedSave
     from .trials import DECLARED, EventColumns, Exposures
 
@@ -56,11 +58,14 @@ __all__ = [
     "Exposures",
     "Follow",
     "FollowedSave",
+    "Judge",
     "Material",
+    "Paid",
     "People",
     "Person",
     "PinRef",
     "Pins",
+    "Placement",
     "Receipt",
     "Save",
     "Status",
@@ -68,6 +73,7 @@ __all__ = [
     "copy_record",
     "follow_backup",
     "forget_since",
+    "Viewer",
     "open_people",
     "pseudonym_number",
     "same_place",
@@ -92,6 +98,14 @@ def __getattr__(name: str) -> Any:
         from . import trials
 
         return getattr(trials, name)
+    if name in ("Judge", "Paid"):
+        from . import billing
+
+        return getattr(billing, name)
+    if name in ("Placement", "Viewer"):
+        from . import promoted
+
+        return getattr(promoted, name)
     if name in ("Deed", "Deeds", "FollowedSave"):
         from . import taste
 

@@ -31,12 +31,13 @@ from .schema import (
     sessions,
     sites,
 )
+from .schema_promoted import placements, unwanted
 from .store import Store, chunks
 from .tables import fingerprint
 
 _OWN = (
     *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events),
-    consent,
+    *(placements, unwanted, consent),
 )
 
 
