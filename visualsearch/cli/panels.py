@@ -75,11 +75,12 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("most", "prefer", "repeat", "diversity", "unsure", "goes_with", "similar"),
             *("failures", "excluded"),  # info
             *("boards", "why"),  # related, ideas
+            *("products",),  # search, look
         ),
         "Model": ("model", "device", "precision", "compiled"),
         "Index": ("preset", "recall", "latency_ms", "samples", "seconds"),
         "Cluster": ("ray", "actors", "actor_cpus", "actor_gpus"),
-        "Server": ("host", "port", "server"),
+        "Server": ("host", "port", "server", "promote"),
         "Access": (
             *("new_key", "days", "public", "allow_host", "allow_private", "allow_extension", "trust_proxy"),
             *("token", "resume", "revoke"),

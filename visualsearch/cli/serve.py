@@ -79,6 +79,12 @@ def serve(
         int | None,
         typer.Option(metavar="DAYS", help="Days after which events are forgotten; default: never.", min=1),
     ] = None,
+    promote: Annotated[
+        bool,
+        typer.Option(
+            "--promote", help="Show promoted pins among the results, labelled (see `visualsearch promote`)."
+        ),
+    ] = False,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,
     memory: Memory = None,
@@ -124,6 +130,7 @@ def serve(
         people=people,
         event_rate=event_rate,
         event_days=keep_events,
+        promote=promote,
     )
     run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
 

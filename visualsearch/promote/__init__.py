@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from .auction import PRICING, Outcome, auction
 from .book import Imported, Refused, import_campaigns, put, set_budget, stop
 from .campaign import FIELDS, PAYS, Campaign, Target, from_values
+from .conversions import convert
 from .money import written
 from .rates import Rates
 from .report import lines, report, write_report
@@ -43,6 +44,7 @@ __all__ = [
     "Surface",
     "Target",
     "auction",
+    "convert",
     "from_values",
     "import_campaigns",
     "lines",

@@ -51,8 +51,8 @@ def auction(
     """Give the slots to the highest bid x rate x quality.
 
     `bids` (n,) int64 minor units for an event, `rates` (n,) its probability in the first slot, `quality` (n,) above 0;
-    `seen` (s,) falls from slot to slot. A price is rounded up, is at least `reserve` and never above the bid. Ties go to the first given.
-    Bids below the reserve take no part. Raises UnknownNameError.
+    `seen` (s,) falls from slot to slot. A price is rounded up, is at least
+    `reserve` and never above the bid. Ties go to the first given. Bids below the reserve take no part. Raises UnknownNameError.
     """
     if pricing not in PRICING:
         raise UnknownNameError("pricing", pricing[:40], PRICING)

@@ -26,6 +26,7 @@ from .openapi import describe
 from .people import boards, comments, events, feed, me, saves
 from .people.record import Record
 from .problems import install
+from .promote import campaign_routes, hidden_routes, pixel_routes
 from .related import related_routes
 from .routes import pin_routes, search_routes, system_routes
 from .service import Service
@@ -80,7 +81,11 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     app.state.sessions = Sessions()
     app.state.people = record
     install(app)
-    for router in (search_routes, pin_routes, related_routes, *people_routes, system_routes, session_routes):
+    promoting = (campaign_routes, pixel_routes, hidden_routes)
+    for router in (
+        *(search_routes, pin_routes, related_routes, *people_routes, *promoting),
+        *(system_routes, session_routes),
+    ):
         app.include_router(router)
     _add_pages(app)
     describe(app)

@@ -35,6 +35,7 @@ Answer = Annotated[
         description="The id of this served list. An event about one of its entries names it, and the entry's `slot`.",
     ),
 ]
+Absent = Annotated[str | None, Field(exclude_if=lambda value: value is None)]
 Crop = Annotated[list[float], Field(min_length=4, max_length=4)]
 
 
@@ -124,7 +125,7 @@ FIELDS = frozenset(SearchRequest.model_fields)
 class EvidenceOut(BaseModel):
     """What a reason rests on."""
 
-    kind: str = Field(description="pin, board or follow.")
+    kind: str = Field(description="pin, board, follow or campaign.")
     id: str
     weight: float
 
@@ -134,7 +135,7 @@ class ReasonOut(BaseModel):
 
     kind: str = Field(
         description="together, near, look-alike or sight; in a feed also interest, follow, popular, fresh or other; in a"
-        " search asked or interest."
+        " search asked or interest; promoted where a campaign pays for the place."
     )
     sentence: str
     evidence: list[EvidenceOut]
@@ -153,6 +154,16 @@ class HitOut(BaseModel):
     picture: str = Field(
         description="Where the picture is; add size=320 for a thumbnail of that longer side."
     )
+    promoted: Absent = Field(
+        default=None, description="The campaign that pays for this place; absent of others."
+    )
+    placement: Absent = Field(
+        default=None,
+        description="Events of a promoted pin name it: their `variant` is `promoted:PLACEMENT`.",
+    )
+    why: Annotated[ReasonOut | None, Field(exclude_if=lambda value: value is None)] = Field(
+        default=None, description="What it rests on, where interests or a campaign had a part."
+    )
 
 
 class RankedHitOut(HitOut):
@@ -162,9 +173,6 @@ class RankedHitOut(HitOut):
         description="What it was ordered by; higher is better. `score` stays the cosine."
     )
     signals: dict[str, float] = Field(description="What `rank_score` was made of, by name.")
-    why: Annotated[ReasonOut | None, Field(exclude_if=lambda value: value is None)] = Field(
-        default=None, description="Where the interests of who asks had a part: what it rests on."
-    )
 
 
 class ReasonedHit(RankedHitOut):

@@ -137,7 +137,12 @@ export class Grid {
     card.score.hidden = !scored;
     card.score.textContent = scored ? pin.score.toFixed(2) : "";
     card.score.title = scored ? `Cosine ${pin.score.toFixed(4)}` : "";
-    const said = scored ? `, likeness ${pin.score.toFixed(2)}` : "";
+    if (pin.promoted) {
+      card.score.hidden = false;
+      card.score.textContent = "Promoted";
+      card.score.title = pin.why.sentence;
+    }
+    const said = pin.promoted ? ", promoted" : scored ? `, likeness ${pin.score.toFixed(2)}` : "";
     card.open.setAttribute("aria-label", `More like ${title}${said}`);
     card.plus.setAttribute("aria-label", `More of ${title}`);
     card.minus.setAttribute("aria-label", `Less of ${title}`);
