@@ -19,6 +19,7 @@ LAYERS = (
     {"keywords", "types"},
     {"copies", "resources", "wire"},
     {"fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
+    {"guarded"},
     {"compiled"},
     {"images"},
     {"sources"},

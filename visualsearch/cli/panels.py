@@ -69,6 +69,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("box", "finder", "sure", "label_by", "word", "pin"),  # look
             *("person", "section", "personal"),  # ideas, search
             *("cursor", "less"),  # feed
+            *("pages",),  # promote products
         ),
         "Results": (
             *("k", "offset", "min_score", "group_by", "rank"),

@@ -213,6 +213,52 @@ def rebuild(folder: Folder, address: Address = None, as_json: AsJson = False) ->
     note(f"{done.entries:,} entries; {len(wrong):,} sums corrected")
 
 
+@promote.command()
+def products(
+    folder: Folder,
+    feeds: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FEED]...", help="Google Merchant XML or TSV, Shopify CSV.", show_default=False
+        ),
+    ] = None,
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Read the pages that pins lead to, by the attribute link or url.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring prices and availability of products up to date, from feeds or from their pages. Run it again to refresh.
+
+    A pin that is a product gets is_product, price, currency, availability, brand, variants and link. What is out of stock is
+    never promoted. A price that the page does not show is not believed.
+
+    Example: `visualsearch promote products pins.index merchant.xml`
+    """
+    from visualsearch.errors import UsageError
+    from visualsearch.promote import Refreshed, from_feed, from_pages
+
+    if not feeds and not pages:
+        raise UsageError("no products are named", "there is neither a feed nor --pages", "Give one of them")
+    with open_index(folder) as index:
+        done = Refreshed()
+        for feed in feeds or ():
+            done += from_feed(index, feed)
+        if pages:
+            done += from_pages(index)
+    for place, reason in done.failures[:SHOWN_FAILURES]:
+        note(plain(f"{place}: {reason}"))
+    if as_json:
+        failures = [{"place": place, "reason": reason} for place, reason in done.failures]
+        emit({"changed": done.changed, "same": done.same, "unknown": done.unknown, "failures": failures})
+    else:
+        note(
+            f"{done.changed:,} changed, {done.same:,} as they were, {done.unknown:,} rows without a pin,"
+            f" {len(done.failures):,} failures"
+        )
+    if done.failures:
+        raise typer.Exit(1)
+
+
 def register(app: typer.Typer) -> None:
     """Add the group."""
     app.add_typer(promote, name="promote")

@@ -15,7 +15,10 @@ from .book import Imported, Refused, import_campaigns, put, set_budget, stop
 from .campaign import FIELDS, PAYS, Campaign, Target, from_values
 from .conversions import convert
 from .money import written
+from .pages import product_of
+from .products import Product
 from .rates import Rates
+from .refresh import Refreshed, from_feed, from_pages
 from .report import lines, report, write_report
 from .rules import SURFACES, Rules, Surface, room
 from .serving import Promotions
@@ -37,18 +40,23 @@ __all__ = [
     "Campaign",
     "Imported",
     "Outcome",
+    "Product",
     "Promotions",
     "Rates",
+    "Refreshed",
     "Refused",
     "Rules",
     "Surface",
     "Target",
     "auction",
     "convert",
+    "from_feed",
+    "from_pages",
     "from_values",
     "import_campaigns",
     "lines",
     "open_promotions",
+    "product_of",
     "put",
     "report",
     "room",

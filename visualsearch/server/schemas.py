@@ -84,6 +84,7 @@ class SearchRequest(_Strict):
         description="An attribute to order the best 200 matches by; with a leading - from high to low. Default: by score.",
     )
     include_seeds: bool = Field(default=False, description="Keep the query's own stored pins in the results.")
+    products: bool = Field(default=False, description="Only pins that are products.")
     group_by: str | None = Field(
         default=None,
         max_length=200,
@@ -218,12 +219,18 @@ class LookRequest(_Strict):
     )
     most: int = Field(default=8, ge=1, le=16, description="At most so many objects.")
     where: str | None = Field(default=None, max_length=20_000)
+    products: bool = Field(default=False, description="Only pins that are products.")
     min_score: float | None = Field(default=None, ge=-1, le=1)
 
     def options(self) -> LookOptions:
         """What it asks for."""
         return LookOptions(
-            self.k, boxes=self.boxes, most=self.most, where=self.where, min_score=self.min_score
+            self.k,
+            boxes=self.boxes,
+            most=self.most,
+            where=self.where,
+            min_score=self.min_score,
+            products=self.products,
         )
 
 
