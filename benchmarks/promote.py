@@ -2,8 +2,8 @@
 
 python benchmarks/promote.py [--index DIR] [--parts rules,lies,speed,kills,world] [--seeds 10] [--smoke] [--to DIR]
 
-`rules`: auctions over campaigns, people and pages drawn at random, against a record in memory; each page is judged by code of
 `rules`: auctions over campaigns, people and pages drawn at random, against a record in memory; code of its own judges each page.
+`lies`: one bidder of each auction bids `times` its value and the others their own; `gain` is what that adds to its profit, in
 shares of what the truth brings. `speed`: what promoted pins add to a search with 1,000 campaigns, beside the search itself.
 `kills`: a process that bills clicks is killed, and its ledger added up. `world`: pages of related pins in a simulated world; each
 page shows one promoted pin, chosen by looks (as the library does) or by the words of the pin that was looked at. The campaigns
