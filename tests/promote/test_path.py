@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from visualsearch.errors import ConflictError, UsageError
+from visualsearch.errors import ConflictError, UnreachableError, UsageError
 from visualsearch.people import Event
 from visualsearch.promote import Promotions, from_values, import_campaigns, put, report, set_budget, stop
 
@@ -303,3 +303,56 @@ def test_amounts_are_exact_in_every_currency() -> None:
     assert (yen.bid, yen.budget, yen.currency) == (120, 9000, "JPY")
     dinar = from_values({**base, "bid": "1.005", "budget": "10", "currency": "KWD"})
     assert dinar.bid == 1005
+
+
+def test_a_record_that_does_not_answer_costs_the_promoted_pins_alone(
+    index: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(index, campaign("shoes"))
+    promotions = Promotions(index)
+
+    def lost(*_: object) -> None:
+        raise UnreachableError("cannot reach a database", "it is gone")
+
+    monkeypatch.setattr(index.people, "campaigns_mark", lost)
+    hits = promotions.search(like="shoe/00", k=10)
+    assert hits.ids == index.search(like="shoe/00", k=10).ids
+    assert "does not answer" in hits.notes[-1]
+
+
+def test_targets_narrow_what_a_campaign_meets(index: Any) -> None:
+    saved = [(f"shoe-{n}", f"shoe/{n % 19:02d}") for n in range(110)]
+    saved += [(f"{kind}-{n}", f"{kind}/{n % 19:02d}") for n in range(10) for kind in ("rug", "mug")]
+    for person, pin in saved:
+        index.people.save(person, pin, board="Board")
+    lovers = tuple(f"shoe/{n:02d}" for n in range(10))
+    board = index.people.boards("mug-1", viewer="mug-1")[0].id
+    targets = {
+        "audience": Target(audience=lovers),
+        "attributes": Target(attributes={"category": ("shoe",)}),
+        "wrong": Target(attributes={"category": ("lamp",)}),
+        "like": Target(like=("shoe/03",)),
+        "board": Target(boards=(board,)),
+    }
+
+    def met(name: str, person: str | None = None) -> bool:
+        put(index, campaign(name, target=targets[name]))
+        promotions = Promotions(index)
+        found = promoted(promotions.search(like="shoe/00", k=10, person=person))
+        stop(index, name)
+        return [hit.promoted for hit in found] == [name]
+
+    assert met("audience", "shoe-1")
+    assert not met("audience", "rug-1")
+    assert not met("audience")
+    assert report(index, ["audience"])["campaigns"][0]["audience"] >= 100
+    row = next(row for row in index.people.campaign_rows() if row["campaign"] == "audience")
+    assert sorted(row["plan"]["taste"]) == ["centre", "least", "people"]  # a taste, and no list of people
+    assert met("attributes")
+    assert not met("wrong")
+    assert met("like")
+    assert not met("board")
+    put(index, campaign("excluded", exclude=("marathon",)))
+    promotions = Promotions(index)
+    assert promoted(promotions.search(text="a shoe for walking", k=10))
+    assert not promoted(promotions.search(text="a shoe for a marathon", k=10))

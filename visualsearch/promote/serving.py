@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visualsearch.errors import UnknownNameError
+from visualsearch.errors import LockedError, UnknownNameError, UnreachableError
 from visualsearch.keywords import keywords_of
 from visualsearch.people import Placement, Viewer
 from visualsearch.search import SearchOptions
@@ -34,6 +34,7 @@ FRESH_MS = 1_000
 """What another process changed is seen after so long."""
 
 
+LEFT_OUT = "promoted pins are left out: the record of people does not answer"
 RATES_MS = 30_000
 """Predicted clicks are made anew after so long."""
 
@@ -118,8 +119,7 @@ class Promotions:
 
     def beside_search(self, asked: SearchOptions, hits: Hits) -> Hits:
         """The hits of a search with promoted pins among them. `asked.person` is who asks."""
-        page = of_search(self.index, asked, hits) if self._any() else None
-        return hits if page is None else self.placed(page, asked.person)
+        return self._beside(hits, asked.person, lambda: of_search(self.index, asked, hits))
 
     def related(
         self, pins: str | Sequence[str], k: int = 20, *, person: str | None = None, **options: Any
@@ -130,8 +130,7 @@ class Promotions:
     def beside_related(self, pins: str | Sequence[str], hits: Hits, person: str | None = None) -> Hits:
         """Related pins with promoted ones among them."""
         names = [pins] if isinstance(pins, str) else list(pins)
-        page = of_pins(self.index, "related", hits, names) if self._any() else None
-        return hits if page is None else self.placed(page, person)
+        return self._beside(hits, person, lambda: of_pins(self.index, "related", hits, names))
 
     def feed(self, person: str | None = None, k: int = 25, *, cursor: str | None = None) -> Hits:
         """`Index.feed` with promoted pins."""
@@ -139,8 +138,15 @@ class Promotions:
 
     def beside_feed(self, hits: Hits, person: str | None = None) -> Hits:
         """A page of a feed with promoted pins among its own."""
-        page = of_pins(self.index, "feed", hits, hits.ids) if self._any() else None
-        return hits if page is None else self.placed(page, person)
+        return self._beside(hits, person, lambda: of_pins(self.index, "feed", hits, hits.ids))
+
+    def _beside(self, hits: Hits, person: str | None, page: Callable[[], Page | None]) -> Hits:
+        """The hits with promoted pins, where a campaign runs. A record that does not answer costs these alone."""
+        try:
+            about = page() if self.index.has_people and self._current() is not None else None
+            return hits if about is None else self.placed(about, person)
+        except (UnreachableError, LockedError):
+            return replace(hits, notes=(*hits.notes, LEFT_OUT))
 
     # -- state -----------------------------------------------------------------------------------------------------
     def refresh(self) -> None:
@@ -154,10 +160,6 @@ class Promotions:
             waiting, self._waiting = self._waiting, []
         for future, _ in waiting:
             future.result()
-
-    def _any(self) -> bool:
-        """Whether there is a campaign to show; nothing is opened where there is no record of people."""
-        return self.index.has_people and self._current() is not None
 
     def _current(self) -> _State | None:
         now = self.index.people.now()
