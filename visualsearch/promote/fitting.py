@@ -10,6 +10,7 @@ import numpy as np
 from visualsearch.recommend import allowed, topics_of
 from visualsearch.types import Bool, Float32, Int64
 
+from .looks import cosines
 from .page import TOP, Page, Sort, listed
 from .rules import Surface
 from .shelf import Shelf, phrases
@@ -28,9 +29,9 @@ def fitting(index: Index, shelf: Shelf, page: Page, surface: Surface) -> tuple[B
     """(c,) which campaigns fit; (m,) the cosine of each of their pins with the page, -1 of one that may not stand there; and
     (m,) which of the page's vectors it is most like.
     """
-    cosines = shelf.vectors @ page.vectors.T
-    matched = cosines.argmax(1)
-    values = cosines[np.arange(len(cosines)), matched]
+    likeness = cosines(shelf.vectors, page.vectors)
+    matched = likeness.argmax(1)
+    values = likeness[np.arange(len(likeness)), matched]
     if _sensitive(index, page):
         return np.zeros(len(shelf), bool), np.full_like(values, -1), matched
     ok = values >= floor_of(page, surface)
@@ -66,7 +67,7 @@ def _met(shelf: Shelf, page: Page, surface: Surface) -> Bool:
     """(c,) whose targets the page meets: one of a campaign's looks or words is enough."""
     met = np.zeros(len(shelf), bool)
     if len(shelf.looks):
-        likeness = (shelf.looks @ page.vectors.T).max(1)
+        likeness = cosines(shelf.looks, page.vectors).max(1)
         pictures = page.sort is Sort.PICTURE
         same = surface.floor if pictures else SAME_WORDS
         other = max(surface.words, page.noise or 0.0)
