@@ -33,13 +33,14 @@ import visualsearch as vs
 from visualsearch import samples
 from visualsearch.people import Placement, Viewer, open_people
 from visualsearch.pinned import CatalogPins
-from visualsearch.promote import SURFACES, Campaign, Promotions, Rules, auction
+from visualsearch.promote import SURFACES, Campaign, Promotions, Rules, auction, room
 from visualsearch.promote.page import Page
 from visualsearch.search import SearchOptions
 from visualsearch.types import WHOLE, Hit, Hits
 from visualsearch.world import Pins, World, make_tastes, read_pins
 
 DAY_MS = 86_400_000
+SLOT = room(SURFACES["related"], 12)[0]
 
 
 class Memory:
@@ -198,7 +199,8 @@ def _broken(
     found = []
     if len(paid) > surface.share * len(hits) + 1e-9 or len(paid) > len(surface.slots):
         found.append("share")
-    if [at for at, _ in paid] != list(surface.slots[: len(paid)]):
+    before = [sum(not hit.promoted for hit in hits[:at]) / len(page.hits) for at, _ in paid]
+    if any(share < slot - 1e-9 for share, slot in zip(before, surface.slots, strict=False)):
         found.append("slots")
     if [hit.id for hit in hits if not hit.promoted] != page.hits.ids or len(set(hits.ids)) != len(hits):
         found.append("organic")
@@ -382,9 +384,9 @@ def _clicks(made: World, rows: list[Any], rng: np.random.Generator) -> dict[str,
     found: dict[str, Any] = {"pages": count}
     for name, served in chosen.items():
         responses = _served(made, served, True)
-        found[name] = 1000 * float(responses.reactions.clicked[:, 3].mean()) if count else 0.0
+        found[name] = 1000 * float(responses.reactions.clicked[:, SLOT].mean()) if count else 0.0
         if name == "looks":
-            mine = responses.saved[:, [at for at in range(13) if at != 3]].sum()
+            mine = responses.saved[:, [at for at in range(13) if at != SLOT]].sum()
             plain = _served(made, served, False).saved.sum()
             found["organic"] = float(mine / max(1, plain) - 1)
     return found
@@ -393,7 +395,9 @@ def _clicks(made: World, rows: list[Any], rng: np.random.Generator) -> dict[str,
 def _served(made: World, served: list[Any], promoted: bool) -> Any:
     """The reactions of a fresh copy of the world to the pages."""
     own = World(made.scene)
-    pins = np.array([np.insert(order, 3, pin) if promoted else order for _, order, pin in served], np.int32)
+    pins = np.array(
+        [np.insert(order, SLOT, pin) if promoted else order for _, order, pin in served], np.int32
+    )
     at = own.clock + 60_000 * np.arange(len(served))
     return own.respond_many(own.lists(np.array([p for p, _, _ in served], np.int32), pins, at, "related"))
 

@@ -49,7 +49,9 @@ def test_the_promoted_share_is_never_passed() -> None:
             assert len(slots) <= surface.share * (organic + len(slots))
             assert all(slot <= organic + at for at, slot in enumerate(slots))
     assert room(SURFACES["search"], 3) == ()
-    assert room(SURFACES["search"], 4) == (2,)
+    assert room(SURFACES["search"], 4) == (4,)
+    assert room(SURFACES["search"], 10) == (9, 11)
+    assert room(SURFACES["search"], 20) == (17, 21)
     with pytest.raises(UsageError, match="pricing"):
         Rules(pricing="first")
 

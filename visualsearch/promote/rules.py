@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,12 +16,13 @@ from .auction import PRICING
 class Surface:
     """One kind of page.
 
-    `slots`: places in the finished page, from 0, that promoted pins may take. `share`: the most of a page that is promoted.
+    `slots`: the places that promoted pins may take, as shares of the page's other pins that stand before them; 1 is the end.
+    A place near the end costs the other pins few looks. `share`: the most of a page that is promoted.
     `floor`: the least cosine of a promoted pin with a picture of the page, `words` with a query of words. `near`: of the score
     of the page's last pin, a promoted pin must reach so much.
     """
 
-    slots: tuple[int, ...]
+    slots: tuple[float, ...]
     share: float
     floor: float = 0.5
     words: float = 0.15
@@ -29,9 +31,9 @@ class Surface:
 
 SURFACES: Mapping[str, Surface] = MappingProxyType(
     {
-        "search": Surface((2, 7, 13), 0.2),
-        "related": Surface((3, 9, 16), 0.2),
-        "feed": Surface((4, 12, 20), 0.15, floor=0.55),
+        "search": Surface((0.85, 1.0), 0.2),
+        "related": Surface((0.85, 1.0), 0.2),
+        "feed": Surface((0.85, 1.0), 0.15, floor=0.55),
     }
 )
 
@@ -59,7 +61,12 @@ class Rules:
                 f"{self.pricing!r} is no pricing", "it is not known", f"Known: {', '.join(PRICING)}"
             )
         for name, surface in self.surfaces.items():
-            if not 0 <= surface.share <= 0.5 or list(surface.slots) != sorted(set(surface.slots)):
+            if (
+                not 0 <= surface.share <= 0.5
+                or min(surface.slots, default=0) < 0
+                or max(surface.slots, default=1) > 1
+                or list(surface.slots) != sorted(surface.slots)
+            ):
                 raise UsageError(
                     f"cannot promote on {name!r}",
                     "its share or slots make no sense",
@@ -68,12 +75,10 @@ class Rules:
 
 
 def room(surface: Surface, organic: int) -> tuple[int, ...]:
-    """The slots of a page with so many organic pins: those that lie within it, as many as the share allows."""
+    """The places of promoted pins in a finished page with so many others, from 0: as many as the share allows."""
     found: list[int] = []
     for slot in surface.slots:
-        within = slot <= organic + len(found)
-        allowed = len(found) + 1 <= surface.share * (organic + len(found) + 1) + 1e-9
-        if not within or not allowed:
+        if len(found) + 1 > surface.share * (organic + len(found) + 1) + 1e-9:
             break
-        found.append(slot)
+        found.append(math.ceil(slot * organic - 1e-9) + len(found))
     return tuple(found)
