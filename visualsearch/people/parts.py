@@ -217,6 +217,24 @@ def read_part(
     return filled(table).select(list(columns))
 
 
+def read_coded(folder: Path, file: str, columns: Sequence[str]) -> Any:
+    """The named columns of a part, for sums over all of it; a text stays in the dictionary it is stored in where it has one."""
+    import pyarrow.parquet as pq
+
+    path = folder / file
+    with pq.ParquetFile(path, read_dictionary=[name for name in columns if name in CODED]) as opened:
+        held = set(opened.schema_arrow.names)
+        table = opened.read(columns=[name for name in columns if name in held])
+    missing = [name for name in columns if name not in held]
+    if missing:
+        schema = arrow_schema()
+        import pyarrow as pa
+
+        for name in missing:
+            table = table.append_column(schema.field(name), pa.nulls(len(table), schema.field(name).type))
+    return table.select(list(columns))
+
+
 def files(folder: Path) -> Iterator[Path]:
     """All files below the folder of events, unfinished ones too."""
     for place in sorted((folder / FOLDER).glob("*")):

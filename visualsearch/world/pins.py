@@ -13,7 +13,7 @@ from visualsearch.errors import UsageError
 from visualsearch.types import Float16, Float64
 
 from .settings import FEWEST_PINS
-from .words import phrases, settled
+from visualsearch.phrases import phrases, settled
 
 if TYPE_CHECKING:
     from visualsearch.engine import Index

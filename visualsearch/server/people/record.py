@@ -167,6 +167,7 @@ class Record:
                 return False
             days = self.settings.event_days
             self._step("sessions", people.end_sessions)
+            self._step("published", people.publish_due)
             self._step("rolled", people.roll)
             if days is not None:
                 self._step("expired", lambda: people.expire(days))
