@@ -94,11 +94,13 @@ class Collection:
 def read_collection(index: Index) -> Collection:
     """The pins of an index in their clusters, which are kept beside it. Raises UsageError where there are too few."""
     ids: list[str] = []
+    numbers: list[int] = []
     rows: list[Any] = []
     words: list[tuple[str, ...]] = []
     for batch in index.rows(4000):
         whole = [stored for stored in batch if stored.box is None]
         ids += [stored.id for stored in whole]
+        numbers += [stored.pin for stored in whole]
         words += [phrases(stored.id, stored.attributes) for stored in whole]
         if whole:
             rows.append(np.stack([stored.vector for stored in whole]).astype(np.float16))
@@ -109,8 +111,6 @@ def read_collection(index: Index) -> Collection:
             "Index more pictures first: visualsearch index PICTURES --to DIR",
         )
     vectors, words = np.concatenate(rows), settled(words)
-    with index.catalog.read() as reader:
-        numbers = np.array([number for _, number, _ in _known(reader, ids)], np.int64)
     before = load(index.folder / FILE)
     found = before
     if before is None or abs(len(ids) - before.pins) > GROWN * before.pins:
@@ -119,12 +119,7 @@ def read_collection(index: Index) -> Collection:
             found = replace(found, names=_by_words(index, found))
         store(index.folder / FILE, found)
     assert found is not None
-    return Collection(ids, numbers, vectors, words, found, found.of(vectors))
-
-
-def _known(reader: Any, ids: Sequence[str]) -> list[tuple[str, int, bytes]]:
-    held = {name: (name, number, digest) for name, number, digest in reader.known(ids)}
-    return [held[name] for name in ids]
+    return Collection(ids, np.array(numbers, np.int64), vectors, words, found, found.of(vectors))
 
 
 def make_clusters(

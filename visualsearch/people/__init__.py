@@ -35,7 +35,7 @@ from .model import (
 if TYPE_CHECKING:
     from .backups import copy_record, follow_backup, forget_since
     from .columns import Counted, SaveColumns
-    from .domains import Claim
+    from .domains import Claim, domain_name
     from .ledger import DELTA, Budget, epsilon_of, rho_of
     from .material import Material
     from .people import People, open_people
@@ -77,6 +77,7 @@ __all__ = [
     "Status",
     "Verdict",
     "copy_record",
+    "domain_name",
     "epsilon_of",
     "follow_backup",
     "forget_since",
@@ -95,6 +96,7 @@ _LATE = {
     "DELTA": "ledger",
     "Plan": "planned",
     "SaveColumns": "columns",
+    "domain_name": "domains",
     "epsilon_of": "ledger",
     "rho_of": "ledger",
 }

@@ -21,6 +21,7 @@ from .days import Days
 from .live import counts
 from .model import ConsentLevel
 from .parts import Part, day_of
+from .persons import find
 from .schema import boards, consent, events, parts, people, saves
 from .store import chunks
 
@@ -202,11 +203,10 @@ class Columns(Days):
             list(columns[6]),
         )
 
-    def pins_of_site(self, site: str) -> list[str]:
-        """The ids of pins that were saved with a site: a host name as `www.shop.example` or `shop.example`."""
-        names = [site, f"www.{site}"]
+    def numbers_of(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The numbers of people by keys or pseudonyms; who is not known is left out."""
         with self.store.read() as db:
-            return sorted(set(db.execute(select(saves.c.pin_id).where(saves.c.site.in_(names))).scalars()))
+            return np.array(sorted(known.number for known in find(db, names).values()), np.int64)
 
     def first_event(self) -> int | None:
         """When the first event happened, in milliseconds."""

@@ -219,18 +219,17 @@ def read_part(
 
 def read_coded(folder: Path, file: str, columns: Sequence[str]) -> Any:
     """The named columns of a part, for sums over all of it; a text stays in the dictionary it is stored in where it has one."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / file
-    with pq.ParquetFile(path, read_dictionary=[name for name in columns if name in CODED]) as opened:
-        held = set(opened.schema_arrow.names)
-        table = opened.read(columns=[name for name in columns if name in held])
-    missing = [name for name in columns if name not in held]
-    if missing:
-        schema = arrow_schema()
-        import pyarrow as pa
-
-        for name in missing:
+    path, schema = folder / file, arrow_schema()
+    with path.open("rb") as opened:
+        metadata = pq.read_metadata(opened)
+        held = [name for name in columns if name in metadata.schema.names]
+        coded = [name for name in held if name in CODED]
+        table = pq.ParquetFile(opened, metadata=metadata, read_dictionary=coded).read(columns=held)
+    for name in columns:
+        if name not in held:
             table = table.append_column(schema.field(name), pa.nulls(len(table), schema.field(name).type))
     return table.select(list(columns))
 
