@@ -27,6 +27,7 @@ from . import (
     ideas,
     index,
     info,
+    insight,
     learn,
     look,
     models,
@@ -68,6 +69,7 @@ COMMANDS = (
     ideas,
     world,
     experiment,
+    insight,
     bench,
 )
 
