@@ -84,6 +84,9 @@ ROUTES = [
         "/me/signals": ("GET", "PUT"),
         "/me/pause": ("PUT",),
         "/me/claim": ("POST",),
+        "/insight/trends": ("GET",),
+        "/insight/merchant/{domain}": ("GET",),
+        "/insight/timing": ("GET",),
     }.items()
     for method in methods
 ]

@@ -12,7 +12,7 @@ from .attribution import MODELS, credited, journeys, removal
 from .cells import bounded, counted
 from .claims import claim, dns_texts, instructions, verify
 from .clusters import Clusters, Collection, make_clusters, read_collection
-from .daily import FIELDS, MOST_CELLS, Releases
+from .daily import FIELDS, MOST_CELLS, WEEK_CELLS, Releases
 from .growth import Growth, Phase, judge
 from .lift import Lift, incremental
 from .merchants import MerchantReport, Money, merchant_report
@@ -26,6 +26,7 @@ __all__ = [
     "FIELDS",
     "MODELS",
     "MOST_CELLS",
+    "WEEK_CELLS",
     "Clusters",
     "Collection",
     "GroupTrend",

@@ -103,7 +103,8 @@ def credited(held: Journeys, channel: Int64, channels: int, value: Float64) -> d
     out = {}
     for name, model in MODELS.items():
         weight = model(held) * value[held.purchase]
-        out[name] = np.bincount(channel[held.touch], weights=weight, minlength=channels)
+        summed = np.bincount(channel[held.touch], weights=weight, minlength=channels)
+        out[name] = summed.astype(np.float64)
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,11 +97,16 @@ def _distribution(values: Int64, person: Int64, fewest: int) -> list[dict[str, A
     """Parts from..to with how many; a part with too few people joins the one below it, and all of too few is nothing."""
     found: list[dict[str, Any]] = []
     bounds = [*STEPS, 1 << 62]
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(bounds):
         which = (values >= low) & (values < high)
         if not which.any():
             continue
-        row = {"from": low, "to": high - 1, "count": int(which.sum()), "people": set(person[which].tolist())}
+        row: dict[str, Any] = {
+            "from": low,
+            "to": high - 1,
+            "count": int(which.sum()),
+            "people": set(person[which].tolist()),
+        }
         if found and len(row["people"]) < fewest:
             before = found[-1]
             before["to"], before["count"] = row["to"], before["count"] + row["count"]

@@ -76,7 +76,7 @@ def lines(
 ) -> Chart:
     """Lines over names such as weeks; None breaks a line. Each line has its own dashes, so that colour is never needed."""
     held = [value for _, values in series for value in values if value is not None]
-    high = max([*held, 1e-9]) * 1.05
+    high = max([*held, 1e-9]) * 1.05  # noise may take a count below 0: the line then runs along the bottom
     step = (WIDE - LEFT - RIGHT) / max(len(names) - 1, 1)
     body = [_axis(high)]
     for number, (_, values) in enumerate(series):
@@ -85,7 +85,9 @@ def lines(
             if value is None:
                 points.append([])
                 continue
-            points[-1].append((LEFT + at * step, ABOVE + (HIGH - ABOVE - BELOW) * (1 - value / high)))
+            points[-1].append(
+                (LEFT + at * step, ABOVE + (HIGH - ABOVE - BELOW) * (1 - max(value, 0.0) / high))
+            )
         for part in points:
             if len(part) > 1:
                 path = " ".join(f"{x:.1f},{y:.1f}" for x, y in part)
@@ -94,9 +96,9 @@ def lines(
                 body.append(
                     f'<circle class="dot s{number % 6}" cx="{part[0][0]:.1f}" cy="{part[0][1]:.1f}" r="3"/>'
                 )
-    every = max(1, len(names) // 6)
+    every = max(1, -(-len(names) // 6))
     for at in range(0, len(names), every):
-        end = "start" if at == 0 else "end" if at + every >= len(names) and at == len(names) - 1 else "middle"
+        end = "end" if at == len(names) - 1 and at else "middle"
         body.append(_text(LEFT + at * step, HIGH - 12, names[at], "tick", end))
     rows = [[each, *(values[at] for _, values in series)] for at, each in enumerate(names)]
     return Chart(title, said, _svg(title, said, "".join(body)), ["", *(n for n, _ in series)], rows, name)

@@ -1,7 +1,7 @@
 """Counts of people by day and cluster, told once and kept: what trends are made of.
 
-A release is of one day, or of one week of a declared field. Each person adds 1 to at most `MOST_CELLS` of its counts. It is charged
-to the calendar month of its days (both months of a week that has days of two).
+A release is of one day, or of one week of a declared field. Each person adds 1 to a few of its counts. It is
+charged to the calendar month of its days (both months of a week that has days of two).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 KINDS = ("click", "visit", "save", "share", "purchase")
 """Deeds that say that somebody likes a look. What was merely shown says more of who shows it."""
-MOST_CELLS = 4
-"""Of a day, and of a week by a declared field."""
+MOST_CELLS, WEEK_CELLS = 4, 10
+"""To so many counts of a day, and of a week, a person adds. More would mean more noise, fewer would leave more out."""
 FIELDS = {"region": "region", "age": "age_band", "interest": "interests"}
 WEEK = 7
 FEWEST = 50
@@ -99,39 +100,45 @@ class Releases:
             say(f"counting {len(missing)} new days")
             held = self._cells(who, missing)
             for at, day in enumerate(missing):
-                told[day] = self.people.release(
-                    self._of_day(day),
-                    data_sets(day, day),
-                    self.epsilon,
-                    lambda rho, at=at: self._answer(*held[at], len(self.pins.clusters), rho),
-                )
+                make = partial(self._answer, *held[at], len(self.pins.clusters))
+                told[day] = self.people.release(self._of_day(day), data_sets(day, day), self.epsilon, make)
         counts = np.stack([self._columns(told[day]) for day in wanted])
         return Days(np.arange(first, last + 1), counts, self._noise())
+
+    def weeks(self, weeks: Sequence[int]) -> Days:
+        """How many people turned to each cluster in whole weeks, by first days. Raises BudgetError."""
+        told: dict[int, Any] = {week: self.people.released(self._of_week("", week)) for week in weeks}
+        missing = [week for week in weeks if told[week] is None]
+        if missing:
+            who = self.people.counted()
+            for week in missing:
+                make = partial(self._answer, *self._week(who, week), len(self.pins.clusters), most=WEEK_CELLS)
+                months = data_sets(week, week + WEEK - 1)
+                told[week] = self.people.release(self._of_week("", week), months, self.epsilon, make)
+        counts = [self._columns(told[week]) for week in weeks]
+        shape = (len(weeks), len(self.pins.clusters))
+        return Days(np.array(weeks, np.int64), np.array(counts).reshape(shape), self._noise(1.0, WEEK_CELLS))
 
     def split(self, name: str, weeks: Sequence[int]) -> Split:
         """The counts of whole weeks by a declared field: region, age or interest. Raises UnknownNameError, BudgetError."""
         if name not in FIELDS:
             raise UnknownNameError("field", name, FIELDS)
-        told = {week: self.people.released(self._of_week(name, week)) for week in weeks}
+        told: dict[int, Any] = {week: self.people.released(self._of_week(name, week)) for week in weeks}
         missing = [week for week in weeks if told[week] is None]
         if missing:
             who = self.people.counted([FIELDS[name]])
             groups, member = _groups(who, FIELDS[name])
             for week in missing:
-                pairs = self._week(who, week)
-                told[week] = self.people.release(
-                    self._of_week(name, week),
-                    data_sets(week, week + WEEK - 1),
-                    self.epsilon,
-                    lambda rho, pairs=pairs: self._split(groups, member, *pairs, rho),
-                )
+                make = partial(self._split, groups, member, *self._week(who, week))
+                months = data_sets(week, week + WEEK - 1)
+                told[week] = self.people.release(self._of_week(name, week), months, self.epsilon, make)
         names = sorted({group for week in weeks for group in told[week]["groups"]})
         counts = (
             np.stack([self._grouped(told[week], names) for week in weeks])
             if weeks
             else np.zeros((0, len(names), len(self.pins.clusters)))
         )
-        return Split(name, names, np.array(weeks, np.int64), counts, self._noise(0.5))
+        return Split(name, names, np.array(weeks, np.int64), counts, self._noise(0.5, WEEK_CELLS))
 
     @property
     def noise(self) -> float:
@@ -153,14 +160,16 @@ class Releases:
 
     def _of_week(self, name: str, week: int) -> dict[str, Any]:
         return {
-            "what": f"people by cluster and {name}",
+            "what": f"people by cluster and {name}" if name else "people by cluster",
             "week": day_name(week),
-            "cells": MOST_CELLS,
+            "cells": WEEK_CELLS,
             "epsilon": self.epsilon,
         }
 
-    def _answer(self, person: Int64, cell: Int64, cells: int, rho: float) -> dict[str, Any]:
-        made = noisy(counted(person, cell, cells, MOST_CELLS, self._rng), MOST_CELLS, rho)
+    def _answer(
+        self, person: Int64, cell: Int64, cells: int, rho: float, most: int = MOST_CELLS
+    ) -> dict[str, Any]:
+        made = noisy(counted(person, cell, cells, most, self._rng), most, rho)
         return {"ids": self.pins.clusters.ids.tolist(), "counts": made.tolist()}
 
     def _split(
@@ -180,11 +189,11 @@ class Releases:
         cells = np.concatenate(
             [nobody, *(number * clusters + cluster[each] for number, each in enumerate(rows))]
         )
-        answer = self._answer(people, cells, len(told) * clusters, rho / 2)
+        answer = self._answer(people, cells, len(told) * clusters, rho / 2, WEEK_CELLS)
         return {"groups": [groups[at] for at in told], **answer}
 
-    def _noise(self, share: float = 1.0) -> float:
-        return scale_of(MOST_CELLS, share * rho_of(self.epsilon, DELTA))
+    def _noise(self, share: float = 1.0, most: int = MOST_CELLS) -> float:
+        return scale_of(most, share * rho_of(self.epsilon, DELTA))
 
     def _columns(self, told: Any) -> Float64:
         known = dict(zip(told["ids"], told["counts"], strict=True))

@@ -55,7 +55,7 @@ class Growth:
 def judge(counts: Float64, noise: float = 0.0) -> Growth:
     """The growth of (d, c) counts, one row a day, NaN where a day is missing. `noise` is the deviation of what was added."""
     days, clusters = counts.shape
-    factor, base = day_factors(counts)
+    factor, _ = day_factors(counts)
     with np.errstate(divide="ignore", invalid="ignore"):
         level = counts / factor[:, None]
     season = _season(level)
@@ -68,16 +68,18 @@ def judge(counts: Float64, noise: float = 0.0) -> Growth:
         empty = np.full(clusters, np.nan)
         return Growth([Phase.UNKNOWN] * clusters, empty, empty, empty, empty, level, [None] * clusters)
     typical = np.nanmedian(usual, axis=0)
-    spread = _spread(usual, typical, np.nanmean(factor), noise)
+    spread = _spread(usual, typical, float(np.nanmean(factor)), noise)
     now, now_error = np.nanmean(recent, axis=0), spread / np.sqrt(np.maximum(np.isfinite(recent).sum(0), 1))
     typical_error = 1.25 * spread / np.sqrt(np.isfinite(usual).sum(0))
-    small = np.maximum(typical, 1e-9)
+    small = np.maximum(
+        typical, np.maximum(2 * typical_error, 1e-9)
+    )  # from next to nothing growth is not without bounds
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.maximum(now, 1e-9) / small
         relative = np.sqrt((now_error / np.maximum(now, 1e-9)) ** 2 + (typical_error / small) ** 2)
         under = np.sqrt(now_error**2 + typical_error**2)
         sureness = (now - typical) / np.maximum(under, 1e-9)
-    known = np.isfinite(found) & (typical > 2 * spread / np.sqrt(len(usual)))
+    known = np.isfinite(found) & ((typical > spread / 2) | (sureness >= SURE))
     phases = _phases(level, typical, spread, found, sureness, known)
     stretch = np.exp(Z95 * np.minimum(relative, 5))
     return Growth(
@@ -206,14 +208,8 @@ def _returns(counts: Float64) -> list[bool | None]:
     return [bool(each) for each in seen]
 
 
-def weekly(days: Int64, counts: Float64) -> tuple[Int64, Float64]:
-    """(w,) first days of whole weeks from Monday on and (w, c) their sums; a week with a missing day is left out."""
-    monday = days - (days + 3) % 7
-    weeks = np.unique(monday)
-    kept, sums = [], []
-    for week in weeks:
-        mine = counts[monday == week]
-        if len(mine) == 7 and np.isfinite(mine).all():
-            kept.append(week)
-            sums.append(mine.sum(0))
-    return np.array(kept, np.int64), np.array(sums).reshape(len(kept), counts.shape[1])
+def whole_weeks(days: Int64) -> Int64:
+    """(w,) first days, Mondays, of the weeks of which all days are there."""
+    week, count = np.unique(days - (days + 3) % 7, return_counts=True)
+    found: Int64 = week[count == 7]
+    return found

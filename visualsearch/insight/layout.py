@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from visualsearch.types import Float32, Float64
+from visualsearch.types import Bool, Float32, Float64
 
 ROUNDS = 400
 PERPLEXITY = 8.0
@@ -19,7 +19,9 @@ def laid_out(centres: Float32, known: Float64 | None = None) -> Float64:
     count = len(centres)
     if count < 3:
         return np.stack([np.linspace(0.25, 0.75, count), np.full(count, 0.5)], axis=1)
-    fixed = np.zeros(count, bool) if known is None else ~np.isnan(known).any(1)
+    fixed: Bool = np.zeros(count, bool)
+    if known is not None:
+        fixed = ~np.isnan(known).any(axis=1)
     place = _flat(centres)
     if known is not None and fixed.sum() >= 3:
         place[fixed] = (known[fixed] - 0.5) * 20
@@ -46,7 +48,7 @@ def _flat(centres: Float32) -> Float64:
     return np.asarray(place / max(float(place.std()), 1e-9))
 
 
-def _settled(centres: Float32, place: Float64, fixed: Float64) -> Float64:
+def _settled(centres: Float32, place: Float64, fixed: Bool) -> Float64:
     near = _neighbourhood(centres)
     moved = np.zeros_like(place)
     for number in range(ROUNDS):
@@ -55,7 +57,7 @@ def _settled(centres: Float32, place: Float64, fixed: Float64) -> Float64:
         np.fill_diagonal(heat, 0)
         force = near * (4 if number < 80 else 1) - heat / heat.sum()
         moved = 0.8 * moved - STEP * len(place) * ((force * heat)[:, :, None] * away).sum(1)
-        moved[fixed.astype(bool)] = 0
+        moved[fixed] = 0
         place = place + np.clip(moved, -2, 2)
     return place
 

@@ -26,7 +26,7 @@ class Lift:
     low: float | None
     high: float | None
     last_touch: float | None
-    assumes: str = "People were held out by chance, and stayed out. Who buys for others, or on another device, makes it look smaller."
+    assumes: str = "People were held out by chance, and stayed out. Buying for others, or on another device, hides some of it."
 
     @property
     def bias(self) -> float | None:

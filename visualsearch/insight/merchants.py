@@ -185,7 +185,7 @@ def _told(value: float, people: int, fewest: int) -> Any:
 
 
 def _covered(values: list[Any]) -> list[Any]:
-    """Figures of which the sum is told elsewhere: a single missing one could be worked out, so the smallest of the others goes too."""
+    """Figures whose sum is told elsewhere: a single missing one could be worked out, so the smallest other one goes too."""
     missing = [at for at, value in enumerate(values) if value is None]
     there = [at for at, value in enumerate(values) if value is not None]
     if len(missing) == 1 and there:
@@ -282,7 +282,9 @@ def _of_currency(asked: _Asked, held: Int64, code: int) -> Money:
     models, untouched, last = _models(asked, sold)
     lift = None
     if len(held):
-        outcome = np.bincount(deeds.person[sold], weights=deeds.value[sold], minlength=len(asked.who))
+        outcome = np.bincount(deeds.person[sold], weights=deeds.value[sold], minlength=len(asked.who)).astype(
+            float
+        )
         out = np.zeros(len(asked.who), bool)
         out[held] = True
         lift = incremental(outcome[~out], outcome[out], last_touch=last, fewest=fewest)

@@ -165,7 +165,7 @@ def _trends(report: TrendReport) -> Sheet:
         f"{len(report.days)} days, {len(report.trends)} looks.",
         [*says, *report.notes],
         parts,
-        f"Each person adds 1 to at most 4 counts of a release, and each count has noise of {report.noise:.0f}. Epsilon is"
+        f"Each person adds 1 to a few counts of a release, and each count of a day has noise of {report.noise:.0f}. Epsilon is"
         f" {report.epsilon:g} a release. Spent so far: {spent}. Leading pins are on public boards of people who let them count.",
     )
 
@@ -198,7 +198,7 @@ def _merchant(report: MerchantReport) -> Sheet:
         ),
     ]
     told = [row for row in report.cohorts if row["people"]]
-    if told:
+    if any(share is not None for row in told for share in row["bought"]):
         longest = max(len(row["bought"]) for row in told)
         parts.append(
             heat(

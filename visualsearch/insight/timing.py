@@ -105,7 +105,7 @@ def timing_report(
     if not seen.hours.size:
         notes.append("Nobody did anything in these weeks.")
     activity, told = smoothed(seen.weekly), seen.people >= fewest
-    shown = _shown(activity, seen, fewest) if told else [None] * HOURS
+    shown = _shown(activity, seen, fewest if told else seen.people + 1)
     half, low, high, curve, count = half_life(seen.pins, seen.views, seen.busy, seed)
     if half is None:
         notes.append(f"{count} new pins: too few to tell how fast they fade. The schedule takes 2 days.")
@@ -318,10 +318,12 @@ def schedule(weekly: Float64, half: float, slots: int, seed: int = 0) -> list[Sl
     rng = np.random.default_rng(seed)
     again = []
     for _ in range(ROUNDS):
-        if len(weekly) >= 3:
-            drawn = weekly[rng.integers(0, len(weekly), len(weekly))]
-        else:
-            drawn = rng.poisson(weekly).astype(float)
+        several = len(weekly) >= 3
+        drawn = (
+            weekly[rng.integers(0, len(weekly), len(weekly))]
+            if several
+            else rng.poisson(weekly).astype(np.float64)
+        )
         again.append(first_week(smoothed(drawn), half))
     spread = np.quantile(np.array(again), [0.025, 0.975], axis=0)
     chosen: list[int] = []

@@ -12,8 +12,8 @@ from visualsearch.errors import BudgetError, UsageError
 from visualsearch.types import Float64, Int64
 
 from .clusters import Collection, read_collection
-from .daily import DAY_MS, FEWEST, WEEK, Releases, Split, data_sets, day_name, day_number, today
-from .growth import NEWEST, Growth, Phase, judge, weekly
+from .daily import DAY_MS, FEWEST, Releases, Split, data_sets, day_name, day_number, today
+from .growth import Growth, Phase, judge, whole_weeks
 
 if TYPE_CHECKING:
     from visualsearch.engine import Index
@@ -33,7 +33,7 @@ NEW_DAYS = 28
 
 @dataclass(frozen=True)
 class Trend:
-    """A cluster and where it stands. `people` by week are noisy; None where too few to tell. `leaders` are pin ids.
+    """A cluster and where it stands. `weeks` are people a week, noisy; None where too few to tell. `leaders` are pin ids.
 
     `returns`: it rose at this time of last year too; None where no year of days is known. `new`: first seen in the last weeks.
     """
@@ -130,9 +130,9 @@ def find_trends(
     notes: list[str] = []
     held, numbers = _told_days(asked, first, last, notes, say)
     growth = judge(held, asked.noise)
-    weeks, sums = weekly(numbers, held)
+    weeks, sums, week_noise = _told_weeks(asked, numbers, notes)
     leaders = _leaders(people, pins, (last + 1) * DAY_MS)
-    trends = _trends(pins, growth, held, weeks, sums, leaders, asked.noise)
+    trends = _trends(pins, growth, held, weeks, sums, leaders, week_noise)
     splits = [_split(asked, name, weeks, notes) for name in by]
     groups = [each for split in splits if split is not None for each in _group_trends(split, pins)]
     return TrendReport(
@@ -191,6 +191,20 @@ def _told_days(
     return np.concatenate(rows), np.array(days, np.int64)
 
 
+def _told_weeks(asked: Releases, days: Int64, notes: list[str]) -> tuple[Int64, Float64, float]:
+    """Whole weeks among the days, how many people turned to each cluster in each (w, c), and the noise."""
+    weeks = whole_weeks(days)
+    kept: list[int] = []
+    for week in weeks.tolist():
+        try:
+            asked.weeks([week])
+            kept.append(week)
+        except BudgetError as error:
+            notes.append(f"The week of {day_name(week)} is left out: {error}")
+    found = asked.weeks(kept)
+    return found.days, found.counts, found.noise
+
+
 def _trends(
     pins: Collection,
     growth: Growth,
@@ -202,7 +216,7 @@ def _trends(
 ) -> list[Trend]:
     clusters = pins.clusters
     sizes = np.bincount(pins.cluster, minlength=len(clusters))
-    least = max(FEWEST, 3 * noise * WEEK**0.5)
+    least = max(FEWEST, 3 * noise)
     made = []
     for at, number in enumerate(clusters.ids.tolist()):
         first = np.flatnonzero(np.isfinite(held[:, at]))
@@ -313,4 +327,4 @@ def _points(pins: Collection) -> list[tuple[float, float, int]]:
     ]
 
 
-__all__ = ["NEWEST", "GroupTrend", "Trend", "TrendReport", "find_trends"]
+__all__ = ["GroupTrend", "Trend", "TrendReport", "find_trends"]

@@ -106,8 +106,7 @@ class Planned(Saves):
                 self.store.write(partial(self._publish, plan=plan))
                 done += 1
             except VisualSearchError as error:
-                failed = update(planned).where(planned.c.plan == plan.plan).values(reason=str(error)[:300])
-                self.store.write(lambda db, failed=failed: db.execute(failed))
+                self.store.write(partial(_failed, plan=plan, reason=str(error)[:300]))
         return done
 
     def _publish(self, db: Connection, plan: Plan) -> None:
@@ -121,6 +120,10 @@ class Planned(Saves):
         if ref is None:
             raise UnknownNameError("pin", plan.pin[:200], [], "It is not in the index any more")
         self.saving(plan.person, ref, board=plan.board, note=plan.note)(db)
+
+
+def _failed(db: Connection, plan: Plan, reason: str) -> None:
+    db.execute(update(planned).where(planned.c.plan == plan.plan).values(reason=reason))
 
 
 def _plan(row: tuple[int, int, str, str | None, str, int, str]) -> Plan:

@@ -18,6 +18,7 @@ from visualsearch import __version__
 from visualsearch.engine import Index
 
 from .batching import BatchingEncoder
+from .insight import insight_routes
 from .keys import FILE, Keys
 from .limits import Gate, Watched
 from .login import session_routes
@@ -80,7 +81,8 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     app.state.sessions = Sessions()
     app.state.people = record
     install(app)
-    for router in (search_routes, pin_routes, related_routes, *people_routes, system_routes, session_routes):
+    about_people = (*people_routes, insight_routes)
+    for router in (search_routes, pin_routes, related_routes, *about_people, system_routes, session_routes):
         app.include_router(router)
     _add_pages(app)
     describe(app)
