@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 from scipy.optimize import linear_sum_assignment
 
 from visualsearch.errors import EncoderError, NotAnIndexError, UsageError, VisualSearchError
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 FILE = "insight/clusters.npz"
 MOST, FEWEST_PINS = 96, 10
 SAMPLE = 20_000
+ROUNDS = 15
 SAME = 0.8
 """A cluster is the one of the run before where the cosine of their centres is at least this."""
 GROWN = 0.1
@@ -130,17 +130,9 @@ def make_clusters(
     n = len(vectors)
     points = vectors[np.sort(rng.choice(n, min(n, SAMPLE), replace=False))].astype(np.float32)
     count = int(np.clip(round((n / 2) ** 0.5), 2, MOST))
-    if (
-        before is not None
-        and before.centres.shape[1] == points.shape[1]
-        and len(before) <= count <= 1.5 * len(before)
-    ):
-        count = len(before)  # ids stay; more clusters are made when there is a reason
-        start: Any = before.centres.copy()
-        centres, _ = kmeans2(points, start, iter=10, minit="matrix", missing="warn")
-    else:
-        centres, _ = kmeans2(points, count, iter=25, minit="++", seed=rng, missing="warn")
-    centres = _unit(np.asarray(centres, np.float32)[np.linalg.norm(centres, axis=1) > 1e-6])
+    known = before is not None and before.centres.shape[1] == points.shape[1]
+    start = before.centres if before is not None and known else points[:0]
+    centres = _refined(points, _started(points, start, min(count, len(points)), rng), ROUNDS)
     ids, since, next_id, run = _identified(centres, before)
     made = Clusters(ids, centres, [], np.zeros((len(ids), 2)), since, run, n, next_id)
     owner = made.of(vectors)
@@ -154,6 +146,28 @@ def make_clusters(
         known = {int(each): at for at, each in enumerate(before.ids)}
         places = np.array([before.map[known[int(i)]] if int(i) in known else [np.nan] * 2 for i in ids])
     return replace(made, names=names, map=laid_out(centres, places))
+
+
+def _started(points: Float32, known: Float32, count: int, rng: np.random.Generator) -> Float32:
+    """The known centres, and as many points more as are wanted: each likelier the farther it is from all before (k-means++)."""
+    chosen = [known] if len(known) else [points[rng.integers(0, len(points), 1)]]
+    away = np.maximum(1 - (points @ chosen[0].T).max(1), 0).astype(np.float64)
+    for _ in range(count - len(chosen[0])):
+        total = away.sum()
+        at = rng.choice(len(points), p=away / total) if total > 0 else rng.integers(len(points))
+        chosen.append(points[at : at + 1])
+        away = np.minimum(away, np.maximum(1 - points @ points[at], 0))
+    return np.concatenate(chosen)
+
+
+def _refined(points: Float32, centres: Float32, rounds: int) -> Float32:
+    """Spherical k-means (Dhillon and Modha 2001). A centre without points goes."""
+    for _ in range(rounds):
+        owner = (points @ centres.T).argmax(1)
+        member = (owner == np.arange(len(centres))[:, None]).astype(np.float32)
+        held = member.any(1)
+        centres = _unit(member[held] @ points)
+    return centres
 
 
 def _unit(rows: Float32) -> Float32:

@@ -171,7 +171,7 @@ def _phases(
     before = np.nanmean(level[-2 * NEWEST : -NEWEST], axis=0)
     of_three = spread / np.sqrt(NEWEST)
     with np.errstate(invalid="ignore"):
-        climbs = newest - before > 1.5 * np.sqrt(2) * of_three
+        climbs = newest - before > 2.5 * np.sqrt(2) * of_three
     tops = [
         np.nanmean(level[at : at + NEWEST], axis=0) for at in range(max(0, days - BASE), days - NEWEST + 1)
     ]

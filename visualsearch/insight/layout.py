@@ -21,7 +21,7 @@ def laid_out(centres: Float32, known: Float64 | None = None) -> Float64:
         return np.stack([np.linspace(0.25, 0.75, count), np.full(count, 0.5)], axis=1)
     fixed: Bool = np.zeros(count, bool)
     if known is not None:
-        fixed = ~np.isnan(known).any(axis=1)
+        fixed = np.asarray(~np.isnan(known).any(axis=1), bool)
     place = _flat(centres)
     if known is not None and fixed.sum() >= 3:
         place[fixed] = (known[fixed] - 0.5) * 20

@@ -20,8 +20,10 @@ from visualsearch.errors import BudgetError, UsageError
 from .persons import Base
 from .schema import budgets, charges, releases
 
-EPSILON, DELTA = 8.0, 1e-8
-"""The usual most that is spent of a data set. `DELTA` is far below one in the number of people."""
+EPSILON, DELTA = 9.0, 1e-8
+"""The usual most that is spent of a data set: room for a month of days and weeks, by three fields. `DELTA` is far below one in
+the number of people.
+"""
 MOST_EPSILON = 10.0
 """Nobody may set a budget above it, or ask for a release that costs more: noise would protect nobody."""
 
