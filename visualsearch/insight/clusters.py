@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from visualsearch.errors import EncoderError, NotAnIndexError, UsageError, VisualSearchError
 from visualsearch.phrases import common_names, name_of, phrases, settled
 from visualsearch.storage import storage_error
-from visualsearch.types import Float16, Float32, Float64, Int64
+from visualsearch.types import Attributes, Float16, Float32, Float64, Int64
 
 from .layout import laid_out
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FILE = "insight/clusters.npz"
 MOST, FEWEST_PINS = 96, 10
 SAMPLE = 20_000
-ROUNDS = 15
+ROUNDS = 10
 SAME = 0.8
 """A cluster is the one of the run before where the cosine of their centres is at least this."""
 GROWN = 0.1
@@ -65,12 +65,11 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Collection:
-    """The pins of an index that have a vector: ids, numbers, vectors, phrases, attributes that shops need, and clusters."""
+    """The pins of an index that have a vector: ids, numbers, vectors, and the place of each one's cluster."""
 
     ids: list[str] = field(repr=False)
     numbers: Int64 = field(repr=False)
     vectors: Float16 = field(repr=False)
-    words: list[tuple[str, ...]] = field(repr=False)
     clusters: Clusters
     cluster: Int64 = field(repr=False)
 
@@ -96,12 +95,12 @@ def read_collection(index: Index) -> Collection:
     ids: list[str] = []
     numbers: list[int] = []
     rows: list[Any] = []
-    words: list[tuple[str, ...]] = []
+    named: list[tuple[str, Attributes]] = []
     for batch in index.rows(4000):
         whole = [stored for stored in batch if stored.box is None]
         ids += [stored.id for stored in whole]
         numbers += [stored.pin for stored in whole]
-        words += [phrases(stored.id, stored.attributes) for stored in whole]
+        named += [(stored.id, stored.attributes) for stored in whole]
         if whole:
             rows.append(np.stack([stored.vector for stored in whole]).astype(np.float16))
     if len(ids) < FEWEST_PINS:
@@ -110,16 +109,17 @@ def read_collection(index: Index) -> Collection:
             f"it has {len(ids)} pins with vectors, and clusters need {FEWEST_PINS}",
             "Index more pictures first: visualsearch index PICTURES --to DIR",
         )
-    vectors, words = np.concatenate(rows), settled(words)
+    vectors = np.concatenate(rows)
     before = load(index.folder / FILE)
     found = before
     if before is None or abs(len(ids) - before.pins) > GROWN * before.pins:
+        words = settled([phrases(name, attributes) for name, attributes in named])
         found = make_clusters(vectors, words, before)
         if any(not name for name in found.names):
             found = replace(found, names=_by_words(index, found))
         store(index.folder / FILE, found)
     assert found is not None
-    return Collection(ids, np.array(numbers, np.int64), vectors, words, found, found.of(vectors))
+    return Collection(ids, np.array(numbers, np.int64), vectors, found, found.of(vectors))
 
 
 def make_clusters(
@@ -196,7 +196,7 @@ def _by_words(index: Index, made: Clusters) -> list[str]:
     """Names of clusters whose pins have no words: the vocabulary's nearest, where the encoder reads texts."""
     try:
         known = index.words()
-    except (EncoderError, NotImplementedError):
+    except (EncoderError, UsageError):  # it cannot read texts, or is not on this machine
         return [name or f"look {number}" for name, number in zip(made.names, made.ids.tolist(), strict=True)]
     usual = known.vectors.mean(0)
     names = []

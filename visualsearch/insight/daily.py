@@ -86,6 +86,7 @@ class Releases:
     ) -> None:
         self.people, self.pins, self.epsilon = people, pins, epsilon
         self._rng = np.random.default_rng(seed)
+        self._counted: Counted | None = None
 
     def days(self, first: int, last: int, say: Any = lambda _: None) -> Days:
         """The counts of the days from `first` to `last`, both told. What was told before is told again and costs nothing.
@@ -96,7 +97,7 @@ class Releases:
         told = {day: self.people.released(self._of_day(day)) for day in wanted}
         missing = [day for day in wanted if told[day] is None]
         if missing:
-            who = self.people.counted()
+            who = self._who()
             say(f"counting {len(missing)} new days")
             held = self._cells(who, missing)
             for at, day in enumerate(missing):
@@ -110,7 +111,7 @@ class Releases:
         told: dict[int, Any] = {week: self.people.released(self._of_week("", week)) for week in weeks}
         missing = [week for week in weeks if told[week] is None]
         if missing:
-            who = self.people.counted()
+            who = self._who()
             for week in missing:
                 make = partial(self._answer, *self._week(who, week), len(self.pins.clusters), most=WEEK_CELLS)
                 months = data_sets(week, week + WEEK - 1)
@@ -165,6 +166,12 @@ class Releases:
             "cells": WEEK_CELLS,
             "epsilon": self.epsilon,
         }
+
+    def _who(self) -> Counted:
+        """Everybody who counts, as it was when first asked for."""
+        if self._counted is None:
+            self._counted = self.people.counted()
+        return self._counted
 
     def _answer(
         self, person: Int64, cell: Int64, cells: int, rho: float, most: int = MOST_CELLS

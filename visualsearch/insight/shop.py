@@ -79,8 +79,11 @@ def pages_of(index: Index, domain: str) -> Pages:
     found: list[tuple[int, str, str, str]] = []
     with index.catalog.read() as reader:
         for pin in reader.each_pin():
-            pages = [pin.attributes[name] for name in PAGES if host_of(pin.attributes.get(name))]
-            if any(belongs(host_of(each), domain) for each in [*pages, pin.uri]):
+            pages = [pin.attributes[name] for name in PAGES if isinstance(pin.attributes.get(name), str)]
+            near = [
+                each for each in (*pages, pin.uri) if domain in each.lower()
+            ]  # most are not: no address is taken apart
+            if any(belongs(host_of(each), domain) for each in near):
                 name = next(
                     (str(pin.attributes[n]) for n in ("title", "name") if pin.attributes.get(n)), pin.id
                 )

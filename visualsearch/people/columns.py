@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from visualsearch.errors import LockedError
 
@@ -105,18 +105,24 @@ class Columns(Days):
         refused = (consent.c.level != ConsentLevel.ON.value) | consent.c.clicks.is_(False) | consent.c.paused
         out = select(consent.c.person).where(refused)
         closed = select(consent.c.person).where(consent.c.profile.is_(False))
-        chosen = select(people.c.person, *(people.c[name] for name in fields)).order_by(people.c.person)
+        chosen = select(people.c.person).where(people.c.person.not_in(out)).order_by(people.c.person)
+        told = select(people.c.person, *(people.c[name] for name in fields))
+        said = or_(*(people.c[name].is_not(None) for name in fields)) if fields else None
         with self.store.read() as db:
-            left = set(db.execute(out).scalars())
+            person = np.array(db.execute(chosen).scalars().all(), np.int64)
             shut = set(db.execute(closed).scalars()) if fields else set()
-            rows = [row for row in db.execute(chosen) if row[0] not in left]
-        declared, names = {}, {}
+            rows = db.execute(told.where(said)).all() if said is not None else []
+        rows = [row for row in rows if row[0] not in shut]
+        made = Counted(person, {}, {})
+        place = made.places(np.array([row[0] for row in rows], np.int64))
         for at, field in enumerate(fields, 1):
-            said = [None if row[0] in shut else row[at] for row in rows]
-            names[field] = sorted({value for value in said if value is not None})
-            known = {value: code for code, value in enumerate(names[field])}
-            declared[field] = np.array([-1 if value is None else known[value] for value in said], np.int16)
-        return Counted(np.array([row[0] for row in rows], np.int64), declared, names)
+            words = sorted({row[at] for row in rows if row[at] is not None})
+            known = {value: code for code, value in enumerate(words)}
+            codes = np.array([known.get(row[at], -1) for row in rows], np.int16)
+            made.declared[field] = np.full(len(person), -1, np.int16)
+            made.declared[field][place[place >= 0]] = codes[place >= 0]
+            made.names[field] = words
+        return made
 
     def event_tables(
         self,
