@@ -14,10 +14,11 @@ from visualsearch.types import Float64, Int64
 
 from . import audience
 from .attribution import ASSUMES, WINDOW_DAYS, credited, journeys, removal
+from .catalogue import LISTED, coverage, wanted
 from .clusters import Collection, read_collection
 from .daily import DAY_MS, WEEK, day_name, day_number, today
 from .lift import Lift, incremental
-from .shop import TOUCHES, Deeds, Pages, deeds_of, pages_of, with_utm
+from .shop import TOUCHES, Asked, Pages, deeds_of, pages_of, with_utm
 
 if TYPE_CHECKING:
     from visualsearch.engine import Index
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 FEWEST = 10
 """A figure is told where at least so many people are behind it."""
 WEEKS = 12
-NEVER, LISTED = 50, 20
-"""Most pins of a list."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +72,6 @@ class MerchantReport:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What the parts of a report share."""
-
-    who: Counted
-    pages: Pages
-    deeds: Deeds
-    since: int
-    until: int
-    fewest: int
-
-
 def merchant_report(
     index: Index,
     domain: str,
@@ -120,7 +107,7 @@ def merchant_report(
     last = last_week(people.now(), until)
     since, end = (last - (weeks - 1) * WEEK) * DAY_MS, (last + WEEK) * DAY_MS
     who = people.counted()
-    asked = _Asked(who, mine, deeds_of(people, who, mine.numbers, since, end), since, end, fewest)
+    asked = Asked(who, mine, deeds_of(people, who, mine.numbers, since, end), since, end, fewest)
     looks = read_collection(index) if pins is None else pins
     saves = people.save_columns(0, end)
     seen = audience.audience(saves, who, mine.ids, since)
@@ -141,8 +128,8 @@ def merchant_report(
         audience.beside(seen, fewest, LISTED),
         audience.personas(seen, looks, fewest),
         _money(asked, held),
-        *_coverage(asked, seen, looks),
-        *_wanted(asked, looks),
+        *coverage(asked, seen, looks),
+        *wanted(asked, looks),
         [
             {"pin": pin, "link": with_utm(page, campaign=name, content=pin)}
             for pin, page in zip(mine.ids, mine.pages, strict=True)
@@ -163,7 +150,7 @@ def last_week(now: int, until: str | None) -> int:
     return day - (day + 3) % WEEK - WEEK
 
 
-def _notes(asked: _Asked) -> list[str]:
+def _notes(asked: Asked) -> list[str]:
     notes = []
     if len(asked.pages.numbers) < 5:
         notes.append(
@@ -194,11 +181,11 @@ def _covered(values: list[Any]) -> list[Any]:
     return values
 
 
-def _count(asked: _Asked, which: Any) -> tuple[int, int]:
+def _count(asked: Asked, which: Any) -> tuple[int, int]:
     return int(which.sum()), len(np.unique(asked.deeds.person[which]))
 
 
-def _funnel(asked: _Asked) -> list[dict[str, Any]]:
+def _funnel(asked: Asked) -> list[dict[str, Any]]:
     found = []
     for name in ("impression", "click", "save", "visit", "purchase"):
         which = asked.deeds.of(name)
@@ -215,7 +202,7 @@ def _funnel(asked: _Asked) -> list[dict[str, Any]]:
     return found
 
 
-def _weekly(asked: _Asked) -> list[dict[str, Any]]:
+def _weekly(asked: Asked) -> list[dict[str, Any]]:
     found = []
     week = (asked.deeds.at - asked.since) // (WEEK * DAY_MS)
     for number in range((asked.until - asked.since) // (WEEK * DAY_MS)):
@@ -231,7 +218,7 @@ def _weekly(asked: _Asked) -> list[dict[str, Any]]:
     return found
 
 
-def _cohorts(asked: _Asked) -> list[dict[str, Any]]:
+def _cohorts(asked: Asked) -> list[dict[str, Any]]:
     """Of the people whose first touch lay in a week, the share who bought within 0, 1, 2 ... weeks."""
     deeds = asked.deeds
     touch, sold = deeds.of(*TOUCHES), deeds.of("purchase") & (deeds.value > 0)
@@ -264,7 +251,7 @@ def _numbers(people: Any, who: Counted, names: Sequence[str]) -> Int64:
     return np.unique(found[found >= 0])
 
 
-def _money(asked: _Asked, held: Int64) -> list[Money]:
+def _money(asked: Asked, held: Int64) -> list[Money]:
     deeds = asked.deeds
     sold = deeds.of("purchase") & (deeds.value != 0)
     codes = np.unique(deeds.currency[sold])
@@ -272,7 +259,7 @@ def _money(asked: _Asked, held: Int64) -> list[Money]:
     return sorted(made, key=lambda each: -(each.sales or 0))
 
 
-def _of_currency(asked: _Asked, held: Int64, code: int) -> Money:
+def _of_currency(asked: Asked, held: Int64, code: int) -> Money:
     deeds, fewest = asked.deeds, asked.fewest
     sold = deeds.of("purchase") & (deeds.value != 0) & (deeds.currency == code)
     name = deeds.currencies[code] if code >= 0 else "?"
@@ -308,9 +295,7 @@ def _rounded(lift: Lift) -> Lift:
     )
 
 
-def _models(
-    asked: _Asked, sold: Any
-) -> tuple[dict[str, dict[str, float | None]], float | None, float | None]:
+def _models(asked: Asked, sold: Any) -> tuple[dict[str, dict[str, float | None]], float | None, float | None]:
     """Model -> surface -> revenue; the revenue without a touch before it; and what last touch claims in all."""
     deeds, fewest = asked.deeds, asked.fewest
     touch = np.flatnonzero(deeds.of(*TOUCHES))
@@ -344,70 +329,6 @@ def _models(
         _told(round(float(value[~touched].sum()), 2), alone, fewest),
         _told(float(value[touched].sum()), with_touch, fewest),
     )
-
-
-# -- catalogue -------------------------------------------------------------------------------------------------------
-def _coverage(
-    asked: _Asked, seen: audience.Audience, looks: Collection
-) -> tuple[list[dict[str, Any]], dict[str, int | None]]:
-    """Products nobody saved, each with the look-alike of another shop that people save most; and how many."""
-    mine = set(asked.pages.ids)
-    never = [pin for pin in asked.pages.ids if pin not in seen.saved_ever]
-    place = {name: at for at, name in enumerate(looks.ids)}
-    others = {
-        name: people
-        for name, people in seen.savers.items()
-        if people >= asked.fewest and name not in mine and name in place
-    }
-    names = list(others)
-    found: list[dict[str, Any]] = []
-    vectors = looks.vectors[[place[name] for name in names]].astype(np.float32) if names else None
-    for pin in never[:NEVER]:
-        row: dict[str, Any] = {"pin": pin, "wins": None, "likeness": None}
-        if vectors is not None and pin in place:
-            cosine = vectors @ looks.vectors[place[pin]].astype(np.float32)
-            near = np.flatnonzero(cosine >= np.sort(cosine)[-min(10, len(cosine))])
-            best = max(near.tolist(), key=lambda at: (others[names[at]], cosine[at]))
-            row = {"pin": pin, "wins": names[best], "likeness": round(float(cosine[best]), 3)}
-        found.append(row)
-    return found, {
-        "pins": len(asked.pages.ids),
-        "saved": len(asked.pages.ids) - len(never),
-        "never": len(never),
-    }
-
-
-def _wanted(asked: _Asked, looks: Collection) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What is saved and not bought yet, by product and by look: people who saved, and did not buy that pin."""
-    deeds = asked.deeds
-    saved, sold = deeds.of("save"), deeds.of("purchase") & (deeds.value > 0)
-    width = int(deeds.pin.max(initial=0)) + 1
-    keys = np.unique(deeds.person[saved] * width + deeds.pin[saved])
-    done = np.unique(deeds.person[sold] * width + deeds.pin[sold])
-    waits = keys[~np.isin(keys, done)]
-    person, pin = waits // width, waits % width
-    names = dict(zip(asked.pages.numbers.tolist(), asked.pages.ids, strict=True))
-    number, people = np.unique(pin, return_counts=True)
-    order = np.lexsort((number, -people))
-    products = [
-        {"pin": names[int(number[at])], "people": int(people[at])}
-        for at in order[:LISTED]
-        if people[at] >= asked.fewest and int(number[at]) in names
-    ]
-    place = looks.places(pin)
-    kept = place >= 0
-    pairs = np.unique(person[kept] * len(looks.clusters) + looks.cluster[place[kept]])
-    cluster, count = np.unique(pairs % len(looks.clusters), return_counts=True)
-    by_look = [
-        {
-            "look": looks.clusters.names[cluster[at]] or f"look {looks.clusters.ids[cluster[at]]}",
-            "id": int(looks.clusters.ids[cluster[at]]),
-            "people": int(count[at]),
-        }
-        for at in np.lexsort((cluster, -count))[:LISTED]
-        if count[at] >= asked.fewest
-    ]
-    return products, by_look
 
 
 __all__ = ["WINDOW_DAYS", "MerchantReport", "Money", "merchant_report"]

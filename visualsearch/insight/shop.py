@@ -59,6 +59,18 @@ class Pages:
     names: list[str] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the parts of a report share."""
+
+    who: Counted
+    pages: Pages
+    deeds: Deeds
+    since: int
+    until: int
+    fewest: int
+
+
 def host_of(address: object) -> str:
     """The host of an address in lower case without `www.`; empty where it has none."""
     if not isinstance(address, str):
