@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,25 +28,14 @@ def insight(
     Example: `visualsearch bench insight --only privacy --only lift`
     """
     from visualsearch.errors import UnknownNameError
-    from visualsearch.quality import insight as measures
+    from visualsearch.quality import INSIGHT, measure_insight
 
-    def ledger() -> dict[str, Any]:
-        from visualsearch.people import open_people
-
-        with tempfile.TemporaryDirectory() as folder, open_people(Path(folder)) as record:
-            return measures.measure_ledger(record, seed=seed)
-
-    parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "privacy": lambda: measures.measure_privacy(seed, note),
-        "ledger": ledger,
-        "lift": lambda: measures.measure_lift(seed=seed),
-        "trends": lambda: measures.measure_trends(runs, people, seed=seed, say=note),
-        "timing": lambda: measures.measure_timing(seed=seed),
-    }
     for name in only or ():
-        if name not in parts:
-            raise UnknownNameError("part", name, parts)
-    found = {"simulated": True, **{name: parts[name]() for name in only or parts}}
+        if name not in INSIGHT:  # before an hour has gone by
+            raise UnknownNameError("part", name, INSIGHT)
+    found: dict[str, Any] = {"simulated": True}
+    for name in only or INSIGHT:
+        found[name] = measure_insight(name, runs=runs, people=people, seed=seed, say=note)
     if as_json:
         emit(found)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from visualsearch.insight import (
     scale_of,
     schedule,
 )
-from visualsearch.people import DELTA, People, rho_of
+from visualsearch.people import DELTA, People, open_people, rho_of
 from visualsearch.types import Float64, Int64
 from visualsearch.world import Pins, World, WorldSettings, deeds
 
@@ -121,6 +122,12 @@ def measure_ledger(people: People, sequences: int = 10_000, seed: int = 0) -> di
         "passed": passed,
         "changed": changed,
     }
+
+
+def measure_own_ledger(sequences: int = 10_000, seed: int = 0) -> dict[str, Any]:
+    """The same, of a record that is made for it."""
+    with tempfile.TemporaryDirectory() as folder, open_people(folder) as people:
+        return measure_ledger(people, sequences, seed)
 
 
 def measure_trends(
@@ -283,4 +290,11 @@ def _truly(world: World, half: float) -> Float64:
     return np.array([np.roll(week, -hour) @ kernel for hour in range(168)])
 
 
-__all__ = ["measure_ledger", "measure_lift", "measure_privacy", "measure_timing", "measure_trends"]
+__all__ = [
+    "measure_ledger",
+    "measure_lift",
+    "measure_own_ledger",
+    "measure_privacy",
+    "measure_timing",
+    "measure_trends",
+]
