@@ -137,6 +137,15 @@ def test_missing_and_empty_days_say_nothing() -> None:
     assert judge(np.zeros((2, 3))).phase == [Phase.UNKNOWN] * 3
 
 
+def test_a_cluster_that_is_new_costs_the_others_nothing() -> None:
+    counts = series(60, lambda day: 1.0 if day < 55 else 1.5 + (day - 55) / 3)
+    counts[:50, 4] = np.nan
+    found = judge(counts)
+    assert found.phase[0] is Phase.RISING
+    assert found.phase[4] is Phase.UNKNOWN
+    assert all(each is Phase.STEADY for at, each in enumerate(found.phase) if at not in (0, 4))
+
+
 def test_the_page_stands_alone(shop: vs.Index, tmp_path: Path) -> None:
     page = write_report(find_trends(shop, days=56), tmp_path / "trends.html").read_text()
     assert "http" not in page.replace("http-equiv", "")

@@ -6,12 +6,19 @@ the newest days against the median of weeks before. Its interval knows the noise
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from visualsearch.types import Bool, Float64, Int64
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 NEWEST, BASE, GAP = 3, 28, 7
 """Days of the newest level; days of the usual level; days between them, which may be of the rise."""
@@ -52,6 +59,19 @@ class Growth:
     returns: list[bool | None]
 
 
+def _quiet(function: Callable[P, T]) -> Callable[P, T]:
+    """Without NumPy's warnings: days that are not there are NaN on purpose, and what rests on none of them is NaN too."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return function(*args, **kwargs)
+
+    return run
+
+
+@_quiet
 def judge(counts: Float64, noise: float = 0.0) -> Growth:
     """The growth of (d, c) counts, one row a day, NaN where a day is missing. `noise` is the deviation of what was added."""
     days, clusters = counts.shape
@@ -64,16 +84,15 @@ def judge(counts: Float64, noise: float = 0.0) -> Growth:
         level[max(0, days - NEWEST) :],
         level[max(0, days - NEWEST - GAP - BASE) : max(0, days - NEWEST - GAP)],
     )
-    if len(usual) < 7 or np.isfinite(usual[:, 0]).sum() < 7 if clusters else True:
+    if not clusters or np.isfinite(usual).any(1).sum() < 7:
         empty = np.full(clusters, np.nan)
         return Growth([Phase.UNKNOWN] * clusters, empty, empty, empty, empty, level, [None] * clusters)
     typical = np.nanmedian(usual, axis=0)
     spread = _spread(usual, typical, float(np.nanmean(factor)), noise)
     now, now_error = np.nanmean(recent, axis=0), spread / np.sqrt(np.maximum(np.isfinite(recent).sum(0), 1))
     typical_error = 1.25 * spread / np.sqrt(np.isfinite(usual).sum(0))
-    small = np.maximum(
-        typical, np.maximum(2 * typical_error, 1e-9)
-    )  # from next to nothing growth is not without bounds
+    # From next to nothing, growth would be without bounds.
+    small = np.maximum(typical, np.maximum(2 * typical_error, 1e-9))
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.maximum(now, 1e-9) / small
         relative = np.sqrt((now_error / np.maximum(now, 1e-9)) ** 2 + (typical_error / small) ** 2)
@@ -93,39 +112,46 @@ def judge(counts: Float64, noise: float = 0.0) -> Growth:
     )
 
 
+@_quiet
 def day_factors(counts: Float64) -> tuple[Float64, Float64]:
     """(d,) how busy each day is for all clusters alike, 1 in the mean, and (c,) the usual count of each cluster.
 
     The clusters that are furthest above or below their usual share on a day do not speak for that day.
     """
-    there = np.isfinite(counts).all(1)
+    there = np.isfinite(counts).any(1)
     factor = np.where(there, np.nansum(counts, axis=1), np.nan)
-    factor /= max(float(np.nanmean(factor)) if there.any() else 1.0, 1e-9)
+    factor = _scaled(factor)
     base = np.ones(counts.shape[1])
     for _ in range(ROUNDS):
         with np.errstate(divide="ignore", invalid="ignore"):
             base = np.maximum(_median(counts / factor[:, None]), 1e-9)
             ratio = counts / base
-        low, high = _quantile(ratio, 0.1), _quantile(ratio, 0.9)
-        spoken = (ratio >= low[:, None]) & (ratio <= high[:, None])
-        factor = np.where(
-            there,
-            np.where(spoken, counts, 0).sum(1) / np.maximum(np.where(spoken, base, 0).sum(1), 1e-9),
-            np.nan,
-        )
-        factor = np.where(factor > 1e-3, factor, np.nan)  # a day on which nothing happened says nothing
-        factor /= max(float(np.nanmean(factor)) if np.isfinite(factor).any() else 1.0, 1e-9)
+        spoken = np.isfinite(ratio) & (ratio >= _quantile(ratio, 0.1)) & (ratio <= _quantile(ratio, 0.9))
+        said = np.where(spoken, counts, 0).sum(1) / np.maximum(np.where(spoken, base, 0).sum(1), 1e-9)
+        factor = np.where(there & (said > 1e-3), said, np.nan)  # a day on which nothing happened says nothing
+        factor = _scaled(factor)
     return factor, base
 
 
-def _median(values: Float64) -> Float64:
-    held = values[np.isfinite(values).all(1)]
-    made: Float64 = np.median(held, axis=0) if len(held) else np.ones(values.shape[1])
+def _scaled(factor: Float64) -> Float64:
+    held = np.isfinite(factor)
+    made: Float64 = factor / max(float(factor[held].mean()) if held.any() else 1.0, 1e-9)
     return made
 
 
-def _quantile(values: Float64, share: float) -> Float64:
-    made: Float64 = np.quantile(np.nan_to_num(values, nan=0.0), share, axis=1)
+def _median(values: Float64) -> Float64:
+    """(c,) of the days that are there; a cluster of which none is has 0."""
+    made = np.ma.median(np.ma.masked_invalid(values), axis=0)
+    return np.asarray(np.ma.filled(made, 0.0), np.float64)
+
+
+def _quantile(ratio: Float64, share: float) -> Float64:
+    """(d, 1) of the clusters that are there."""
+    usual = (
+        np.nanmedian(ratio, axis=1, keepdims=True) if np.isfinite(ratio).any() else np.ones((len(ratio), 1))
+    )
+    filled = np.where(np.isfinite(ratio), ratio, usual)
+    made: Float64 = np.quantile(np.nan_to_num(filled), share, axis=1)[:, None]
     return made
 
 
