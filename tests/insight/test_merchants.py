@@ -188,6 +188,8 @@ def test_lift_is_the_difference_of_means_times_the_treated() -> None:
     assert found.high is not None
     assert found.low < 500 < found.high
     assert found.bias == pytest.approx(1.8)
+    unsure = incremental(np.tile([0.0, 21.0], 50), np.tile([0.0, 20.0], 25), last_touch=900.0)
+    assert unsure.bias is None  # it is not sure that anything was caused
     assert incremental(np.ones(3), np.ones(50)).caused is None
 
 

@@ -115,8 +115,8 @@ def read_collection(index: Index) -> Collection:
     if before is None or abs(len(ids) - before.pins) > GROWN * before.pins:
         words = settled([phrases(name, attributes) for name, attributes in named])
         found = make_clusters(vectors, words, before)
-        if any(not name for name in found.names):
-            found = replace(found, names=_by_words(index, found))
+        names = _by_words(index, found) if any(not name for name in found.names) else found.names
+        found = replace(found, names=_apart(names))
         store(index.folder / FILE, found)
     assert found is not None
     return Collection(ids, np.array(numbers, np.int64), vectors, found, found.of(vectors))
@@ -204,6 +204,16 @@ def _by_words(index: Index, made: Clusters) -> list[str]:
         scores = (known.vectors - usual) @ (centre - made.centres.mean(0))
         names.append(name or known.vocabulary[int(scores.argmax())])
     return names
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Names of which none is another's: of several, the second gets a 2."""
+    taken: dict[str, int] = {}
+    found = []
+    for name in names:
+        taken[name] = taken.get(name, 0) + 1
+        found.append(name if taken[name] == 1 else f"{name} {taken[name]}")
+    return found
 
 
 def load(path: Path) -> Clusters | None:

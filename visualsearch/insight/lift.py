@@ -30,8 +30,8 @@ class Lift:
 
     @property
     def bias(self) -> float | None:
-        """The last-touch claim over the caused revenue; None where one of them is not known or nothing was caused."""
-        if self.caused is None or self.last_touch is None or self.caused <= 0:
+        """The last-touch claim over the caused revenue; None where it is not sure that anything was caused."""
+        if self.caused is None or self.low is None or self.last_touch is None or self.low <= 0:
             return None
         return self.last_touch / self.caused
 

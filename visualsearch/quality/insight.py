@@ -133,7 +133,7 @@ def measure_own_ledger(sequences: int = 10_000, seed: int = 0) -> dict[str, Any]
 def measure_trends(
     worlds: int = 6,
     people: int = PEOPLE,
-    days: int = 60,
+    days: int = 90,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def _daily(world: World) -> Float64:
     return np.array(rows, float)
 
 
-def measure_lift(worlds: int = 200, seed: int = 0) -> dict[str, Any]:
+def measure_lift(worlds: int = 1000, seed: int = 0) -> dict[str, Any]:
     """What pins caused, from holdouts, in worlds of a fast generator: error, coverage of the interval, last touch's bias.
 
     The fast generator draws revenue per person alone: who buys anyway, what pins cause besides, prices with a long tail, and
