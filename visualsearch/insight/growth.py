@@ -141,8 +141,8 @@ def _scaled(factor: Float64) -> Float64:
 
 def _median(values: Float64) -> Float64:
     """(c,) of the days that are there; a cluster of which none is has 0."""
-    made = np.ma.median(np.ma.masked_invalid(values), axis=0)
-    return np.asarray(np.ma.filled(made, 0.0), np.float64)
+    made: Float64 = np.nan_to_num(np.nanmedian(values, axis=0))
+    return made
 
 
 def _quantile(ratio: Float64, share: float) -> Float64:
