@@ -16,7 +16,7 @@ PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own room and from the layers below it.
 LAYERS = (
     {"errors", "specs"},
-    {"keywords", "types"},
+    {"keywords", "phrases", "types"},
     {"copies", "resources", "wire"},
     {"fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
     {"guarded"},
@@ -35,7 +35,7 @@ LAYERS = (
     {"searching"},
     {"recommending"},
     {"engine"},
-    {"backup", "embedding", "world", "experiments", "trust", "promote"},
+    {"backup", "embedding", "world", "experiments", "trust", "promote", "insight"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},
@@ -61,6 +61,7 @@ HEAVY = {
     "alembic",
     "jinja2",
     "psycopg",
+    "opendp",
 }
 
 

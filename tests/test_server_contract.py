@@ -90,6 +90,9 @@ ROUTES = [
         "/campaigns/report": ("GET",),
         "/conversions": ("POST",),
         "/pixel.gif": ("GET",),
+        "/insight/trends": ("GET",),
+        "/insight/merchant/{domain}": ("GET",),
+        "/insight/timing": ("GET",),
     }.items()
     for method in methods
 ]

@@ -27,6 +27,7 @@ from . import (
     ideas,
     index,
     info,
+    insight,
     learn,
     look,
     models,
@@ -70,6 +71,7 @@ COMMANDS = (
     world,
     experiment,
     promote,
+    insight,
     bench,
 )
 

@@ -61,6 +61,21 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "apply",
                 "interleaving",
             ),  # experiment
+            *(
+                "by",
+                "epsilon",
+                "weeks",
+                "until",
+                "held_out",
+                "fewest",
+                "utm",
+                "domain",
+                "slots",
+                "merchant_name",
+                "dns",
+                "check",
+                "month",
+            ),  # insight
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
             *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn
         ),

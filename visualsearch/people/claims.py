@@ -26,6 +26,7 @@ from .schema import (
     follows,
     mentions,
     people,
+    planned,
     reports,
     saves,
     sessions,
@@ -38,7 +39,7 @@ from .words import folded
 
 GUEST = "guest:"
 """How the key of somebody begins of whom only a session is kept."""
-_MOVED = (saves, comments, events, placements)
+_MOVED = (saves, comments, events, placements, planned)
 _JOINED = (collaborators, connections, mentions, reports, sites, sessions, follows, exposures, unwanted)
 """Tables in which the person may have the same row already."""
 

@@ -26,6 +26,7 @@ from .schema import (
     imports,
     mentions,
     people,
+    planned,
     reports,
     saves,
     sessions,
@@ -37,7 +38,7 @@ from .tables import fingerprint
 
 _OWN = (
     *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events),
-    *(placements, unwanted, consent),
+    *(placements, unwanted, planned, consent),
 )
 
 

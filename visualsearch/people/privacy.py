@@ -32,6 +32,7 @@ from .schema import (
     follows,
     mentions,
     people,
+    planned,
     receipts,
     reports,
     saves,
@@ -56,6 +57,7 @@ _OWN = (
     events,
     placements,
     unwanted,
+    planned,
 )
 """Tables whose rows of a person are deleted as they are; saves and boards need more care."""
 PENDING = "the files were not searched yet"

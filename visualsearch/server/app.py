@@ -18,6 +18,7 @@ from visualsearch import __version__
 from visualsearch.engine import Index
 
 from .batching import BatchingEncoder
+from .insight import insight_routes
 from .keys import FILE, Keys
 from .limits import Gate, Watched
 from .login import session_routes
@@ -84,7 +85,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     promoting = (campaign_routes, pixel_routes, hidden_routes)
     for router in (
         *(search_routes, pin_routes, related_routes, *people_routes, *promoting),
-        *(system_routes, session_routes),
+        *(insight_routes, system_routes, session_routes),
     ):
         app.include_router(router)
     _add_pages(app)
