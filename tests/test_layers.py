@@ -34,7 +34,7 @@ LAYERS = (
     {"searching"},
     {"recommending"},
     {"engine"},
-    {"backup", "embedding", "world", "experiments", "trust"},
+    {"backup", "embedding", "world", "experiments", "trust", "learn"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},

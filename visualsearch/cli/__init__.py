@@ -14,6 +14,7 @@ import typer
 from visualsearch.errors import VisualSearchError
 
 from . import (
+    adapt,
     backup,
     bench,
     compact,
@@ -63,6 +64,7 @@ COMMANDS = (
     extension,
     people,
     learn,
+    adapt,
     related,
     feed,
     ideas,

@@ -27,6 +27,7 @@ from .model import (
     Status,
     Verdict,
     pseudonym_number,
+    pseudonym_text,
     same_place,
     weight,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "forget_since",
     "open_people",
     "pseudonym_number",
+    "pseudonym_text",
     "same_place",
     "weight",
 ]
