@@ -35,7 +35,9 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_rankers_learnt_from_clicks_are_measured_against_full_labels(
     graded: Path, run: Callable[..., Ran]
 ) -> None:
-    found = run("bench", "ranking", graded, "--clicks", 1500, "--runs", 1, "--only", "ours,naive", "--json").json
+    found = run(
+        "bench", "ranking", graded, "--clicks", 1500, "--runs", 1, "--only", "ours,naive", "--json"
+    ).json
     assert found["simulated"] is True
     assert set(found["ndcg"]) == {"ours", "naive"}
     assert 0.5 < found["ndcg"]["ours"][0] <= found["full"] + 0.1 <= 1.1

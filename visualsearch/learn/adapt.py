@@ -1,9 +1,9 @@
 """A small map over the vectors of an index, learnt from what belongs together, and kept only where it wins.
 
-The map whitens what differs within groups (labels, boards, variants), so that what tells groups apart counts more: linear
-discriminant analysis with shrinkage (Fisher 1936; Ledoit and Wolf 2004; as a metric, Hoi et al. 2006, "Learning distance metrics
-with contextual constraints"). Which form of it is used is chosen on data held out within each fold; the gain that is shown is
-measured on data that neither the map nor the choice has seen.
+The map whitens what differs within groups (labels, boards, variants), so that what tells groups apart counts more. This is linear
+discriminant analysis with shrinkage, used as a metric (Hoi and others 2006, "Learning distance metrics").
+Which form of it is used is chosen on data held out within each fold. The gain that is shown is measured on other data, which
+neither the map nor the choice has seen.
 """
 
 from __future__ import annotations

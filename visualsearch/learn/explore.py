@@ -1,6 +1,6 @@
 """A chance for fresh pins: Thompson sampling on their smoothed saves, with a budget and a floor, and its cost known.
 
-Each fresh pin has a Beta distribution of its saves per look. A draw from each says which are shown: pins that may be good are
+Each fresh pin has a Beta distribution of its saves per look. A draw from each says which are shown. Pins that may be good are
 tried, and those that were looked at in vain fade (Thompson 1933; Chapelle and Li 2011).
 """
 

@@ -1,7 +1,7 @@
 """A ranker for feeds from the events of a record: learnt from older lists, and kept where it wins on newer ones.
 
-Signals are made as of the moment of each list: from the saves and hides before it, and from deeds of the first part of the
-events, which nothing is learnt from. So no signal knows what it should foretell.
+Signals are made as of the moment of each list, from the saves and hides before it. How popular a pin is comes from the first part
+of the events, which nothing is learnt from. So no signal knows what it should foretell.
 """
 
 from __future__ import annotations

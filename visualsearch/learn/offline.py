@@ -1,7 +1,7 @@
 """What another ranker would have earned, from what people did with lists of the present one.
 
-Of a logged action with chance p and reward r, a new policy that takes it with chance q counts r q / p. IPS takes the mean,
-SNIPS divides by the mean weight (Swaminathan and Joachims 2015), DR adds a model's guess and corrects it (Dudik et al. 2011).
+Of a logged action with chance p and reward r, a new policy that takes it with chance q counts r q / p. IPS takes the mean.
+SNIPS divides by the mean weight (Swaminathan and Joachims 2015). DR adds a model's guess and corrects it (Dudik and others 2011).
 An estimate that rests on few impressions, or on actions that the log never took, is refused.
 """
 

@@ -1,8 +1,8 @@
 """How likely each place of a grid is looked at, from randomised slots and from pins that stood in several places.
 
-Within a group of impressions that could have traded places, clicks fall on places in proportion to how likely each is looked
-at. Groups are the randomised slots of one list (swaps among neighbours), and one person's meetings with one pin (intervention
-harvesting: Agarwal et al. 2019, "Estimating position bias without intrusive interventions"; swaps: Joachims et al. 2017).
+Some impressions could have traded places: the randomised slots of one list, and one person's meetings with one pin. Within such a
+group, clicks fall on places in proportion to how likely each is looked at.
+Sources: swaps, Joachims and others 2017; harvesting, Agarwal and others 2019, "Estimating position bias".
 """
 
 from __future__ import annotations

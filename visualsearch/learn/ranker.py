@@ -1,9 +1,9 @@
 """A ranker over signals, learnt from what people did with lists, with position bias taken out (LightGBM's LambdaMART).
 
-What is learnt is how good each candidate is once it is looked at. For a candidate with deeds c at places of chance e it is
-(sum c + K m) / (sum e + K): the deeds over the looks, pulled towards m, what a model of the signals alone, cross-fitted, says.
-That is the doubly robust estimate in its ratio form (Oosterhuis 2023, "Doubly robust estimation for correcting position bias
-in click feedback for unbiased learning to rank"). Candidates that were hardly looked at weigh little.
+What is learnt is how good each candidate is once it is looked at. For deeds c at places of chance e it is
+(sum c + K m) / (sum e + K): deeds over looks, pulled towards m. A model of the signals alone, cross-fitted, says m.
+Candidates that were hardly looked at weigh little.
+Source: the doubly robust estimate in its ratio form, Oosterhuis 2023, "Doubly robust estimation for correcting position bias".
 """
 
 from __future__ import annotations
