@@ -1,8 +1,8 @@
 """`bench ranking`: rankers learnt from simulated clicks on lists with graded labels, against what full labels would give.
 
 Each session draws a query and shows its list by one of two weak rankers, as when a ranker was replaced. In a tenth of the lists
-two neighbours are swapped. The list stands in a grid. A candidate is clicked with the place's chance to be looked at times a chance
-that rises with its label. Ours does not know the places' chances: it estimates them from the same clicks.
+two neighbours are swapped. The list stands in a grid. The chance of a click is that of its place to be looked at, times one that
+rises with the label. Ours does not know the places' chances: it estimates them from the same clicks.
 """
 
 from __future__ import annotations
