@@ -34,7 +34,9 @@ from .model import (
 if TYPE_CHECKING:
     from .backups import copy_record, follow_backup, forget_since
     from .material import Material
+    from .judged import Level
     from .people import People, open_people
+    from .rulings import NOTHING, Ruling, Shut
     from .taste import Deed, Deeds, FollowedSave
     from .trials import DECLARED, EventColumns, Exposures
 
@@ -42,6 +44,7 @@ __all__ = [
     "DECLARED",
     "FILE",
     "MEANINGS",
+    "NOTHING",
     "TOKEN",
     "Board",
     "BoardKind",
@@ -56,13 +59,16 @@ __all__ = [
     "Exposures",
     "Follow",
     "FollowedSave",
+    "Level",
     "Material",
     "People",
     "Person",
     "PinRef",
     "Pins",
     "Receipt",
+    "Ruling",
     "Save",
+    "Shut",
     "Status",
     "Verdict",
     "copy_record",
@@ -92,6 +98,14 @@ def __getattr__(name: str) -> Any:
         from . import trials
 
         return getattr(trials, name)
+    if name == "Level":
+        from .judged import Level
+
+        return Level
+    if name in ("NOTHING", "Ruling", "Shut"):
+        from . import rulings
+
+        return getattr(rulings, name)
     if name in ("Deed", "Deeds", "FollowedSave"):
         from . import taste
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, upd
 from visualsearch.errors import UsageError
 
 from . import parts as disk
+from .judged import judged_people
 from .model import pseudonym_text
 from .persons import renumbered
 from .privacy import Privacy
@@ -35,7 +36,7 @@ from .store import Store, chunks
 from .tables import fingerprint
 
 _OWN = (
-    *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events),
+    *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, judged_people, events),
     consent,
 )
 

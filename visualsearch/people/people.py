@@ -14,12 +14,13 @@ from .live import Live
 from .many import Many
 from .material import Learnable
 from .model import AnyPins, Pins
+from .rulings import Rulings
 from .store import Store, now_ms
 from .taste import Taste
 from .trials import Trials
 
 
-class People(Claims, Many, Trials, ImportExport, Elsewhere, Learnable, Live, Taste):
+class People(Claims, Many, Trials, ImportExport, Elsewhere, Learnable, Live, Taste, Rulings):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

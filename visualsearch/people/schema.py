@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0010"
+HEAD = "0005"
 """The newest migration; `migrations/versions` has it."""
 
 SCHEMA = MetaData(

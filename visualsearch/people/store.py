@@ -59,6 +59,7 @@ class Store:
 
     def __init__(self, folder: Path, address: str | None = None) -> None:
         self.folder = folder
+        self.shut: Any = None  # what verdicts hide, as last read; see `Rulings.shut`
         self.quiet = False  # no deed leaves an event; see `Claims.unrecorded`
         self._url = _url(folder, address)
         self.sqlite = self._url.get_backend_name() == "sqlite"

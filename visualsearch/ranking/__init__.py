@@ -1,7 +1,7 @@
 """From candidates to an ordered page. Pure arrays: no SQL, no people.
 
 `base` has the stage (Candidates, Context, Ranking, Ranker), `signals` numbers for each candidate and their weighted sum,
-`diversity` variety and caps, `by_attribute` sorting, `names` the rankers that can be named.
+`diversity` variety and caps, `lowered` pins that come last, `by_attribute` sorting, `names` the rankers that can be named.
 """
 
 from .base import (
@@ -19,6 +19,7 @@ from .base import (
 )
 from .by_attribute import ByAttribute
 from .diversity import SOURCE, Capped, Varied, capped, source_of, varied
+from .lowered import Lowered
 from .names import KNOWN, RANKERS, ranker_of
 from .signals import SIGNALS, Weighted, signal
 
@@ -36,6 +37,7 @@ __all__ = [
     "Context",
     "Details",
     "Held",
+    "Lowered",
     "Ranker",
     "Ranking",
     "Signal",

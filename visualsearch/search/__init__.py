@@ -3,6 +3,7 @@
 from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plain_pictures
 from .columns import columns_after
 from .filters import parse
+from .hidden import Hidden
 from .mixing import encoded, mixed, unread, vector_of
 from .options import DEFAULT_WEIGHTS, SearchOptions, all_weights
 from .page import answered, answered_each, stored_rows
@@ -24,6 +25,7 @@ __all__ = [
     "WORDS_SHARE",
     "Both",
     "Check",
+    "Hidden",
     "Judge",
     "Level",
     "Node",
