@@ -35,6 +35,7 @@ from . import (
     remove,
     search,
     serve,
+    trust,
     tune,
     verify,
     world,
@@ -68,6 +69,7 @@ COMMANDS = (
     ideas,
     world,
     experiment,
+    trust,
     bench,
 )
 

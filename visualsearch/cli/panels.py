@@ -61,6 +61,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "apply",
                 "interleaving",
             ),  # experiment
+            *("everything", "only_ask", "case", "verdict", "ask"),  # trust
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
             *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn
         ),
@@ -76,7 +77,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("failures", "excluded"),  # info
             *("boards", "why"),  # related, ideas
         ),
-        "Model": ("model", "device", "precision", "compiled"),
+        "Model": ("model", "learn", "device", "precision", "compiled"),
         "Index": ("preset", "recall", "latency_ms", "samples", "seconds"),
         "Cluster": ("ray", "actors", "actor_cpus", "actor_gpus"),
         "Server": ("host", "port", "server"),

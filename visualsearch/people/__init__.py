@@ -27,6 +27,7 @@ from .model import (
     Status,
     Verdict,
     pseudonym_number,
+    pseudonym_text,
     same_place,
     weight,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .rulings import NOTHING, Ruling, Shut
     from .taste import Deed, Deeds, FollowedSave
     from .trials import DECLARED, EventColumns, Exposures
+    from .watching import Account, Puts, Touches
 
 __all__ = [
     "DECLARED",
@@ -46,6 +48,7 @@ __all__ = [
     "MEANINGS",
     "NOTHING",
     "TOKEN",
+    "Account",
     "Board",
     "BoardKind",
     "Comment",
@@ -65,17 +68,20 @@ __all__ = [
     "Person",
     "PinRef",
     "Pins",
+    "Puts",
     "Receipt",
     "Ruling",
     "Save",
     "Shut",
     "Status",
+    "Touches",
     "Verdict",
     "copy_record",
     "follow_backup",
     "forget_since",
     "open_people",
     "pseudonym_number",
+    "pseudonym_text",
     "same_place",
     "weight",
 ]
@@ -106,6 +112,10 @@ def __getattr__(name: str) -> Any:
         from . import rulings
 
         return getattr(rulings, name)
+    if name in ("Account", "Puts", "Touches"):
+        from . import watching
+
+        return getattr(watching, name)
     if name in ("Deed", "Deeds", "FollowedSave"):
         from . import taste
 

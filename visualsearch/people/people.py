@@ -18,9 +18,10 @@ from .rulings import Rulings
 from .store import Store, now_ms
 from .taste import Taste
 from .trials import Trials
+from .watching import Watching
 
 
-class People(Claims, Many, Trials, ImportExport, Elsewhere, Learnable, Live, Taste, Rulings):
+class People(Claims, Many, Trials, ImportExport, Elsewhere, Learnable, Live, Taste, Rulings, Watching):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

@@ -1,0 +1,109 @@
+"""Texts that are repeated, and texts that lure: MinHash for the first, a short list of rules for the second.
+
+Source: Broder, "On the resemblance and containment of documents", 1997.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHINGLE = 4
+HASHES, BANDS = 32, 8
+ALIKE = 0.7
+"""Texts whose signatures agree in so large a part are near-duplicates."""
+SHORTEST = 8
+"""Shorter texts are no evidence: many people write "love this"."""
+_PRIME = np.uint64((1 << 61) - 1)
+_LURES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\bfree (shipping|gift|money|iphone|trial|sample)",
+        r"\b(best|lowest|cheap(est)?) prices?\b|\bprice now\b",
+        r"\bwin (one|a|your|big|cash)\b|\byou (have )?won\b|\bwinner\b",
+        r"\b(today|now) only\b|\blimited time\b|\bact (now|fast)\b|\bhurry\b",
+        r"\b(click|tap) (here|below|link|the link)\b|\blink in bio\b",
+        r"\bwill not believe\b|\bwon.?t believe\b|\bshocking\b",
+        r"\b(casino|viagra|cialis|forex|crypto giveaway|payday loan|replica (watch|bag)s?)\b",
+        r"\b(earn|make) \$?\d+.{0,20}\b(day|hour|week|month)\b|\bwork from home\b",
+        r"\b\d{2,3} ?% off\b.*(!|\bnow\b)",
+        r"(whatsapp|telegram|t\.me|wa\.me)\b.{0,20}\+?\d{4,}",
+        r"\b(lose|drop) \d+ ?(kg|pounds|lbs)\b",
+    )
+)
+
+
+def lures(text: str) -> int:
+    """How many kinds of lure a text has."""
+    return sum(bool(pattern.search(text)) for pattern in _LURES)
+
+
+def repeated(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n,) the group of near-duplicates that each text is in, and (n,) how many texts are in it; 0 and group -1 for short ones."""
+    plain = [_plain(text) for text in texts]
+    distinct = sorted({text for text in plain if len(text) >= SHORTEST})
+    group = np.full(len(texts), -1, np.int64)
+    size = np.zeros(len(texts), np.int64)
+    if not distinct:
+        return group, size
+    root = _joined(distinct, signatures(distinct))
+    places = {text: int(root[at]) for at, text in enumerate(distinct)}
+    for at, text in enumerate(plain):
+        group[at] = places.get(text, -1)
+    held = group >= 0
+    counts = np.bincount(group[held], minlength=len(distinct))
+    size[held] = counts[group[held]]
+    return group, size
+
+
+def signatures(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """(n, HASHES) MinHash signatures of texts by their pieces of SHINGLE letters."""
+    rng = np.random.default_rng(1)
+    a = rng.integers(1, 1 << 31, HASHES, dtype=np.uint64)
+    b = rng.integers(0, 1 << 31, HASHES, dtype=np.uint64)
+    made = np.empty((len(texts), HASHES), np.uint64)
+    for at, text in enumerate(texts):
+        pieces = {text[i : i + SHINGLE] for i in range(max(1, len(text) - SHINGLE + 1))}
+        codes = np.array([_code(piece) for piece in pieces], np.uint64)
+        made[at] = ((codes[:, None] * a + b) % _PRIME).min(0)
+    return made
+
+
+def _code(piece: str) -> int:
+    value = 0
+    for byte in piece.encode():
+        value = (value * 257 + byte) & 0x3FFFFFFF
+    return value
+
+
+def _plain(text: str) -> str:
+    """Letters and single spaces only: numbers and marks are what a repeated text is varied by."""
+    return " ".join(re.sub(r"[\W\d_]+", " ", text.lower()).split())[:400]
+
+
+def _joined(texts: Sequence[str], made: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """(n,) the first text of each group: texts that share a band and whose signatures agree."""
+    root = np.arange(len(texts))
+
+    def find(at: int) -> int:
+        while root[at] != at:
+            root[at] = root[root[at]]
+            at = int(root[at])
+        return at
+
+    width = HASHES // BANDS
+    for band in range(BANDS):
+        buckets: dict[bytes, list[int]] = defaultdict(list)
+        for at in range(len(texts)):
+            buckets[made[at, band * width : (band + 1) * width].tobytes()].append(at)
+        for members in buckets.values():
+            first = members[0]
+            for other in members[1:]:
+                if float((made[first] == made[other]).mean()) >= ALIKE:
+                    one, two = sorted((find(first), find(other)))
+                    root[two] = one
+    return np.array([find(at) for at in range(len(texts))], np.int64)
