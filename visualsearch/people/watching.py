@@ -108,6 +108,13 @@ class Watching(Base):
             last,
         )
 
+    def new_people(self, since: int) -> float:
+        """The share of all persons who are known since then (ms) only."""
+        with self.store.read() as db:
+            whole = int(db.execute(select(func.count()).select_from(people)).scalar_one())
+            new = int(db.execute(select(func.count()).where(people.c.created >= since)).scalar_one())
+        return new / whole if whole else 0.0
+
     def newest_arrival(self) -> int:
         """When the newest event came in, in milliseconds."""
         with self.store.read() as db:

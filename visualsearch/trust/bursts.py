@@ -18,7 +18,7 @@ from visualsearch.types import Float32
 
 from .domains import looks_like
 from .findings import Finding, Sign
-from .gather import Material, plural
+from .gather import NEW_MS, Material, plural
 from .pictures import only_text
 from .words import lures, repeated
 
@@ -28,11 +28,12 @@ LEAST = 15
 """Fewer pins are no burst."""
 NEAR = 0.965
 """The cosine from which two pins show the same picture."""
+COPIES = ((12.0, 4.0), (8.0, 3.0), (5.0, 2.0), (2.5, 1.0))
+"""Pins per picture, and what they weigh. A shop shows one product a few times, in sizes and colours."""
 MOST_COMPARED = 6000
 """The newest so many pins of a burst are compared with one another."""
 STRANGERS = 20
 """Pins of a burst that are looked for among older pins of others."""
-NEW_MS = 3 * 86_400_000
 HOUR_MS = 3_600_000
 
 
@@ -149,7 +150,7 @@ def _minutes(material: Material, rows: NDArray[np.int64]) -> str:
 def _speed(material: Material, rows: NDArray[np.int64]) -> Sign:
     at = material.puts.at[rows]
     hour = int((np.searchsorted(at, at + HOUR_MS, side="right") - np.arange(len(at))).max())
-    weight = min(2.0, max(0.0, 0.5 * log2(hour / LEAST)))
+    weight = min(1.5, max(0.0, 0.5 * log2(hour / LEAST)))
     return Sign("speed", hour, weight, f"{plural(hour, 'pin')} came within an hour")
 
 
@@ -162,7 +163,7 @@ def _copies(material: Material, pins: Sequence[str], mine: Sequence[str], people
     each = len(some) / distinct
     signs = []
     if each >= 2.5:
-        weight = 4.0 if each >= 8 else 2.0
+        weight = next(weight for least, weight in COPIES if each >= least)
         sentence = f"{plural(len(some), 'pin')} show {plural(distinct, 'picture')} over and over"
         if people > max(5, len(some) // 3):  # what goes round among many people is no copy by one of them
             weight = 1.0
@@ -183,17 +184,17 @@ def _words(material: Material, rows: NDArray[np.int64]) -> list[Sign]:
     texts = [material.text[at] for at in rows.tolist()]
     said = [text for text in texts if len(text.strip()) >= 8]
     signs = []
+    luring = sum(lures(text) > 0 for text in said) / len(texts)
+    if luring >= 0.2:
+        signs.append(Sign("lures", luring, 1.0 + min(1.0, luring), f"{luring:.0%} of the texts lure"))
     if len(said) >= LEAST:
         group, size = repeated(said)
         part = float((size >= max(5, len(said) // 40)).mean())
         distinct = len(set(group.tolist()))
         if part >= 0.5 and distinct <= len(said) / 4:
             words = f"{plural(len(said), 'text')} say {plural(distinct, 'thing')}, such as “{said[0][:60]}”"
-            signs.append(Sign("repeated words", part, 2.5 * min(1.0, len(said) / len(texts) * 2), words))
-    if said:
-        luring = sum(lures(text) > 0 for text in said) / len(texts)
-        if luring >= 0.2:
-            signs.append(Sign("lures", luring, 1.0 + min(1.0, luring), f"{luring:.0%} of the texts lure"))
+            weight = (2.5 if luring >= 0.2 else 1.5) * min(1.0, len(said) / len(texts) * 2)
+            signs.append(Sign("repeated words", part, weight, words))
     return signs
 
 
@@ -210,7 +211,7 @@ def _site(material: Material, site: str, share: float, row: int, persons: set[in
             count = material.known[site][0]
             signs.append(Sign("known site", count, -1.5, f"{plural(count, 'person', 'people')} save from {site}"))
         else:
-            signs.append(Sign("unknown site", share, 1.0, f"hardly anybody else saves from {site}"))
+            signs.append(Sign("unknown site", share, 0.5, f"hardly anybody else saves from {site}"))
         if other := looks_like(site, material.known):
             signs.append(Sign("look-alike name", 1.0, 2.5, f"{site} is made to look like {other}"))
     if float(material.short[row:].mean()) >= 0.5:
@@ -224,7 +225,8 @@ def _people(material: Material, persons: NDArray[np.int64], rows: NDArray[np.int
     fresh = sum(account.first >= start - NEW_MS for account in held) / len(held)
     signs = []
     if fresh >= 0.7:
-        weight = 3.0 if len(held) >= 10 else 1.0
+        unusual = max(0.0, 1 - 2 * material.new_share)
+        weight = unusual * (3.0 if len(held) >= 10 else 1.0)
         signs.append(Sign("new accounts", fresh, weight, f"{fresh:.0%} of the accounts are new"))
     judged = sum(account.level > 0 for account in held) / len(held)
     if judged >= 0.5:

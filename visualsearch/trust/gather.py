@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LINKS = ("link", "url", "page", "href")
 WORDS = ("title", "name", "caption", "description", "text")
+NEW_MS = 3 * 86_400_000
+"""An account is new for so long."""
 EARLY_MS, LATE_MS = 3_600_000, 86_400_000
 """A pin that came into the index from an hour before it was put up to a day after came with it."""
 
@@ -50,6 +52,8 @@ class Material:
     read_pictures: bool = True
     accounts: dict[int, Account] = field(default_factory=dict)
     owners: dict[str, int] = field(default_factory=dict)
+    new_share: float = 0.0
+    """The share of all accounts that are new: in a young record, being new says nothing."""
     models: Sequence[Any] = ()
 
     def account(self, person: int) -> Account:
@@ -84,12 +88,12 @@ class Material:
             )
         ]
 
-    def authors(self, pins: Sequence[str]) -> dict[str, int]:
-        """Who put up each pin: the first who saved it, as far as anybody did."""
+    def authors(self, pins: Sequence[str], whole: bool = False) -> dict[str, int]:
+        """Who put up each pin: the first who saved it, as far as anybody did. `whole`: the puts tell it all."""
         missing = [pin for pin in dict.fromkeys(pins) if pin not in self.owners]
         if missing:
             first: dict[str, tuple[int, int]] = {}
-            for pin, rows in self.index.people.savers(missing).items():
+            for pin, rows in ({} if whole else self.index.people.savers(missing)).items():
                 first[pin] = (rows[0][1], rows[0][0])
             wanted = set(missing)
             for pin, person, at in zip(
@@ -102,9 +106,18 @@ class Material:
 
 
 def gathered(
-    index: Index, puts: Puts, *, now: int, resolve: Resolve | None = None, read_pictures: bool = True
+    index: Index,
+    puts: Puts,
+    *,
+    now: int,
+    resolve: Resolve | None = None,
+    read_pictures: bool = True,
+    whole: bool = False,
 ) -> Material:
-    """The material of some puts. Pins that left the index are left out."""
+    """The material of some puts. Pins that left the index are left out. `whole`: these are all puts that there are.
+
+    Whoever saves what others put up stands for the note and the site of the save alone, not for the pin's own.
+    """
     facts = facts_of(index, list(dict.fromkeys(puts.pin)))
     kept = np.array([pin in facts for pin in puts.pin], bool)
     if not kept.all():
@@ -117,14 +130,24 @@ def gathered(
             [puts.note[at] for at in places],
             puts.new[kept],
         )
-    links = [site or facts[pin].link for pin, site in zip(puts.pin, puts.site, strict=True)]
+    empty = np.zeros(len(puts), bool)
+    made = Material(puts, facts, [], [], empty, index, now=now, read_pictures=read_pictures)
+    authors = made.authors(puts.pin, whole)
+    own = [authors.get(pin) == who for pin, who in zip(puts.pin, puts.person.tolist(), strict=True)]
+    links = [
+        site or (facts[pin].link if mine else "")
+        for pin, site, mine in zip(puts.pin, puts.site, own, strict=True)
+    ]
     names = {link: site_of(link, resolve) for link in set(links)}
-    texts = [note or facts[pin].words for pin, note in zip(puts.pin, puts.note, strict=True)]
-    short = np.array([shortened(facts[pin].link) for pin in puts.pin], bool)
-    known = {site_of(site): value for site, value in index.people.known_sites().items()}
-    return Material(
-        puts, facts, [names[link] for link in links], texts, short, index, known, now, read_pictures
-    )
+    made.site = [names[link] for link in links]
+    made.text = [
+        note or (facts[pin].words if mine else "")
+        for pin, note, mine in zip(puts.pin, puts.note, own, strict=True)
+    ]
+    made.short = np.array([mine and shortened(facts[pin].link) for pin, mine in zip(puts.pin, own, strict=True)], bool)
+    made.known = {site_of(site): value for site, value in index.people.known_sites().items()}
+    made.new_share = index.people.new_people(now - NEW_MS)
+    return made
 
 
 def facts_of(index: Index, pins: Sequence[str]) -> dict[str, PinFacts]:

@@ -84,7 +84,7 @@ def scan(
     report.judged = int(puts.new.sum())
     findings: list[Finding] = []
     if report.judged:
-        material = gathered(index, _recent(puts), now=now, resolve=resolve, read_pictures=read_pictures)
+        material = gathered(index, _recent(puts), now=now, resolve=resolve, read_pictures=read_pictures, whole=since == 0)
         if learn:
             material.models, report.notes = learnt_signs(index, now)
         report.followed = _follow(material)
