@@ -84,6 +84,12 @@ ROUTES = [
         "/me/signals": ("GET", "PUT"),
         "/me/pause": ("PUT",),
         "/me/claim": ("POST",),
+        "/me/verdicts": ("GET",),
+        "/me/appeals": ("POST",),
+        "/trust/cases": ("GET",),
+        "/trust/cases/{verdict}": ("GET", "POST"),
+        "/trust/cases/{verdict}/undo": ("POST",),
+        "/trust/pins/{id}/picture": ("GET",),
     }.items()
     for method in methods
 ]

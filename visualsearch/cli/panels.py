@@ -92,6 +92,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "memory",
             "rate",
             "event_rate",
+            "trust",
             "keep_events",
             "max_body",
             "queue",

@@ -19,6 +19,14 @@ class KeyScope(StrEnum):
     ACT = "act"
 
 
+class TrustMode(StrEnum):
+    """What is done about spam while serving."""
+
+    ACT = "act"
+    ASK = "ask"
+    OFF = "off"
+
+
 def serve(
     folder: Folder,
     host: Annotated[
@@ -79,6 +87,10 @@ def serve(
         int | None,
         typer.Option(metavar="DAYS", help="Days after which events are forgotten; default: never.", min=1),
     ] = None,
+    trust: Annotated[
+        TrustMode,
+        typer.Option(help="act: hide what is nearly surely spam; ask: only fill the queue of /review; off."),
+    ] = TrustMode.ACT,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,
     memory: Memory = None,
@@ -124,6 +136,7 @@ def serve(
         people=people,
         event_rate=event_rate,
         event_days=keep_events,
+        trust=trust.value,
     )
     run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
 

@@ -27,6 +27,7 @@ from .people import boards, comments, events, feed, me, saves
 from .people.record import Record
 from .problems import install
 from .related import related_routes
+from .review import install_judge
 from .routes import pin_routes, search_routes, system_routes
 from .service import Service
 from .sessions import Sessions
@@ -51,7 +52,8 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_background(service)), asyncio.create_task(record.run())]
+        rounds = (_background(service), record.run(), judge.run())
+        tasks = [asyncio.create_task(each) for each in rounds]
         try:
             yield
         finally:
@@ -59,6 +61,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await asyncio.to_thread(judge.close)
             await asyncio.to_thread(record.close)
             await asyncio.to_thread(service.close)
 
@@ -82,6 +85,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     install(app)
     for router in (search_routes, pin_routes, related_routes, *people_routes, system_routes, session_routes):
         app.include_router(router)
+    judge = install_judge(app, service, record)
     _add_pages(app)
     describe(app)
     app.add_middleware(Gate, settings=service.settings, metrics=service.metrics)

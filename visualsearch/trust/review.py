@@ -99,6 +99,17 @@ class Trust:
             number, Level.NOTHING, state="undone", by="person", why=why[:LONGEST_APPEAL]
         )
 
+    def reopen(self, number: int) -> Ruling:
+        """Take a person's last word back: the case waits again, and does what it did before. Raises UnknownNameError.
+
+        Raises ConflictError where nobody gave their word.
+        """
+        case = self.case(number)
+        if case.state == "waiting" or len(case.history) < 2:
+            raise ConflictError(f"verdict {number} cannot be reopened", "nobody decided it yet", "")
+        before = Level[str(case.history[-2]["action"]).upper()]
+        return self.index.people.change_ruling(number, before, state="waiting", by="person", spam=None)
+
     def appeal(self, number: int, person: str, text: str) -> Ruling:
         """Somebody's word against a verdict on them: it comes first in the queue. Raises UnknownNameError, UsageError."""
         said = " ".join(text.split())[:LONGEST_APPEAL]
