@@ -62,6 +62,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "interleaving",
             ),  # experiment
             *("everything", "only_ask", "case", "verdict", "ask"),  # trust
+            *("world", "attack", "heavy"),  # bench trust
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
             *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn
         ),

@@ -21,6 +21,7 @@ from .recommend import Measured, follows_file
 from .recommend import measure as measure_recommend
 from .recommend_peers import PEERS
 from .tasks import TASKS
+from .trust_world import WorldAttack, measure_trust_world
 
 __all__ = [
     "DATASETS",
@@ -34,11 +35,13 @@ __all__ = [
     "Row",
     "State",
     "Task",
+    "WorldAttack",
     "choose",
     "follows_file",
     "measure",
     "measure_look",
     "measure_recommend",
+    "measure_trust_world",
 ]
 
 

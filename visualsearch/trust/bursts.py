@@ -30,9 +30,9 @@ NEAR = 0.965
 """The cosine from which two pins show the same picture."""
 COPIES = ((12.0, 4.0), (8.0, 3.0), (5.0, 2.0), (2.5, 1.0))
 """Pins per picture, and what they weigh. A shop shows one product a few times, in sizes and colours."""
-MOST_COMPARED = 6000
+MOST_COMPARED = 2000
 """The newest so many pins of a burst are compared with one another."""
-STRANGERS = 20
+STRANGERS = 8
 """Pins of a burst that are looked for among older pins of others."""
 HOUR_MS = 3_600_000
 
@@ -49,8 +49,7 @@ def bursts_of(material: Material) -> list[Burst]:
     """The bursts with something new in them, the largest first; one that mostly lies in a larger one is left out."""
     found = [*_by_key(material, material.puts.person.tolist(), "account")]
     found += _by_key(material, material.site, "site")
-    group, size = repeated(material.text)
-    found += _by_key(material, [int(g) if s >= LEAST else -1 for g, s in zip(group, size, strict=True)], "words")
+    found += _by_words(material)
     found += _by_picture(material)
     taken = np.zeros(len(material.puts), bool)
     chosen = []
@@ -78,22 +77,33 @@ def _by_key(material: Material, keys: Sequence[object], by: str) -> Iterator[Bur
                 yield Burst(part, by)
 
 
+def _by_words(material: Material) -> Iterator[Burst]:
+    """The same luring words again and again. Other words repeat in every trade: they alone bring nothing together."""
+    group, size = repeated(material.text)
+    luring = {at: lures(text) > 0 for at, text in enumerate(material.text) if size[at] >= LEAST}
+    keys = [int(g) if luring.get(at) else -1 for at, g in enumerate(group)]
+    return _by_key(material, keys, "words")
+
+
 def _by_picture(material: Material) -> Iterator[Burst]:
     """Different pins that show the same picture, put up together."""
     puts = material.puts
-    newest = np.flatnonzero(puts.at >= (int(puts.at.max()) - 2 * HOUR_MS if len(puts) else 0))[-MOST_COMPARED:]
-    first: dict[str, int] = {}
-    for place in newest.tolist():
-        first.setdefault(puts.pin[place], place)
+    own = [at for at in range(len(puts)) if puts.pin[at] in material.facts][-MOST_COMPARED:]
+    first = {puts.pin[at]: at for at in reversed(own)}
     if len(first) < LEAST:
         return
     names = list(first)
-    label = pictures_of(material.vectors(names))
-    keys: list[object] = [-1] * len(puts)
+    vectors = material.vectors(names)
+    near = np.concatenate([(vectors[at : at + 256] @ vectors.T >= NEAR).sum(1) for at in range(0, len(names), 256)])
+    often = np.flatnonzero(near >= LEAST)
+    if len(often) < LEAST:
+        return
+    label = pictures_of(vectors[often])
     counts = np.bincount(label)
-    for name, group in zip(names, label.tolist(), strict=True):
+    keys: list[object] = [-1] * len(puts)
+    for at, group in zip(often.tolist(), label.tolist(), strict=True):
         if counts[group] >= LEAST:
-            keys[first[name]] = group
+            keys[first[names[at]]] = group
     yield from _by_key(material, keys, "picture")
 
 
@@ -176,7 +186,7 @@ def _copies(material: Material, pins: Sequence[str], mine: Sequence[str], people
             stolen += any(hit.score >= NEAR and hit.id not in own for hit in hits)
         part = stolen / len(fresh)
         if part >= 0.5:
-            signs.append(Sign("taken", part, 1.5, f"{part:.0%} of them show what others had put up before"))
+            signs.append(Sign("taken", part, 1.0, f"{part:.0%} of them show what others had put up before"))
     return signs
 
 

@@ -39,7 +39,7 @@ class PinFacts:
 
 @dataclass
 class Material:
-    """One round's material. `site` (n,) and `text` (n,) are those of each put: the save's own, else the pin's."""
+    """One round's material. `facts` are those of the pins that somebody put up in it. `site` (n,) and `text` (n,) are those of each put: the save's own, else the pin's."""
 
     puts: Puts
     facts: Mapping[str, PinFacts]
@@ -82,6 +82,7 @@ class Material:
             pin
             for pin in pins
             if authors.get(pin) in persons
+            and pin in self.facts
             and (
                 first - EARLY_MS <= self.facts[pin].added * 1000 <= last + LATE_MS
                 or (site and site_of(self.facts[pin].link) == site)
@@ -118,8 +119,9 @@ def gathered(
 
     Whoever saves what others put up stands for the note and the site of the save alone, not for the pin's own.
     """
-    facts = facts_of(index, list(dict.fromkeys(puts.pin)))
-    kept = np.array([pin in facts for pin in puts.pin], bool)
+    with index.catalog.read() as reader:
+        there = reader.look_up("pin", "id", list(dict.fromkeys(puts.pin)))
+    kept = np.array([pin in there for pin in puts.pin], bool)
     if not kept.all():
         places = np.flatnonzero(kept).tolist()
         puts = Puts(
@@ -131,9 +133,11 @@ def gathered(
             puts.new[kept],
         )
     empty = np.zeros(len(puts), bool)
-    made = Material(puts, facts, [], [], empty, index, now=now, read_pictures=read_pictures)
+    made = Material(puts, {}, [], [], empty, index, now=now, read_pictures=read_pictures)
     authors = made.authors(puts.pin, whole)
     own = [authors.get(pin) == who for pin, who in zip(puts.pin, puts.person.tolist(), strict=True)]
+    facts = facts_of(index, list(dict.fromkeys(pin for pin, mine in zip(puts.pin, own, strict=True) if mine)))
+    made.facts = facts
     links = [
         site or (facts[pin].link if mine else "")
         for pin, site, mine in zip(puts.pin, puts.site, own, strict=True)

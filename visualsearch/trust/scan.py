@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CONTEXT = 20_000
 """Saves before the new ones that are read with them: a burst may have begun there."""
-WINDOW_MS = 2 * 3_600_000
+WINDOW_MS = 3_600_000
 LATE_MS = 5 * 60_000
 CLICKS = ("click", "visit")
 DAY_MS = 86_400_000
@@ -134,6 +134,8 @@ def _follow(material: Material) -> int:
         pin = puts.pin[at]
         if pin in held.hidden or pin in held.lowered:
             continue
+        if pin not in material.facts:
+            continue  # others put it up
         ruling = by_site.get(site_of(material.facts[pin].link))
         person, when = int(puts.person[at]), int(puts.at[at])
         if ruling is None and authors.get(pin) == person and material.own([pin], {person}, "", when, when):
@@ -204,7 +206,8 @@ def _kept(index: Index, findings: Sequence[Finding], limits: Limits, report: Rep
             room -= len(finding.people) if action >= Level.HOLD else 0
         elif same.state == "waiting" or (same.state == "decided" and same.spam):
             new = (set(made.pins) - set(same.pins), set(made.people) - set(same.people), set(made.sites) - set(same.sites))
-            if any(new) or made.action > same.action:
+            # What is weaker must not be drawn into what is done by a stronger finding.
+            if (any(new) and made.action >= same.action) or made.action > same.action:
                 if same.state == "decided":  # a person's word stands: what joins follows it
                     made = replace(made, title=same.title, score=same.score, evidence=same.evidence)
                 people.extend_ruling(same.number, made)
@@ -231,10 +234,10 @@ def _same(ruling: Ruling, finding: Finding) -> bool:
         return False
     if ruling.sites and set(ruling.sites) & set(finding.sites):
         return True
-    for held, found in ((set(ruling.people), set(finding.people)), (set(ruling.pins), set(finding.pins))):
-        if held and found and len(held & found) >= OVERLAP * min(len(held), len(found)):
-            return True
-    return False
+    pins, people = set(ruling.pins) & set(finding.pins), set(ruling.people) & set(finding.people)
+    if pins and len(pins) >= OVERLAP * min(len(ruling.pins), len(finding.pins)):
+        return True
+    return bool(people) and len(people) >= 0.5 * max(len(ruling.people), len(finding.people))
 
 
 def _ended(index: Index) -> int:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 SHINGLE = 4
 HASHES, BANDS = 32, 8
-ALIKE = 0.7
+ALIKE = 0.8
 """Texts whose signatures agree in so large a part are near-duplicates."""
+MOST_LEADERS = 50
 SHORTEST = 8
 """Shorter texts are no evidence: many people write "love this"."""
 _PRIME = np.uint64((1 << 61) - 1)
@@ -86,24 +87,21 @@ def _plain(text: str) -> str:
 
 
 def _joined(texts: Sequence[str], made: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """(n,) the first text of each group: texts that share a band and whose signatures agree."""
-    root = np.arange(len(texts))
+    """(n,) the text that leads each one's group: the first that shares a band with it and whose signature agrees.
 
-    def find(at: int) -> int:
-        while root[at] != at:
-            root[at] = root[root[at]]
-            at = int(root[at])
-        return at
-
+    Groups are not joined through a third text: "oak chair" and "oak table" must not meet by way of "oak".
+    """
+    lead = np.arange(len(texts))
     width = HASHES // BANDS
-    for band in range(BANDS):
-        buckets: dict[bytes, list[int]] = defaultdict(list)
-        for at in range(len(texts)):
-            buckets[made[at, band * width : (band + 1) * width].tobytes()].append(at)
-        for members in buckets.values():
-            first = members[0]
-            for other in members[1:]:
-                if float((made[first] == made[other]).mean()) >= ALIKE:
-                    one, two = sorted((find(first), find(other)))
-                    root[two] = one
-    return np.array([find(at) for at in range(len(texts))], np.int64)
+    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    for at in range(len(texts)):
+        keys = [(band, made[at, band * width : (band + 1) * width].tobytes()) for band in range(BANDS)]
+        near = {other for key in keys for other in buckets[key]}
+        best = max(near, key=lambda other: (float((made[at] == made[other]).mean()), -other), default=None)
+        if best is not None and float((made[at] == made[best]).mean()) >= ALIKE:
+            lead[at] = best
+            continue
+        for key in keys:
+            if len(buckets[key]) < MOST_LEADERS:
+                buckets[key].append(at)
+    return lead
