@@ -71,9 +71,7 @@ class Searching(Contents):
         """The pins that who asks must not see, and the ranker that puts others lower: here none."""
         return None, ranker
 
-    def _run(
-        self, query: Query, ranker: Ranker | str, context: Context | None, person: str | None
-    ) -> Hits:
+    def _run(self, query: Query, ranker: Ranker | str, context: Context | None, person: str | None) -> Hits:
         started = time.perf_counter()
         hidden, chosen = self._judged(person, ranker_of(ranker))
         made = encoded(query, lambda: self.encoder, self.spec)

@@ -58,7 +58,10 @@ def attacked(index: vs.Index, rng: np.random.Generator, count: int = COPIES, sta
     )
     saved(
         index,
-        [(f"spammer-{n % SPAMMERS}", name, "Offers", f"https://www.{BAD}/{n}") for n, name in enumerate(names)],
+        [
+            (f"spammer-{n % SPAMMERS}", name, "Offers", f"https://www.{BAD}/{n}")
+            for n, name in enumerate(names)
+        ],
     )
     return names
 

@@ -29,7 +29,10 @@ trust = typer.Typer(
 SHOWN_PINS = 5
 
 Number = Annotated[
-    int, typer.Argument(metavar="VERDICT", help="The verdict's number, as `trust review` shows it.", show_default=False)
+    int,
+    typer.Argument(
+        metavar="VERDICT", help="The verdict's number, as `trust review` shows it.", show_default=False
+    ),
 ]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept with the verdict.")]
 
@@ -70,7 +73,8 @@ def told(case: Ruling) -> dict[str, Any]:
 def scan(
     folder: Folder,
     learn: Annotated[
-        bool, typer.Option("--learn", help="Also use models of what was decided so far. Needs the extra `learn`.")
+        bool,
+        typer.Option("--learn", help="Also use models of what was decided so far. Needs the extra `learn`."),
     ] = False,
     everything: Annotated[
         bool, typer.Option("--everything", help="Judge all that is kept, not only what is new.")
@@ -117,7 +121,10 @@ def review(
     verdict: Annotated[
         str | None,
         typer.Option(
-            "--verdict", metavar="WORD", help="Your word on --case: fine, lower, hold, hide or remove.", show_default=False
+            "--verdict",
+            metavar="WORD",
+            help="Your word on --case: fine, lower, hold, hide or remove.",
+            show_default=False,
         ),
     ] = None,
     why: Why = "",
@@ -138,10 +145,11 @@ def review(
     if (case is None) != (verdict is None):
         raise UsageError("cannot decide", "--case and --verdict belong together", "Give both, or neither")
     with _opened(folder, address) as opened:
-        if case is not None and verdict is not None:
-            cases = [opened.decide(case, verdict, why)]
-        else:
-            cases = opened.queue(k, ask=ask)
+        cases = (
+            [opened.decide(case, verdict, why)]
+            if case is not None and verdict is not None
+            else opened.queue(k, ask=ask)
+        )
     if as_json:
         emit({"cases": [told(each) for each in cases]})
         return
@@ -152,7 +160,9 @@ def review(
 
 
 @trust.command()
-def undo(folder: Folder, verdict: Number, why: Why = "", address: Address = None, as_json: AsJson = False) -> None:
+def undo(
+    folder: Folder, verdict: Number, why: Why = "", address: Address = None, as_json: AsJson = False
+) -> None:
     """End what a verdict does: pins, saves, counts and boards are as they were, and so is what is learnt next.
 
     Example: `visualsearch trust undo pins.index 12`
@@ -162,13 +172,17 @@ def undo(folder: Folder, verdict: Number, why: Why = "", address: Address = None
     if as_json:
         emit(told(case))
         return
-    note(f"verdict {case.number} is undone: {len(case.pins):,} pins and {len(case.people):,} accounts are as before")
+    note(
+        f"verdict {case.number} is undone: {len(case.pins):,} pins and {len(case.people):,} accounts are as before"
+    )
 
 
 def _show(case: Ruling) -> None:
     when = datetime.fromtimestamp(case.at / 1000, UTC).strftime("%Y-%m-%d %H:%M")
     doing = "nothing is done yet" if case.action == 0 else f"now: {case.action.name.lower()}"
-    print(f"{case.number}  {plain(case.title)}  [{case.kind}, score {case.score:.2f}, {when} UTC; {doing}; {case.state}]")
+    print(
+        f"{case.number}  {plain(case.title)}  [{case.kind}, score {case.score:.2f}, {when} UTC; {doing}; {case.state}]"
+    )
     if case.appeal:
         print(f"    appeal: {plain(case.appeal)}")
     for sign in case.evidence:

@@ -34,8 +34,8 @@ from .model import (
 
 if TYPE_CHECKING:
     from .backups import copy_record, follow_backup, forget_since
-    from .material import Material
     from .judged import Level
+    from .material import Material
     from .people import People, open_people
     from .rulings import NOTHING, Ruling, Shut
     from .taste import Deed, Deeds, FollowedSave

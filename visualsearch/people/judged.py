@@ -80,7 +80,13 @@ judged_people = Table(
     "judged_people",
     SCHEMA,
     _verdict(),
-    Column("person", BigInteger, ForeignKey("people.person", ondelete="CASCADE"), nullable=False, primary_key=True),
+    Column(
+        "person",
+        BigInteger,
+        ForeignKey("people.person", ondelete="CASCADE"),
+        nullable=False,
+        primary_key=True,
+    ),
     Column("level", Integer, nullable=False),
     Index(None, "person"),
 )

@@ -36,7 +36,19 @@ from .store import Store, chunks
 from .tables import fingerprint
 
 _OWN = (
-    *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, judged_people, events),
+    *(
+        reports,
+        mentions,
+        collaborators,
+        follows,
+        connections,
+        comments,
+        sites,
+        sessions,
+        exposures,
+        judged_people,
+        events,
+    ),
     consent,
 )
 

@@ -43,7 +43,19 @@ from .schema import (
 from .social import unmention
 from .traces import Trace, traces
 
-_OWN = (reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, judged_people, events)
+_OWN = (
+    reports,
+    mentions,
+    collaborators,
+    follows,
+    connections,
+    comments,
+    sites,
+    sessions,
+    exposures,
+    judged_people,
+    events,
+)
 """Tables whose rows of a person are deleted as they are; saves and boards need more care."""
 PENDING = "the files were not searched yet"
 

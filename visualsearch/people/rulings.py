@@ -165,7 +165,8 @@ class Rulings(Base):
                     "until": each.until,
                     "appeal": "",
                 }
-                number = int(db.execute(insert(verdicts).values(**values)).inserted_primary_key[0])
+                made_row = insert(verdicts).values(**values).returning(verdicts.c.verdict)
+                number = int(db.execute(made_row).scalar_one())
                 self._add(db, number, each)
                 numbers.append(number)
             self._changed(db)
@@ -346,8 +347,15 @@ def _row(db: Connection, number: int) -> Any:
 
 
 def _told(row: Any, now: int, action: Level | None, by: str, state: str, why: str = "") -> str:
-    entry = {"at": now, "action": row.action if action is None else action.name.lower(), "by": by, "state": state}
-    return json.dumps([*json.loads(row.history), {**entry, **({"why": why} if why else {})}], ensure_ascii=False)
+    entry = {
+        "at": now,
+        "action": row.action if action is None else action.name.lower(),
+        "by": by,
+        "state": state,
+    }
+    return json.dumps(
+        [*json.loads(row.history), {**entry, **({"why": why} if why else {})}], ensure_ascii=False
+    )
 
 
 def _rulings(db: Connection, rows: Sequence[Any]) -> list[Ruling]:

@@ -89,12 +89,12 @@ class Watching(Base):
             for row in db.execute(chosen):
                 key, last = (row[1], row[2]), max(last, row[0])
                 rows.setdefault(key, (row[3], row[4] or "", row[5], row[0] > after))
-            for row in db.execute(told):
-                held = rows.get((row[0], row[1]))
+            for event in db.execute(told):
+                held = rows.get((event[0], event[1]))
                 if held is None:
-                    rows[row[0], row[1]] = (row[2], row[3] or "", "", row[4] > received)
-                elif not held[1] and row[3]:
-                    rows[row[0], row[1]] = (held[0], row[3], held[2], held[3])
+                    rows[event[0], event[1]] = (event[2], event[3] or "", "", event[4] > received)
+                elif not held[1] and event[3]:
+                    rows[event[0], event[1]] = (held[0], event[3], held[2], held[3])
         ordered = sorted(rows.items(), key=lambda each: (each[1][0], each[0]))
         return (
             Puts(
@@ -223,7 +223,9 @@ class Watching(Base):
                 select(verdicts.c.verdict, verdicts.c.spam).where(verdicts.c.spam.is_not(None))
             ).all()
             for number, spam in rows:
-                pins = db.execute(select(judged_pins.c.pin_id).where(judged_pins.c.verdict == number)).scalars()
+                pins = db.execute(
+                    select(judged_pins.c.pin_id).where(judged_pins.c.verdict == number)
+                ).scalars()
                 who = db.execute(
                     select(judged_people.c.person).where(judged_people.c.verdict == number)
                 ).scalars()

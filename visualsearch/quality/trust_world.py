@@ -29,7 +29,20 @@ VISIBLE = 15
 """The attack can be seen once so many of its pins are up."""
 SOON_MS = 60_000
 KINDS = ("lamp", "chair", "shirt", "dress", "bowl", "rug", "shelf", "ring", "boot", "mug", "scarf", "clock")
-LOOKS = ("oak", "linen", "glazed", "striped", "woven", "plain", "painted", "soft", "tall", "round", "small", "antique")
+LOOKS = (
+    "oak",
+    "linen",
+    "glazed",
+    "striped",
+    "woven",
+    "plain",
+    "painted",
+    "soft",
+    "tall",
+    "round",
+    "small",
+    "antique",
+)
 COLOURS = ("black", "white", "sand", "green", "blue", "rust")
 SALES = ("", "", "", "", "", "", "", "", "", "New in our shop. Free shipping from 50 euro")
 
@@ -79,7 +92,9 @@ class _Run:
         self.clock += 3_600_000
         first = self.trust.scan(read_pictures=False)
         hit = self._hit(heavy)
-        self.say(f"judged {first.judged:,} saves in {first.seconds:.1f} s: {len(hit)} honest accounts touched")
+        self.say(
+            f"judged {first.judged:,} saves in {first.seconds:.1f} s: {len(hit)} honest accounts touched"
+        )
         settled = self._state()
         attack = World.make(self.pins, people=200, seed=asked.seed, spam=0.05).attack(
             asked.pins, at=self.clock, minutes=asked.minutes
@@ -88,7 +103,9 @@ class _Run:
         spam = set(attack.ids)
         right = len(hidden & spam)
         wrong = self._hit(heavy)
-        cases = [case for case in self.trust.queue(1000) if set(case.pins) & spam or case.action >= Level.HOLD]
+        cases = [
+            case for case in self.trust.queue(1000) if set(case.pins) & spam or case.action >= Level.HOLD
+        ]
         for case in cases:
             if set(case.pins) & spam:
                 self.trust.undo(case.number)
@@ -131,7 +148,9 @@ class _Run:
         for who in range(300):
             for pin in self.rng.choice(len(self.pins), 12, replace=False).tolist():
                 at = self.clock - int(self.rng.integers(1, 90 * DAY_MS))
-                rows.append((f"regular-{who}", self.pins.ids[pin], "Mine", sites[int(self.rng.integers(40))], at))
+                rows.append(
+                    (f"regular-{who}", self.pins.ids[pin], "Mine", sites[int(self.rng.integers(40))], at)
+                )
         self._save(rows)
 
     def _planners(self, count: int) -> set[str]:
@@ -145,7 +164,8 @@ class _Run:
             start = self.clock - int(self.rng.integers(0, 3_600_000))
             at = np.sort(start + self.rng.integers(0, 3_600_000, len(pins)))
             rows += [
-                (name, self.pins.ids[pin], "Wedding", "", int(when)) for pin, when in zip(pins, at.tolist(), strict=True)
+                (name, self.pins.ids[pin], "Wedding", "", int(when))
+                for pin, when in zip(pins, at.tolist(), strict=True)
             ]
         self._save(rows)
         return {f"planner-{who}" for who in range(count)}
@@ -189,7 +209,11 @@ class _Run:
         people = self.index.people
         shut = set(people.names_of_people(sorted(people.shut_people())))
         pins = people.shut().hidden
-        owners = {f"shop-keeper-{name.split('/')[0].removeprefix('shop-')}" for name in pins if name.startswith("shop-")}
+        owners = {
+            f"shop-keeper-{name.split('/')[0].removeprefix('shop-')}"
+            for name in pins
+            if name.startswith("shop-")
+        }
         return {name for name in heavy if name in owners or people.pseudonym(name) in shut}
 
     def _asked_about(self, heavy: set[str]) -> set[str]:
@@ -203,7 +227,8 @@ class _Run:
         people = self.index.people
         records, events = list(attack.records()), attack.events()
         visible = int(attack.at[min(VISIBLE, len(attack)) - 1])
-        came, seen_at = 0, {}
+        came = 0
+        seen_at: dict[str, int] = {}
         rounds: list[float] = []
         end = int(attack.at[-1]) + 3 * SOON_MS
         while self.clock < end:

@@ -76,9 +76,7 @@ class Metrics:
             ("step",),
             registry=registry,
         )
-        self.trust_judged = Counter(
-            "visualsearch_trust_judged", "Saves that were judged", registry=registry
-        )
+        self.trust_judged = Counter("visualsearch_trust_judged", "Saves that were judged", registry=registry)
         self.trust_verdicts = Counter(
             "visualsearch_trust_verdicts", "Verdicts that rules made", registry=registry
         )

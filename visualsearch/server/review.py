@@ -319,7 +319,9 @@ def _known(find: Callable[[], Ruling]) -> Ruling:
         return find()
     except UnknownNameError as error:
         if error.kind == "verdict":
-            raise RefusedError(Kind.NOT_FOUND, "there is no such verdict", "", "GET /trust/cases lists them") from error
+            raise RefusedError(
+                Kind.NOT_FOUND, "there is no such verdict", "", "GET /trust/cases lists them"
+            ) from error
         raise
 
 

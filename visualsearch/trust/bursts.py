@@ -94,7 +94,9 @@ def _by_picture(material: Material) -> Iterator[Burst]:
         return
     names = list(first)
     vectors = material.vectors(names)
-    near = np.concatenate([(vectors[at : at + 256] @ vectors.T >= NEAR).sum(1) for at in range(0, len(names), 256)])
+    near = np.concatenate(
+        [(vectors[at : at + 256] @ vectors.T >= NEAR).sum(1) for at in range(0, len(names), 256)]
+    )
     often = np.flatnonzero(near >= LEAST)
     if len(often) < LEAST:
         return
@@ -137,7 +139,9 @@ def judged_burst(material: Material, burst: Burst) -> Finding:
     mine = set(persons[counts >= max(3, 0.02 * len(rows))].tolist()) or set(persons.tolist())
     sites = Counter(site for at in rows.tolist() if (site := material.site[at]))
     site, share = (sites.most_common(1)[0][0], sites.most_common(1)[0][1] / len(rows)) if sites else ("", 0.0)
-    own = material.own(pins, mine, site if share >= 0.8 else "", int(puts.at[rows[0]]), int(puts.at[rows[-1]]))
+    own = material.own(
+        pins, mine, site if share >= 0.8 else "", int(puts.at[rows[0]]), int(puts.at[rows[-1]])
+    )
     signs = [_speed(material, rows), *_copies(material, pins, own, len(persons))]
     signs += _words(material, rows)
     signs += _site(material, site, share, int(rows[0]), set(persons.tolist()))
@@ -219,13 +223,17 @@ def _site(material: Material, site: str, share: float, row: int, persons: set[in
     if site and share >= 0.8:
         if _established(material, site, persons):
             count = material.known[site][0]
-            signs.append(Sign("known site", count, -1.5, f"{plural(count, 'person', 'people')} save from {site}"))
+            signs.append(
+                Sign("known site", count, -1.5, f"{plural(count, 'person', 'people')} save from {site}")
+            )
         else:
             signs.append(Sign("unknown site", share, 0.5, f"hardly anybody else saves from {site}"))
         if other := looks_like(site, material.known):
             signs.append(Sign("look-alike name", 1.0, 2.5, f"{site} is made to look like {other}"))
     if float(material.short[row:].mean()) >= 0.5:
-        signs.append(Sign("shortened links", 1.0, 1.0, "the links are shortened, so that they hide where they lead"))
+        signs.append(
+            Sign("shortened links", 1.0, 1.0, "the links are shortened, so that they hide where they lead")
+        )
     return signs
 
 
@@ -243,12 +251,19 @@ def _people(material: Material, persons: NDArray[np.int64], rows: NDArray[np.int
         signs.append(Sign("judged before", judged, 1.5, f"{judged:.0%} of the accounts are under a verdict"))
     if 3 <= len(held) <= len(rows) / 5:
         signs.append(
-            Sign("several accounts", len(held), 1.0, f"{plural(len(held), 'account')} take turns at the same thing")
+            Sign(
+                "several accounts",
+                len(held),
+                1.0,
+                f"{plural(len(held), 'account')} take turns at the same thing",
+            )
         )
     if fresh < 0.3 and len(held) <= 3:
         broad = min(account.sites for account in held)
         if broad >= 5:
-            signs.append(Sign("long there", broad, -1.0, "the accounts are not new and save from several sites"))
+            signs.append(
+                Sign("long there", broad, -1.0, "the accounts are not new and save from several sites")
+            )
     return signs
 
 

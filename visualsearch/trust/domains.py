@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
@@ -9,10 +10,13 @@ from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit
 
 SHORTENERS = frozenset(
-    "bit.ly tinyurl.com t.co goo.gl ow.ly is.gd buff.ly cutt.ly rebrand.ly shorturl.at rb.gy t.ly v.gd bl.ink soo.gd"
-    " lnkd.in s.id tiny.cc shorte.st adf.ly".split()
-)
-_SECOND = frozenset("co com org net gov ac edu or ne go".split())
+    (
+        "bit.ly", "tinyurl.com", "t.co", "goo.gl", "ow.ly", "is.gd", "buff.ly", "cutt.ly", "rebrand.ly",
+        "shorturl.at", "rb.gy", "t.ly", "v.gd", "bl.ink", "soo.gd", "lnkd.in", "s.id", "tiny.cc",
+        "shorte.st", "adf.ly",
+    )
+)  # fmt: skip
+_SECOND = frozenset(["co", "com", "org", "net", "gov", "ac", "edu", "or", "ne", "go"])
 _CARRIERS = ("url", "u", "to", "target", "dest", "destination", "redirect", "redirect_url", "link", "goto")
 """Parameters by which a redirecting address names where it leads."""
 _LETTERS = str.maketrans(
@@ -22,7 +26,12 @@ _LETTERS = str.maketrans(
     }
 )  # fmt: skip
 """Characters that look like a letter: one for each group that cannot be told apart at a glance."""
-_BAIT = frozenset("sale shop store outlet deals deal discount official login secure verify support promo free cheap".split())
+_BAIT = frozenset(
+    (
+        "sale", "shop", "store", "outlet", "deals", "deal", "discount", "official", "login", "secure",
+        "verify", "support", "promo", "free", "cheap",
+    )
+)  # fmt: skip
 Resolve = Callable[[str], str | None]
 
 
@@ -40,10 +49,11 @@ def site_of(address: str | None, resolve: Resolve | None = None) -> str:
         try:
             parts = urlsplit(text if "//" in text else f"//{text}")
             host = (parts.hostname or "").rstrip(".").removeprefix("www.")
-            query = parse_qs(parts.query)
+            asked = parse_qs(parts.query)
+            leads = [value for name in _CARRIERS for value in asked.get(name, ())]
+            inner = next((value for value in leads if "://" in value and urlsplit(value).hostname), None)
         except ValueError:
             return ""
-        inner = next((query[name][0] for name in _CARRIERS if name in query and "://" in query[name][0]), None)
         if inner is None and host in SHORTENERS and resolve is not None:
             inner = resolve(text)
         if inner is None or inner == text:
@@ -90,17 +100,15 @@ def looks_like(site: str, known: Mapping[str, object] | Collection[str]) -> str 
 def skeleton(name: str) -> str:
     """A name as it looks: characters that are easily taken for one another become one."""
     if name.startswith("xn--"):
-        try:
+        with contextlib.suppress(UnicodeError, ValueError):
             name = name.encode("ascii").decode("idna")
-        except (UnicodeError, ValueError):
-            pass
     plain = unicodedata.normalize("NFKD", name.lower())
     plain = "".join(c for c in plain if not unicodedata.combining(c)).translate(_LETTERS)
     return plain.replace("-", "").replace("rn", "m").replace("vv", "w")
 
 
 def _name(site: str) -> str:
-    return site.split(".")[0]
+    return site.split(".", maxsplit=1)[0]
 
 
 def _one_apart(one: str, other: str) -> bool:

@@ -72,11 +72,10 @@ class Finding:
 class Limits:
     """What is done without a person's word. `hold_days`: an automatic hold or lowering ends by itself after so long.
 
-    `removals`: accounts removed a day by rules, and `hidden_accounts`: accounts that rules may hide a day; what is above waits for
-    a person. `act` False: everything waits for a person.
+    `hidden_accounts`: so many accounts may be held or hidden a day by rules; what is above waits for a person. Rules never
+    remove: that takes a person's word. `act` False: everything waits for a person.
     """
 
     act: bool = True
     hold_days: float = 14.0
-    removals: int = 0
     hidden_accounts: int = 200

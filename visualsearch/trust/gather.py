@@ -22,6 +22,8 @@ LINKS = ("link", "url", "page", "href")
 WORDS = ("title", "name", "caption", "description", "text")
 NEW_MS = 3 * 86_400_000
 """An account is new for so long."""
+WELL_KNOWN = 5
+"""A site from which so many people save is not one spammer's."""
 EARLY_MS, LATE_MS = 3_600_000, 86_400_000
 """A pin that came into the index from an hour before it was put up to a day after came with it."""
 
@@ -39,7 +41,10 @@ class PinFacts:
 
 @dataclass
 class Material:
-    """One round's material. `facts` are those of the pins that somebody put up in it. `site` (n,) and `text` (n,) are those of each put: the save's own, else the pin's."""
+    """One round's material. `facts` are those of the pins that somebody put up in it.
+
+    `site` (n,) and `text` (n,) are those of each put: the save's own, else the pin's.
+    """
 
     puts: Puts
     facts: Mapping[str, PinFacts]
@@ -75,19 +80,18 @@ class Material:
 
     def own(self, pins: Sequence[str], persons: set[int], site: str, first: int, last: int) -> list[str]:
         """Those of the pins that some people put up, from `first` to `last` (ms): they came into the index with it, or lead to
-        the site that it is all about. What had been there for long and is only saved is others'.
+        the site that it is all about. What had been there for long, or leads to a well-known site, is others'.
         """
         authors = self.authors(pins)
-        return [
-            pin
-            for pin in pins
-            if authors.get(pin) in persons
-            and pin in self.facts
-            and (
-                first - EARLY_MS <= self.facts[pin].added * 1000 <= last + LATE_MS
-                or (site and site_of(self.facts[pin].link) == site)
-            )
-        ]
+        found = []
+        for pin in pins:
+            if authors.get(pin) not in persons or pin not in self.facts:
+                continue
+            link = site_of(self.facts[pin].link)
+            with_it = first - EARLY_MS <= self.facts[pin].added * 1000 <= last + LATE_MS
+            if (link and link == site) or (with_it and self.known.get(link, (0, 0))[0] < WELL_KNOWN):
+                found.append(pin)
+        return found
 
     def authors(self, pins: Sequence[str], whole: bool = False) -> dict[str, int]:
         """Who put up each pin: the first who saved it, as far as anybody did. `whole`: the puts tell it all."""
@@ -148,7 +152,9 @@ def gathered(
         note or (facts[pin].words if mine else "")
         for pin, note, mine in zip(puts.pin, puts.note, own, strict=True)
     ]
-    made.short = np.array([mine and shortened(facts[pin].link) for pin, mine in zip(puts.pin, own, strict=True)], bool)
+    made.short = np.array(
+        [mine and shortened(facts[pin].link) for pin, mine in zip(puts.pin, own, strict=True)], bool
+    )
     made.known = {site_of(site): value for site, value in index.people.known_sites().items()}
     made.new_share = index.people.new_people(now - NEW_MS)
     return made

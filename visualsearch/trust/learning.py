@@ -43,7 +43,11 @@ class TextSign:
             return []
         part = float((self.model.scores(texts[:500]) > 0).mean())
         weight = STRONGEST * (2 * part - 1) * min(1.0, 2 * len(texts) / len(rows))
-        return [Sign("learnt: texts", part, weight, f"{part:.0%} of the texts are like those that you called spam")]
+        return [
+            Sign(
+                "learnt: texts", part, weight, f"{part:.0%} of the texts are like those that you called spam"
+            )
+        ]
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,14 @@ class AccountSign:
         numbers = counts_of([material.account(person) for person in persons], self.now)
         part = float(np.clip(self.model.scores(numbers).mean(), 0.05, 0.95))
         weight = float(np.clip(log(part / (1 - part)), -STRONGEST, STRONGEST))
-        return [Sign("learnt: accounts", part, weight, f"the accounts are {part:.0%} like those that you called spam")]
+        return [
+            Sign(
+                "learnt: accounts",
+                part,
+                weight,
+                f"the accounts are {part:.0%} like those that you called spam",
+            )
+        ]
 
 
 def counts_of(accounts: Sequence[Account], now: int) -> NDArray[np.float64]:
@@ -97,7 +108,9 @@ def learnt_signs(index: Index, now: int) -> tuple[list[Any], list[str]]:
     known = [person for person in numbers if person in held]
     try:
         table = counts_of([held[person] for person in known], now)
-        fitted = AccountModel.fit(table, np.array([numbers[person] for person in known], bool)) if known else None
+        fitted = (
+            AccountModel.fit(table, np.array([numbers[person] for person in known], bool)) if known else None
+        )
         if fitted is None:
             notes.append("accounts: nobody was judged by a person yet")
         else:
@@ -107,7 +120,9 @@ def learnt_signs(index: Index, now: int) -> tuple[list[Any], list[str]]:
     return models, notes
 
 
-def _texts(index: Index, labelled: Sequence[tuple[int, bool, list[str], list[int]]]) -> tuple[list[str], list[bool]]:
+def _texts(
+    index: Index, labelled: Sequence[tuple[int, bool, list[str], list[int]]]
+) -> tuple[list[str], list[bool]]:
     texts: list[str] = []
     spam: list[bool] = []
     for _, said, pins, _ in labelled:

@@ -23,7 +23,11 @@ def only_text(uris: Sequence[str]) -> float | None:
     Pictures on the web are not fetched for this.
     """
     local = [uri for uri in uris if "://" not in uri or uri.startswith("file:")]
-    chosen = [local[at] for at in np.linspace(0, len(local) - 1, min(SAMPLE, len(local))).astype(int)] if local else []
+    chosen = (
+        [local[at] for at in np.linspace(0, len(local) - 1, min(SAMPLE, len(local))).astype(int)]
+        if local
+        else []
+    )
     found = [said for uri in chosen if (said := _said(uri)) is not None]
     return sum(found) / len(found) if len(found) >= 3 else None
 

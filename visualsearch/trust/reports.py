@@ -13,9 +13,9 @@ import numpy as np
 
 from visualsearch.people import Account, Level, Touches
 
+from .domains import site_of
 from .findings import Finding, Sign
 from .gather import Material, PinFacts, plural
-from .domains import site_of
 
 KINDS = {"report": 1.0, "hide": 0.25}
 OLD_MS = 14 * 86_400_000
@@ -51,16 +51,16 @@ class Standing:
         return age * busy * min(2.0, proven)
 
 
-def reported(material: Material, touches: Touches, standing: Standing, facts: Mapping[str, PinFacts]) -> list[Finding]:
+def reported(
+    material: Material, touches: Touches, standing: Standing, facts: Mapping[str, PinFacts]
+) -> list[Finding]:
     """Sites and accounts that people of good standing report or hide."""
     weights = _weights(touches, standing, facts)
     found = []
     for site, by in weights.items():
         total = sum(by.values())
         pins = [
-            pin
-            for pin in dict.fromkeys(touches.pin)
-            if pin in facts and site_of(facts[pin].link) == site
+            pin for pin in dict.fromkeys(touches.pin) if pin in facts and site_of(facts[pin].link) == site
         ]
         if total < ENOUGH:
             continue
@@ -75,7 +75,15 @@ def reported(material: Material, touches: Touches, standing: Standing, facts: Ma
         held = len(by)
         signs.append(Sign("reporters", held, 0.5, f"{plural(held, 'account')} did so, each counted once"))
         found.append(
-            Finding("reports", f"{site} is reported by {plural(held, 'person', 'people')}", signs, pins, (), [site], Level.NOTHING)
+            Finding(
+                "reports",
+                f"{site} is reported by {plural(held, 'person', 'people')}",
+                signs,
+                pins,
+                (),
+                [site],
+                Level.NOTHING,
+            )
         )
     return found
 
@@ -105,7 +113,11 @@ def _weights(
 
 def _campaign(site: str, places: Sequence[int], touches: Touches, own: Mapping[int, list[str]]) -> set[int]:
     """Who reports one site within the same minutes as several others, and reports little else."""
-    single = [at for at in places if own[int(touches.person[at])].count(site) >= 0.8 * len(own[int(touches.person[at])])]
+    single = [
+        at
+        for at in places
+        if own[int(touches.person[at])].count(site) >= 0.8 * len(own[int(touches.person[at])])
+    ]
     single.sort(key=lambda at: int(touches.at[at]))
     times = np.array([int(touches.at[at]) for at in single], np.int64)
     ends = np.searchsorted(times, times + TOGETHER_MS, side="right")

@@ -24,7 +24,7 @@ LONGEST_APPEAL = 2000
 class Trust:
     """Judges what people put up in an index, and keeps what people say of it.
 
-    Every action is a verdict in the record that lies over the other rows: nothing else changes, and undoing it leaves all as it was.
+    Every action is a verdict in the record that lies over the other rows. Nothing else changes: undoing it leaves all as it was.
 
     >>> import visualsearch as vs
     >>> from visualsearch.trust import Trust

@@ -27,7 +27,7 @@ DEVOTED = 0.3
 
 
 def save_rings(material: Material) -> list[Finding]:
-    """Rings of accounts that save the same pins at the same time. What they saved is others' and stays; their saves do not count."""
+    """Rings of accounts that save the same pins at the same time. What they saved is others' and stays; it counts less."""
     puts = material.puts
     found = []
     for members, pins, share in _rings(puts.person, puts.pin, puts.at, TOGETHER):
@@ -38,15 +38,21 @@ def save_rings(material: Material) -> list[Finding]:
         material.need(members)
         size = plural(len(members), "account")
         signs = [
-            Sign("same pins, same minutes", len(pins), 4.5, f"{size} saved the same {plural(len(pins), 'pin')} together"),
-            Sign("devoted", share, 1.0 if share >= 0.5 else 0.0, f"{share:.0%} of what they saved was saved so"),
+            Sign(
+                "same pins, same minutes",
+                len(pins),
+                4.5,
+                f"{size} saved the same {plural(len(pins), 'pin')} together",
+            ),
+            Sign(
+                "devoted", share, 1.0 if share >= 0.5 else 0.0, f"{share:.0%} of what they saved was saved so"
+            ),
         ]
         if len(members) >= 8:
             signs.append(Sign("size", len(members), 1.0, f"{size} take part"))
         signs += _told(material, rows)
-        own = material.own(sorted(pins), set(members), "", int(puts.at[rows].min()), int(puts.at[rows].max()))
         title = f"{size} save the same {plural(len(pins), 'pin')} in the same minutes"
-        found.append(Finding("ring", title, [s for s in signs if s.weight], own, sorted(members)))
+        found.append(Finding("ring", title, [s for s in signs if s.weight], (), sorted(members)))
     return found
 
 
@@ -64,13 +70,35 @@ def click_rings(material: Material, touches: Touches) -> list[Finding]:
         brief = float((dwell[dwell >= 0] < 3000).mean()) if (dwell >= 0).any() else 0.0
         size = plural(len(members), "account")
         signs = [
-            Sign("same clicks, same minutes", len(pins), 4.5, f"{size} clicked the same {plural(len(pins), 'pin')} together"),
-            Sign("devoted", share, 1.0 if share >= 0.5 else 0.0, f"{share:.0%} of what they clicked was clicked so"),
-            Sign("again and again", again, 1.5 if again >= 3 else 0.0, f"each pin {again:.1f} times by the same account"),
-            Sign("brief", brief, 1.0 if brief >= 0.8 else 0.0, f"{brief:.0%} of the visits took under 3 seconds"),
+            Sign(
+                "same clicks, same minutes",
+                len(pins),
+                4.5,
+                f"{size} clicked the same {plural(len(pins), 'pin')} together",
+            ),
+            Sign(
+                "devoted",
+                share,
+                1.0 if share >= 0.5 else 0.0,
+                f"{share:.0%} of what they clicked was clicked so",
+            ),
+            Sign(
+                "again and again",
+                again,
+                1.5 if again >= 3 else 0.0,
+                f"each pin {again:.1f} times by the same account",
+            ),
+            Sign(
+                "brief",
+                brief,
+                1.0 if brief >= 0.8 else 0.0,
+                f"{brief:.0%} of the visits took under 3 seconds",
+            ),
         ]
         title = f"{size} click the same {plural(len(pins), 'pin')} in the same minutes"
-        found.append(Finding("clicks", title, [s for s in signs if s.weight], (), sorted(members), most=Level.HOLD))
+        found.append(
+            Finding("clicks", title, [s for s in signs if s.weight], (), sorted(members), most=Level.HOLD)
+        )
     return found
 
 
@@ -107,7 +135,8 @@ def _rings(
         shared = {name for name, count in common.items() if count >= 3}
         own = Counter(person.tolist())
         part = {
-            who: sum(1 for name in {n for pair, pins in pairs.items() if who in pair for n in pins}) / own[who]
+            who: sum(1 for name in {n for pair, pins in pairs.items() if who in pair for n in pins})
+            / own[who]
             for who in members
         }
         devoted = [who for who in members if part[who] >= DEVOTED]

@@ -84,7 +84,9 @@ def scan(
     report.judged = int(puts.new.sum())
     findings: list[Finding] = []
     if report.judged:
-        material = gathered(index, _recent(puts), now=now, resolve=resolve, read_pictures=read_pictures, whole=since == 0)
+        material = gathered(
+            index, _recent(puts), now=now, resolve=resolve, read_pictures=read_pictures, whole=since == 0
+        )
         if learn:
             material.models, report.notes = learnt_signs(index, now)
         report.followed = _follow(material)
@@ -158,11 +160,15 @@ def _touched(index: Index, now: int, resolve: Resolve | None) -> list[Finding]:
     if len(told):
         accounts: dict[int, Account] = people.accounts(told.person.tolist())
         right, wrong = _proven(index, told.person.tolist(), told.pin)
-        found += reported(material, told, Standing(accounts, now, right, wrong), facts_of(index, list(set(told.pin))))
+        found += reported(
+            material, told, Standing(accounts, now, right, wrong), facts_of(index, list(set(told.pin)))
+        )
     return found
 
 
-def _proven(index: Index, persons: Sequence[int], pins: Sequence[str]) -> tuple[dict[int, int], dict[int, int]]:
+def _proven(
+    index: Index, persons: Sequence[int], pins: Sequence[str]
+) -> tuple[dict[int, int], dict[int, int]]:
     """How many reports of each person a person confirmed, and how many not."""
     said = {pin: spam for _, spam, held, _ in index.people.labelled() for pin in held}
     right: dict[int, int] = {}
@@ -205,7 +211,11 @@ def _kept(index: Index, findings: Sequence[Finding], limits: Limits, report: Rep
             known.append(replace(made, number=number, at=now))
             room -= len(finding.people) if action >= Level.HOLD else 0
         elif same.state == "waiting" or (same.state == "decided" and same.spam):
-            new = (set(made.pins) - set(same.pins), set(made.people) - set(same.people), set(made.sites) - set(same.sites))
+            new = (
+                set(made.pins) - set(same.pins),
+                set(made.people) - set(same.people),
+                set(made.sites) - set(same.sites),
+            )
             # What is weaker must not be drawn into what is done by a stronger finding.
             if (any(new) and made.action >= same.action) or made.action > same.action:
                 if same.state == "decided":  # a person's word stands: what joins follows it

@@ -19,7 +19,6 @@ ALIKE = 0.8
 MOST_LEADERS = 50
 SHORTEST = 8
 """Shorter texts are no evidence: many people write "love this"."""
-_PRIME = np.uint64((1 << 61) - 1)
 _LURES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -44,7 +43,7 @@ def lures(text: str) -> int:
 
 
 def repeated(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(n,) the group of near-duplicates that each text is in, and (n,) how many texts are in it; 0 and group -1 for short ones."""
+    """(n,) the group of near-duplicates that each text is in, and (n,) how many are in it; -1 and 0 for short ones."""
     plain = [_plain(text) for text in texts]
     distinct = sorted({text for text in plain if len(text) >= SHORTEST})
     group = np.full(len(texts), -1, np.int64)
@@ -64,14 +63,20 @@ def repeated(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]
 def signatures(texts: Sequence[str]) -> NDArray[np.uint64]:
     """(n, HASHES) MinHash signatures of texts by their pieces of SHINGLE letters."""
     rng = np.random.default_rng(1)
-    a = rng.integers(1, 1 << 31, HASHES, dtype=np.uint64)
-    b = rng.integers(0, 1 << 31, HASHES, dtype=np.uint64)
+    salt = rng.integers(0, 1 << 63, HASHES, dtype=np.uint64)
     made = np.empty((len(texts), HASHES), np.uint64)
     for at, text in enumerate(texts):
         pieces = {text[i : i + SHINGLE] for i in range(max(1, len(text) - SHINGLE + 1))}
         codes = np.array([_code(piece) for piece in pieces], np.uint64)
-        made[at] = ((codes[:, None] * a + b) % _PRIME).min(0)
+        made[at] = _mixed(codes[:, None] ^ salt).min(0)
     return made
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Well mixed 64-bit numbers: the finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
 
 
 def _code(piece: str) -> int:

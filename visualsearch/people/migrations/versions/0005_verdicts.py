@@ -1,5 +1,7 @@
 """Verdicts, and what they are about."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -38,7 +40,7 @@ def upgrade() -> None:
     _members("judged_sites", sa.Column("site", sa.Text(), nullable=False))
 
 
-def _members(name: str, column: sa.Column, *more: sa.ForeignKeyConstraint) -> None:
+def _members(name: str, column: "sa.Column[Any]", *more: sa.ForeignKeyConstraint) -> None:
     op.create_table(
         name,
         sa.Column("verdict", sa.BigInteger(), nullable=False),
