@@ -215,6 +215,15 @@ class Watching(Base):
             asked = count.where(seen, events.c.pin_id.in_(open_ones), events.c.pin_id.not_in(bad))
             return int(whole), int(spam), int(db.execute(asked).scalar_one())
 
+    def notes_of(self, persons: Sequence[int], most: int) -> list[str]:
+        """The newest notes that these people wrote to their saves."""
+        found: list[str] = []
+        with self.store.read() as db:
+            for part in chunks(list(persons)):
+                chosen = select(saves.c.note).where(saves.c.person.in_(part), saves.c.note != "")
+                found += db.execute(chosen.order_by(saves.c.save.desc()).limit(most)).scalars()
+        return found[:most]
+
     def labelled(self) -> list[tuple[int, bool, list[str], list[int]]]:
         """Verdicts on which a person gave their word: number, whether it is spam, pin ids and persons' numbers."""
         found: list[Any] = []

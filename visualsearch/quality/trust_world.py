@@ -222,7 +222,7 @@ class _Run:
         return {name for name in heavy if people.pseudonym(name) in named}
 
     # -- the attack ------------------------------------------------------------------------------------------------------
-    def _attacked(self, attack: Any) -> tuple[list[float], list[float], set[str]]:
+    def _attacked(self, attack: Any) -> tuple[list[int], list[float], set[str]]:
         """Pins come as they do in the attack, and a round is run every few seconds; the delays in milliseconds."""
         people = self.index.people
         records, events = list(attack.records()), attack.events()

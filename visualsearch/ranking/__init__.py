@@ -1,7 +1,7 @@
 """From candidates to an ordered page. Pure arrays: no SQL, no people.
 
 `base` has the stage (Candidates, Context, Ranking, Ranker), `signals` numbers for each candidate and their weighted sum,
-`diversity` variety and caps, `lowered` pins that come last, `by_attribute` sorting, `names` the rankers that can be named.
+`diversity` variety and caps, `by_attribute` sorting, `names` the rankers that can be named. `lowered` puts pins last.
 """
 
 from .base import (

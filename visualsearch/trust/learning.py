@@ -125,9 +125,10 @@ def _texts(
 ) -> tuple[list[str], list[bool]]:
     texts: list[str] = []
     spam: list[bool] = []
-    for _, said, pins, _ in labelled:
+    for _, said, pins, people in labelled:
         facts = facts_of(index, pins[:EACH])
         words = [fact.words for fact in facts.values() if fact.words.strip()]
+        words += index.people.notes_of(people, EACH)
         texts += words
         spam += [said] * len(words)
     return texts, spam
