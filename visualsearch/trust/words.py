@@ -19,21 +19,20 @@ ALIKE = 0.8
 MOST_LEADERS = 50
 SHORTEST = 8
 """Shorter texts are no evidence: many people write "love this"."""
-_LURES = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"\bfree (shipping|gift|money|iphone|trial|sample)",
-        r"\b(best|lowest|cheap(est)?) prices?\b|\bprice now\b",
-        r"\bwin (one|a|your|big|cash)\b|\byou (have )?won\b|\bwinner\b",
-        r"\b(today|now) only\b|\blimited time\b|\bact (now|fast)\b|\bhurry\b",
-        r"\b(click|tap) (here|below|link|the link)\b|\blink in bio\b",
-        r"\bwill not believe\b|\bwon.?t believe\b|\bshocking\b",
-        r"\b(casino|viagra|cialis|forex|crypto giveaway|payday loan|replica (watch|bag)s?)\b",
-        r"\b(earn|make) \$?\d+.{0,20}\b(day|hour|week|month)\b|\bwork from home\b",
-        r"\b\d{2,3} ?% off\b.*(!|\bnow\b)",
-        r"(whatsapp|telegram|t\.me|wa\.me)\b.{0,20}\+?\d{4,}",
-        r"\b(lose|drop) \d+ ?(kg|pounds|lbs)\b",
-    )
+_LURES = (
+    re.compile(r"\bfree (shipping|gift|money|iphone|trial|sample)", re.IGNORECASE),
+    re.compile(r"\b(best|lowest|cheap(est)?) prices?\b|\bprice now\b", re.IGNORECASE),
+    re.compile(r"\bwin (one|a|your|big|cash)\b|\byou (have )?won\b|\bwinner\b", re.IGNORECASE),
+    re.compile(r"\b(today|now) only\b|\blimited time\b|\bact (now|fast)\b|\bhurry\b", re.IGNORECASE),
+    re.compile(r"\b(click|tap) (here|below|link|the link)\b|\blink in bio\b", re.IGNORECASE),
+    re.compile(r"\bwill not believe\b|\bwon.?t believe\b|\bshocking\b", re.IGNORECASE),
+    re.compile(
+        r"\b(casino|viagra|cialis|forex|crypto giveaway|payday loan|replica (watch|bag)s?)\b", re.IGNORECASE
+    ),
+    re.compile(r"\b(earn|make) \$?\d+.{0,20}\b(day|hour|week|month)\b|\bwork from home\b", re.IGNORECASE),
+    re.compile(r"\b\d{2,3} ?% off\b.*(!|\bnow\b)", re.IGNORECASE),
+    re.compile(r"(whatsapp|telegram|t\.me|wa\.me)\b.{0,20}\+?\d{4,}", re.IGNORECASE),
+    re.compile(r"\b(lose|drop) \d+ ?(kg|pounds|lbs)\b", re.IGNORECASE),
 )
 
 
