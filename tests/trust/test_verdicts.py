@@ -152,6 +152,23 @@ def test_a_hold_ends_by_itself_where_nobody_confirms_it(judged: Trust) -> None:
     assert people.shut().hidden == frozenset()
 
 
+@pytest.mark.parametrize("judged", ["sqlite"], indirect=True)
+def test_a_record_that_does_not_answer_leaves_the_search_with_what_was_known(
+    judged: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from visualsearch.errors import UnreachableError
+
+    index = judged.index
+    judged.scan()
+    assert len(index.search(like="pin-0", k=200)) == 119
+
+    def away() -> None:
+        raise UnreachableError("cannot reach it", "it is away", "Wait")
+
+    monkeypatch.setattr(index.people, "shut", away)
+    assert len(index.search(like="pin-0", k=200)) == 119
+
+
 def test_forgetting_an_account_leaves_the_verdict_without_it(judged: Trust) -> None:
     judged.scan()
     [case] = judged.queue()

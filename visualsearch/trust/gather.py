@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ LINKS = ("link", "url", "page", "href")
 WORDS = ("title", "name", "caption", "description", "text")
 NEW_MS = 3 * 86_400_000
 """An account is new for so long."""
+KEPT_SECONDS = 600.0
 WELL_KNOWN = 5
 """A site from which so many people save is not one spammer's."""
 EARLY_MS, LATE_MS = 3_600_000, 86_400_000
@@ -155,9 +158,21 @@ def gathered(
     made.short = np.array(
         [mine and shortened(facts[pin].link) for pin, mine in zip(puts.pin, own, strict=True)], bool
     )
-    made.known = {site_of(site): value for site, value in index.people.known_sites().items()}
-    made.new_share = index.people.new_people(now - NEW_MS)
+    made.known, made.new_share = _surroundings(index, now)
     return made
+
+
+_KEPT: WeakKeyDictionary[Index, tuple[float, dict[str, tuple[int, int]], float]] = WeakKeyDictionary()
+
+
+def _surroundings(index: Index, now: int) -> tuple[dict[str, tuple[int, int]], float]:
+    """The well-known sites, and the share of accounts that are new: read anew every ten minutes, as it takes all saves."""
+    held = _KEPT.get(index)
+    if held is None or time.monotonic() - held[0] > KEPT_SECONDS:
+        known = {site_of(site): value for site, value in index.people.known_sites().items()}
+        held = (time.monotonic(), known, index.people.new_people(now - NEW_MS))
+        _KEPT[index] = held
+    return held[1], held[2]
 
 
 def facts_of(index: Index, pins: Sequence[str]) -> dict[str, PinFacts]:
