@@ -17,7 +17,9 @@ WORDS = ("oak", "linen", "glazed", "striped", "woven", "painted", "tall", "round
 THINGS = ("lamp", "chair", "mirror", "blanket", "teapot", "shelf", "basket", "candle", "pillow", "clock")
 
 
-def shop(trust: Trust, name: str, site: str, products: int = 20, colours: int = 3) -> list[str]:
+def shop(
+    trust: Trust, name: str, site: str, products: int = 20, colours: int = 3, said: str = ""
+) -> list[str]:
     """A catalogue of products in a few colours, put up at once by a new account for a new site."""
     rng = np.random.default_rng(len(name) + products)
     made, rows = [], []
@@ -25,7 +27,7 @@ def shop(trust: Trust, name: str, site: str, products: int = 20, colours: int = 
         base = unit(rng)
         for colour in ("black", "white", "green")[:colours]:
             pin = f"{name}/{product}-{colour}"
-            title = f"{WORDS[product % 10]} {THINGS[(product * 3) % 10]} {WORDS[(product * 7 + 1) % 10]}, {colour}"
+            title = f"{WORDS[product % 10]} {THINGS[(product * 3) % 10]} {WORDS[(product * 7 + 1) % 10]}, {colour}{said}"
             made.append(record(pin, unit(rng, base, 0.98), title, f"https://{site}/{product}/{colour}"))
             rows.append((name, pin, "Catalogue", site))
     trust.index.add(made)
@@ -36,6 +38,7 @@ def shop(trust: Trust, name: str, site: str, products: int = 20, colours: int = 
 def test_shops_and_planners_are_left_alone(peaceful: Trust) -> None:
     index = peaceful.index
     pins = shop(peaceful, "keeper", "honest-lamps.example")
+    pins += shop(peaceful, "seller", "new-lamps.example", said=". Free shipping from 50 euro")
     saved(index, [("planner", f"pin-{n}", "Wedding", "") for n in range(60)])
     peaceful.scan()
     assert index.people.shut_people() == set()

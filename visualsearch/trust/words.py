@@ -20,7 +20,7 @@ MOST_LEADERS = 50
 SHORTEST = 8
 """Shorter texts are no evidence: many people write "love this"."""
 _LURES = (
-    re.compile(r"\bfree (shipping|gift|money|iphone|trial|sample)", re.IGNORECASE),
+    re.compile(r"\bfree (gift|money|iphone|trial|sample)", re.IGNORECASE),
     re.compile(r"\b(best|lowest|cheap(est)?) prices?\b|\bprice now\b", re.IGNORECASE),
     re.compile(r"\bwin (one|a|your|big|cash)\b|\byou (have )?won\b|\bwinner\b", re.IGNORECASE),
     re.compile(r"\b(today|now) only\b|\blimited time\b|\bact (now|fast)\b|\bhurry\b", re.IGNORECASE),
