@@ -80,7 +80,9 @@ class Searching(Contents):
             judge = Judge(query, made, snapshot, self._noise, lambda: self.encoder)
             own = set() if query.include_seeds else seeds
             settled = judge.settled(query)
-            hits = judge.said(answered(reader, snapshot, vector, settled, own, chosen, context, hidden=hidden))
+            hits = judge.said(
+                answered(reader, snapshot, vector, settled, own, chosen, context, hidden=hidden)
+            )
         notes = (*hits.notes, *unread(query, lambda: self.encoder))
         return replace(hits, notes=notes, seconds=time.perf_counter() - started)
 
