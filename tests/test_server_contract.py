@@ -93,6 +93,12 @@ ROUTES = [
         "/insight/trends": ("GET",),
         "/insight/merchant/{domain}": ("GET",),
         "/insight/timing": ("GET",),
+        "/me/verdicts": ("GET",),
+        "/me/appeals": ("POST",),
+        "/trust/cases": ("GET",),
+        "/trust/cases/{verdict}": ("GET", "POST"),
+        "/trust/cases/{verdict}/undo": ("POST",),
+        "/trust/pins/{id}/picture": ("GET",),
     }.items()
     for method in methods
 ]

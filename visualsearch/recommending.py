@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visualsearch.errors import UsageError
+from visualsearch.errors import UsageError, VisualSearchError
 from visualsearch.people import FILE as PEOPLE_FILE
+from visualsearch.search import Hidden
 from visualsearch.searching import Searching
 from visualsearch.store import Catalog
 from visualsearch.types import Encoder, Hit, Hits
 
 if TYPE_CHECKING:
-    from visualsearch.people import People
+    from visualsearch.people import People, Shut
     from visualsearch.ranking import Ranker
     from visualsearch.recommend import BoardHit
     from visualsearch.search import SearchOptions
+
+
+log = logging.getLogger("visualsearch.people")
+LOST_SECONDS = 5.0
+"""A record that did not answer is asked again after so long."""
 
 
 class Recommending(Searching):
@@ -29,6 +37,9 @@ class Recommending(Searching):
         super().__init__(folder, catalog, encoder, options)
         self._guard = threading.RLock()
         self._people: People | None = None
+        self._hidden: tuple[Shut, Hidden] | None = None
+        self._shut: Shut | None = None
+        self._again = 0.0
         self.people_address: str | None = None
         self.people_off = False
 
@@ -126,6 +137,39 @@ class Recommending(Searching):
         from visualsearch.recommend import feed
 
         return feed(self, person, k, cursor=cursor, looked=looked)
+
+    def shut(self) -> Shut:
+        """What verdicts keep from whom now. While the record does not answer, what was last known."""
+        from visualsearch.people import NOTHING
+
+        with self._guard:
+            if time.monotonic() < self._again:
+                return self._shut or NOTHING
+        try:
+            found = self.people.shut() if self.has_people else NOTHING
+        except VisualSearchError as error:
+            log.warning("verdicts are those of a moment ago, because the record does not answer: %s", error)
+            with self._guard:
+                self._again = time.monotonic() + LOST_SECONDS
+            return self._shut or NOTHING
+        self._shut = found
+        return found
+
+    def _judged(self, person: str | None, ranker: Ranker) -> tuple[Hidden | None, Ranker]:
+        if not self.has_people:
+            return None, ranker
+        shut = self.shut()
+        if not shut:
+            return None, ranker
+        from visualsearch.ranking import Lowered
+
+        chosen = Lowered(ranker, shut.lowered) if shut.lowered else ranker
+        with self._guard:
+            if self._hidden is None or self._hidden[0] is not shut:
+                self._hidden = (shut, Hidden(shut.hidden))
+            hidden = self._hidden[1]
+        own = frozenset() if person is None else self.people.own_judged(person) & shut.hidden
+        return (Hidden(shut.hidden - own) if own else hidden), chosen
 
     def _known(self, asked: SearchOptions, ranker: Ranker, run: Callable[[Ranker], Hits]) -> Hits:
         if asked.person is None or asked.personal == 0:

@@ -16,6 +16,7 @@ from visualsearch.keywords import keywords_of
 from visualsearch.ranking import ADAPTED_DEPTH, BY_COSINE, Context, Ranker, ranker_of
 from visualsearch.search import (
     Heads,
+    Hidden,
     Judge,
     Noise,
     SearchOptions,
@@ -57,7 +58,9 @@ class Searching(Contents):
     def asked(self, asked: SearchOptions) -> Hits:
         """The same for options that were put together before."""
         query, ranker = asked.query(), asked.chosen()
-        return self._known(asked, ranker, lambda chosen: self.run(query, chosen, asked.context))
+        return self._known(
+            asked, ranker, lambda chosen: self._run(query, chosen, asked.context, asked.person)
+        )
 
     def _known(self, asked: SearchOptions, ranker: Ranker, run: Callable[[Ranker], Hits]) -> Hits:
         """Run a search with what is known of who asks: here nothing."""
@@ -65,14 +68,25 @@ class Searching(Contents):
 
     def run(self, query: Query, ranker: Ranker | str = BY_COSINE, context: Context | None = None) -> Hits:
         """Answer a Query; `search` is the friendly form. `ranker` orders the hits, `context` is what it knows of the request."""
+        return self._run(query, ranker, context, None)
+
+    def _judged(self, person: str | None, ranker: Ranker) -> tuple[Hidden | None, Ranker]:
+        """The pins that who asks must not see, and the ranker that puts others lower: here none."""
+        return None, ranker
+
+    def _run(self, query: Query, ranker: Ranker | str, context: Context | None, person: str | None) -> Hits:
         started = time.perf_counter()
         chosen, context = self._adapted(query, ranker_of(ranker), context)
+        hidden, chosen = self._judged(person, chosen)
         made = encoded(query, lambda: self.encoder, self.spec)
         with self._open() as (reader, snapshot):
             vector, seeds = vector_of(query, made, reader, snapshot)
             judge = Judge(query, made, snapshot, self._noise, lambda: self.encoder)
             own = set() if query.include_seeds else seeds
-            hits = judge.said(answered(reader, snapshot, vector, judge.settled(query), own, chosen, context))
+            settled = judge.settled(query)
+            hits = judge.said(
+                answered(reader, snapshot, vector, settled, own, chosen, context, hidden=hidden)
+            )
         notes = (*hits.notes, *unread(query, lambda: self.encoder))
         return replace(hits, notes=notes, seconds=time.perf_counter() - started, vector=vector)
 
@@ -111,7 +125,8 @@ class Searching(Contents):
         that is zero or not finite.
         """
         wanted = Query((), k, 0, where, min_score, group_by=group_by)
-        return answered_each(self._views, vectors, wanted, ranker_of(ranker), context, details)
+        hidden, chosen = self._judged(None, ranker_of(ranker))
+        return answered_each(self._views, vectors, wanted, chosen, context, details, hidden)
 
     def search_many(
         self,

@@ -38,6 +38,7 @@ from . import (
     remove,
     search,
     serve,
+    trust,
     tune,
     verify,
     world,
@@ -74,6 +75,7 @@ COMMANDS = (
     experiment,
     promote,
     insight,
+    trust,
     bench,
 )
 

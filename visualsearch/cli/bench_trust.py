@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import AsJson, emit
+from .common import AsJson, emit, note
 
 Pair = tuple[Path, Path]
 
@@ -43,11 +43,23 @@ def trust(
     wrong: Annotated[
         float, typer.Option("--wrong", help="Share of the graph's labels to turn around.", min=0, max=0.49)
     ] = 0.0,
+    world: Annotated[
+        Path | None,
+        typer.Option(
+            "--world",
+            metavar="DIR",
+            help="Simulate an attack and honest heavy users on a copy of this index.",
+        ),
+    ] = None,
+    attack: Annotated[int, typer.Option("--attack", help="With --world: pins of the attack.", min=50)] = 3000,
+    heavy: Annotated[
+        int, typer.Option("--heavy", help="With --world: shops and planners; a fifth are shops.", min=10)
+    ] = 2000,
     as_json: AsJson = False,
 ) -> None:
     """Measure how much spam is found while few honest ones are hit. Needs the extra `learn`.
 
-    Give one of --accounts, --texts and --graph. What is judged is never learnt from.
+    Give one of --accounts, --texts, --graph and --world. What is judged is never learnt from.
 
     Examples: `visualsearch bench trust --accounts train.csv test.csv`,
     `visualsearch bench trust --texts train.csv test.csv --ask 100`
@@ -55,10 +67,18 @@ def trust(
     from visualsearch.errors import UsageError
     from visualsearch.trust import measure_accounts, measure_graph, measure_texts, read_table
 
-    if [accounts, texts, graph].count(None) != 2:
+    if [accounts, texts, graph, world].count(None) != 3:
         raise UsageError(
-            "nothing single to measure", "it takes one of --accounts, --texts and --graph", "Give one of them"
+            "nothing single to measure",
+            "it takes one of --accounts, --texts, --graph and --world",
+            "Give one of them",
         )
+    if world is not None:
+        from visualsearch.quality import WorldAttack, measure_trust_world
+
+        asked = WorldAttack(pins=attack, shops=heavy // 5, planners=heavy - heavy // 5)
+        _show(measure_trust_world(world, asked, note), as_json)
+        return
     if accounts:
         found = measure_accounts(read_table(accounts[0]), read_table(accounts[1]))
     elif texts:

@@ -77,6 +77,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "month",
             ),  # insight
             *("labels", "clicks", "variants", "undo", "adapted", "ranker"),  # adapt, bench, learn
+            *("everything", "only_ask", "case", "verdict", "ask"),  # trust
+            *("world", "attack", "heavy"),  # bench trust
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
             *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn
         ),
@@ -94,7 +96,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("boards", "why"),  # related, ideas
             *("products",),  # search, look
         ),
-        "Model": ("model", "device", "precision", "compiled"),
+        "Model": ("model", "learn", "device", "precision", "compiled"),
         "Index": ("preset", "recall", "latency_ms", "samples", "seconds"),
         "Cluster": ("ray", "actors", "actor_cpus", "actor_gpus"),
         "Server": ("host", "port", "server", "promote"),
@@ -109,6 +111,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "memory",
             "rate",
             "event_rate",
+            "trust",
             "keep_events",
             "max_body",
             "queue",

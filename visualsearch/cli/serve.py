@@ -20,6 +20,14 @@ class KeyScope(StrEnum):
     INSIGHT = "insight"
 
 
+class TrustMode(StrEnum):
+    """What is done about spam while serving."""
+
+    ACT = "act"
+    ASK = "ask"
+    OFF = "off"
+
+
 def serve(
     folder: Folder,
     host: Annotated[
@@ -86,6 +94,10 @@ def serve(
             "--promote", help="Show promoted pins among the results, labelled (see `visualsearch promote`)."
         ),
     ] = False,
+    trust: Annotated[
+        TrustMode,
+        typer.Option(help="act: hide what is nearly surely spam; ask: only fill the queue of /review; off."),
+    ] = TrustMode.ACT,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,
     memory: Memory = None,
@@ -132,6 +144,7 @@ def serve(
         event_rate=event_rate,
         event_days=keep_events,
         promote=promote,
+        trust=trust.value,
     )
     run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
 

@@ -38,20 +38,25 @@ if TYPE_CHECKING:
     from .billing import Judge, Paid
     from .columns import Counted, SaveColumns
     from .domains import Claim, domain_name
+    from .judged import Level
     from .ledger import DELTA, Budget, epsilon_of, rho_of
     from .material import Material
     from .people import People, open_people
     from .planned import Plan
     from .promoted import Placement, Viewer
+    from .rulings import NOTHING, Ruling, Shut
     from .taste import Deed, Deeds, FollowedSave
     from .trials import DECLARED, EventColumns, Exposures
+    from .watching import Account, Puts, Touches
 
 __all__ = [
     "DECLARED",
     "DELTA",
     "FILE",
     "MEANINGS",
+    "NOTHING",
     "TOKEN",
+    "Account",
     "Board",
     "BoardKind",
     "Budget",
@@ -69,6 +74,7 @@ __all__ = [
     "Follow",
     "FollowedSave",
     "Judge",
+    "Level",
     "Material",
     "Paid",
     "People",
@@ -77,10 +83,14 @@ __all__ = [
     "Pins",
     "Placement",
     "Plan",
+    "Puts",
     "Receipt",
+    "Ruling",
     "Save",
     "SaveColumns",
+    "Shut",
     "Status",
+    "Touches",
     "Verdict",
     "Viewer",
     "copy_record",
@@ -135,6 +145,18 @@ def __getattr__(name: str) -> Any:
         from . import promoted
 
         return getattr(promoted, name)
+    if name == "Level":
+        from .judged import Level
+
+        return Level
+    if name in ("NOTHING", "Ruling", "Shut"):
+        from . import rulings
+
+        return getattr(rulings, name)
+    if name in ("Account", "Puts", "Touches"):
+        from . import watching
+
+        return getattr(watching, name)
     if name in ("Deed", "Deeds", "FollowedSave"):
         from . import taste
 

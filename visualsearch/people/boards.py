@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from visualsearch.errors import ConflictError, ForbiddenError, UnknownNameError, UsageError
 
+from .judged import honest
 from .model import Board, BoardKind, pseudonym_text
 from .persons import Base, find, need, one, storing
 from .schema import boards, collaborators, follows, saves, sections
@@ -37,8 +38,8 @@ LONGEST_TEXT = 5000
 
 
 def visible(viewer: int | BindParameter[int] | None) -> ColumnElement[bool]:
-    """The boards that a viewer may see: public ones, their own, and those they work on."""
-    shown: ColumnElement[bool] = boards.c.secret.is_(False)
+    """The boards that a viewer may see: public ones of people whom no verdict hides, their own, and those they work on."""
+    shown: ColumnElement[bool] = boards.c.secret.is_(False) & honest(boards.c.owner)
     if viewer is None:
         return shown
     shares = exists().where(collaborators.c.board == boards.c.board, collaborators.c.person == viewer)

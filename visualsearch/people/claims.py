@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from visualsearch.errors import UsageError
 
+from .judged import judged_people
 from .model import PROFILE, ConsentLevel, pseudonym_text
 from .persons import check_key, find, need, one, renumbered, storing
 from .schema import (
@@ -40,7 +41,10 @@ from .words import folded
 GUEST = "guest:"
 """How the key of somebody begins of whom only a session is kept."""
 _MOVED = (saves, comments, events, placements, planned)
-_JOINED = (collaborators, connections, mentions, reports, sites, sessions, follows, exposures, unwanted)
+_JOINED = (
+    *(collaborators, connections, mentions, reports, sites, sessions, follows, exposures, unwanted),
+    judged_people,
+)
 """Tables in which the person may have the same row already."""
 
 

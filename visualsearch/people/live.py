@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, exists, func, select, text
 
+from .judged import Level, honest, open_pin
 from .model import ConsentLevel
 from .persons import Base
 from .schema import boards, consent, saves
@@ -35,12 +36,20 @@ class Withdrawn(NamedTuple):
 
 
 def counts(person: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether a person's saves may count for others: their consent is `on`, or was never chosen, and they did not pause."""
+    """Whether a person's saves may count for others: their consent is `on`, or was never chosen, they did not pause, and no
+    verdict is in the way.
+    """
     refused = (consent.c.level != ConsentLevel.ON.value) | consent.c.paused
-    return ~exists().where(consent.c.person == person, refused)
+    return ~exists().where(consent.c.person == person, refused) & honest(person)
 
 
-_OPEN = saves.c.gone.is_(False) & boards.c.secret.is_(False) & counts(saves.c.person) & counts(boards.c.owner)
+OPEN = (
+    saves.c.gone.is_(False)
+    & boards.c.secret.is_(False)
+    & counts(saves.c.person)
+    & counts(boards.c.owner)
+    & open_pin(saves.c.pin_id)
+)
 _JOINED = saves.join(boards, boards.c.board == saves.c.board)
 _FRESH = select(
     saves.c.save, saves.c.board, saves.c.pin_id, saves.c.at, (saves.c.person != boards.c.owner).label("guest")
@@ -55,7 +64,7 @@ class Live(Base):
         found: list[FreshSave] = []
         with self.store.read() as db:
             while len(found) < most:
-                chosen = _FRESH.where(_OPEN, saves.c.save > after).order_by(saves.c.save)
+                chosen = _FRESH.where(OPEN, saves.c.save > after).order_by(saves.c.save)
                 rows = db.execute(chosen.limit(min(ROWS, most - len(found)))).all()
                 if not rows:
                     break
@@ -84,10 +93,16 @@ class Live(Base):
                 " JOIN saves s ON s.board = j.board AND s.pin_id = j.pin"
             )
             given = {"links": json.dumps([list(link) for link in links])}
-        refused = "EXISTS (SELECT 1 FROM consent c WHERE c.person = {} AND (c.level <> 'on' OR c.paused))"
+        hold = f"j.level >= {int(Level.HOLD)}"
+        refused = (
+            "EXISTS (SELECT 1 FROM consent c WHERE c.person = {0} AND (c.level <> 'on' OR c.paused))"
+            f" AND NOT EXISTS (SELECT 1 FROM judged_people j WHERE j.person = {{0}} AND {hold})"
+        )
+        judged = f"EXISTS (SELECT 1 FROM judged_pins j WHERE j.pin_id = s.pin_id AND {hold})"
         sql = (
             f"SELECT s.board, s.pin_id FROM {named} JOIN boards b ON b.board = s.board WHERE NOT s.gone"
             f" AND NOT b.secret AND NOT {refused.format('s.person')} AND NOT {refused.format('b.owner')}"
+            f" AND NOT {judged}"
         )
         with self.store.read() as db:
             return {(row[0], row[1]) for row in db.execute(text(sql), given)}
@@ -108,7 +123,7 @@ class Live(Base):
         with self.store.read() as db:
             for part in chunks(list(names)):
                 chosen = select(saves.c.board, saves.c.pin_id).select_from(_JOINED)
-                for row in db.execute(chosen.where(saves.c.board.in_(part), _OPEN)):
+                for row in db.execute(chosen.where(saves.c.board.in_(part), OPEN)):
                     found[row[0]].add(row[1])
         return found
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, select
 
 from .boards import described, visible
+from .judged import open_pin
 from .live import counts
 from .model import Board, pseudonym_number
 from .persons import Base, find
@@ -134,6 +135,7 @@ class Learnable(Base):
             .select_from(joined)
             .where(one.c.gone.is_(False), other.c.gone.is_(False), boards.c.secret.is_(False))
             .where(counts(one.c.person), counts(other.c.person), counts(boards.c.owner))
+            .where(open_pin(one.c.pin_id), open_pin(other.c.pin_id))
             .where(one.c.pin_id == bindparam("one"), other.c.pin_id == bindparam("other"))
             .limit(1)
         )
@@ -199,7 +201,7 @@ _SAVES = (
     )
     .select_from(saves.join(boards, boards.c.board == saves.c.board))
     .where(saves.c.gone.is_(False), boards.c.secret.is_(False))
-    .where(counts(saves.c.person), counts(boards.c.owner))
+    .where(counts(saves.c.person), counts(boards.c.owner), open_pin(saves.c.pin_id))
 )
 
 

@@ -19,9 +19,11 @@ from .material import Learnable
 from .model import AnyPins, Pins
 from .planned import Planned
 from .promoted import Promoted
+from .rulings import Rulings
 from .store import Store, now_ms
 from .taste import Taste
 from .trials import Trials
+from .watching import Watching
 
 
 class People(
@@ -38,6 +40,8 @@ class People(
     Ledger,
     Domains,
     Planned,
+    Rulings,
+    Watching,
 ):
     """Who did what: people, boards, saves, follows, comments, events.
 

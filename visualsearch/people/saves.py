@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from visualsearch.errors import ConflictError, ForbiddenError, UnknownNameError
 
 from .boards import ID, LONGEST_TEXT, made, named, section_of, viewing, visible, working
 from .comings import PAGE, dead_pages, held_pages, removed, returned
 from .events import deed
+from .judged import shown as unjudged
 from .model import PinRef, Save, pseudonym_text
 from .persons import Base, one, storing
 from .schema import boards, marks, saves, sections
@@ -44,6 +45,11 @@ def remove_saves(db: Connection, numbers: Sequence[int]) -> None:
         for row in db.execute(taken).all():
             db.execute(update(saves).where(saves.c.repin_of == row.save).values(repin_of=row.repin_of))
             db.execute(delete(saves).where(saves.c.save == row.save))
+
+
+def _unjudged(viewer: int | None) -> ColumnElement[bool]:
+    """The saves that no verdict hides from a viewer."""
+    return unjudged(saves.c.pin_id, saves.c.person, viewer)
 
 
 def _save(row: Any) -> Save:
@@ -229,7 +235,7 @@ class Saves(Base):
         with self.store.read() as db:
             asking = viewing(db, viewer)
             row = named(db, board, asking)
-            chosen = _SAVE.where(saves.c.board == row.board)
+            chosen = _SAVE.where(saves.c.board == row.board, _unjudged(asking))
             chosen = chosen if gone else chosen.where(saves.c.gone.is_(False))
             chosen = chosen if section is None else chosen.where(sections.c.title == section)
             if after is not None:
@@ -243,7 +249,7 @@ class Saves(Base):
         """What a person saved on boards that the viewer may see; newest first."""
         with self.store.read() as db:
             number, asking = one(db, person).number, viewing(db, viewer)
-            chosen = _SAVE.where(saves.c.person == number, visible(asking))
+            chosen = _SAVE.where(saves.c.person == number, visible(asking), _unjudged(asking))
             chosen = chosen if after is None else chosen.where(saves.c.save < after)
             return _seen(db, db.execute(chosen.order_by(saves.c.save.desc()).limit(k)).all(), asking)
 
@@ -253,19 +259,19 @@ class Saves(Base):
         """Who saved a pin, on boards that the viewer may see; newest first."""
         with self.store.read() as db:
             asking = viewing(db, viewer)
-            chosen = _SAVE.where(saves.c.pin_id == pin, visible(asking))
+            chosen = _SAVE.where(saves.c.pin_id == pin, visible(asking), _unjudged(asking))
             chosen = chosen if after is None else chosen.where(saves.c.save < after)
             return _seen(db, db.execute(chosen.order_by(saves.c.save.desc()).limit(k)).all(), asking)
 
     def save_counts(self, pins: Sequence[str]) -> dict[str, int]:
-        """How often pins were saved to public boards. Secret boards are in no count."""
+        """How often pins were saved to public boards. Secret boards, and what a verdict hides, are in no count."""
         counts = dict.fromkeys(pins, 0)
         with self.store.read() as db:
             for part in chunks(list(counts)):
                 counted = (
                     select(saves.c.pin_id, func.count())
                     .select_from(saves.join(boards, boards.c.board == saves.c.board))
-                    .where(saves.c.pin_id.in_(part), visible(None))
+                    .where(saves.c.pin_id.in_(part), visible(None), _unjudged(None))
                 )
                 counts.update({row[0]: row[1] for row in db.execute(counted.group_by(saves.c.pin_id))})
         return counts
@@ -281,7 +287,7 @@ class Saves(Base):
             link = link.union(
                 select(saves.c.save, saves.c.repin_of).join(link, saves.c.save == link.c.repin_of)
             )
-            chosen = _SAVE.where(saves.c.save.in_(select(link.c.save)), visible(asking))
+            chosen = _SAVE.where(saves.c.save.in_(select(link.c.save)), visible(asking), _unjudged(asking))
             return _seen(db, db.execute(chosen.order_by(saves.c.save)).all(), asking)
 
     def _see(self, db: Connection, save: int, viewer: int | None) -> None:

@@ -59,6 +59,7 @@ class Store:
 
     def __init__(self, folder: Path, address: str | None = None) -> None:
         self.folder = folder
+        self.shut: Any = None  # what verdicts hide, as last read; see `Rulings.shut`
         self.quiet = False  # no deed leaves an event; see `Claims.unrecorded`
         self.judge: Callable[[Any], str] | None = None  # says why an event is not billed; see `billing`
         self._url = _url(folder, address)

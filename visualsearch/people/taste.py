@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, or_, select, text
 
+from .judged import open_pin
 from .live import counts
 from .model import BoardKind, Consent, ConsentLevel, pseudonym_number
 from .persons import Base, Known, find
@@ -153,7 +154,7 @@ class Taste(Base):
                     select(saves.c.board, boards.c.title, saves.c.pin_id, saves.c.at)
                     .select_from(saves.join(boards, boards.c.board == saves.c.board))
                     .where(saves.c.gone.is_(False), boards.c.secret.is_(False), where)
-                    .where(counts(saves.c.person), counts(boards.c.owner))
+                    .where(counts(saves.c.person), counts(boards.c.owner), open_pin(saves.c.pin_id))
                     .order_by(saves.c.at.desc())
                     .limit(each)
                 )
@@ -170,7 +171,7 @@ class Taste(Base):
                 .select_from(saves.join(boards, boards.c.board == saves.c.board))
                 .where(saves.c.save > newest - POPULAR_SAVES)
                 .where(saves.c.gone.is_(False), boards.c.secret.is_(False))
-                .where(counts(saves.c.person), counts(boards.c.owner))
+                .where(counts(saves.c.person), counts(boards.c.owner), open_pin(saves.c.pin_id))
                 .group_by(saves.c.pin_id)
                 .order_by(number.desc(), saves.c.pin_id)
                 .limit(most)

@@ -24,6 +24,7 @@ from .recommend import Measured, follows_file
 from .recommend import measure as measure_recommend
 from .recommend_peers import PEERS
 from .tasks import TASKS
+from .trust_world import WorldAttack, measure_trust_world
 
 INSIGHT = ("privacy", "ledger", "lift", "trends", "timing")
 """What `measure_insight` measures."""
@@ -42,6 +43,7 @@ __all__ = [
     "Row",
     "State",
     "Task",
+    "WorldAttack",
     "choose",
     "follows_file",
     "measure",
@@ -49,6 +51,7 @@ __all__ = [
     "measure_look",
     "measure_ranking",
     "measure_recommend",
+    "measure_trust_world",
     "ndcg",
     "read_labelled",
     "simulated",

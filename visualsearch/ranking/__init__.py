@@ -1,7 +1,7 @@
 """From candidates to an ordered page. Pure arrays: no SQL, no people.
 
 `base` has the stage (Candidates, Context, Ranking, Ranker), `signals` numbers for each candidate and their weighted sum,
-`diversity` variety and caps, `by_attribute` sorting, `names` the rankers that can be named.
+`diversity` variety and caps, `by_attribute` sorting, `names` the rankers that can be named. `lowered` puts pins last.
 """
 
 from .adapted import ADAPTED_DEPTH, Adapted, Head
@@ -21,6 +21,7 @@ from .base import (
 from .by_attribute import ByAttribute
 from .diversity import SOURCE, Capped, Varied, capped, source_of, varied
 from .learned import Trees, lightgbm
+from .lowered import Lowered
 from .names import KNOWN, RANKERS, ranker_of
 from .signals import SIGNALS, Weighted, signal
 
@@ -41,6 +42,7 @@ __all__ = [
     "Details",
     "Head",
     "Held",
+    "Lowered",
     "Ranker",
     "Ranking",
     "Signal",

@@ -40,6 +40,18 @@ def numbers_of(index: RelatedIndex, names: Sequence[str]) -> dict[str, int]:
 
 
 def names_of(index: RelatedIndex, numbers: Sequence[int]) -> dict[int, str]:
-    """Ids by pin number; numbers that are gone are left out."""
+    """Ids by pin number; numbers that are gone, or that a verdict hides, are left out."""
+    hidden = hidden_of(index)
     with index.catalog.read() as reader:
-        return reader.look_up("id", "pin", numbers)
+        found: dict[int, str] = reader.look_up("id", "pin", numbers)
+    return {number: name for number, name in found.items() if name not in hidden} if hidden else found
+
+
+def hidden_of(index: RelatedIndex) -> frozenset[str]:
+    """The ids of pins that verdicts keep from others."""
+    return index.people.shut().hidden if index.has_people else frozenset()
+
+
+def lowered_of(index: RelatedIndex) -> frozenset[str]:
+    """The ids of pins that verdicts rank lower."""
+    return index.people.shut().lowered if index.has_people else frozenset()

@@ -19,7 +19,7 @@ from visualsearch.ranking import Candidates, Context, Ranking
 from visualsearch.types import WHOLE, Float32, Hit, Hits, Reason
 
 from . import cursor as cursors
-from .asking import RelatedIndex
+from .asking import RelatedIndex, hidden_of, lowered_of
 from .feed_reasons import Why, reasons_for
 from .ideas import stored
 from .interests import Interests, interests_of, of_session
@@ -168,7 +168,8 @@ class _Page:
         mine = self.mine
         without = mine.without if mine is not None else frozenset()
         seen = mine.seen if mine is not None else {}
-        names = [n for n in pool.names() if n not in without and seen.get(n, 0) < MOST_SEEN]
+        kept = hidden_of(self.index) | lowered_of(self.index)  # a feed shows nothing that is in doubt
+        names = [n for n in pool.names() if n not in without and n not in kept and seen.get(n, 0) < MOST_SEEN]
         numbers = allowed(self.index, topics, names)
         held = [(name, number) for name, number in numbers.items() if number not in shown]
         if not held:

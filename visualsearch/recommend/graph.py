@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,12 @@ def graph_of(
 
 
 def signs_of(people: People) -> dict[str, int]:
-    """What changes when links may have gone without a trace: choices of consent, and how many people were forgotten."""
-    return {"choices": people.choices(), "forgotten": people.epoch()[1]}
+    """What changes when links may have gone without a trace: choices of consent, people forgotten, and verdicts."""
+    return {
+        "choices": people.choices(),
+        "forgotten": people.epoch()[1],
+        "verdicts": people.verdict_mark(),
+    }
 
 
 def diffuse_of(material: Material, pins: Pins, vectors: Vectors, seed: int = 0) -> Int64:
@@ -195,6 +199,7 @@ class SaveGraph:
         self._fresh_names: list[str] = []
         self._guests: set[str] = set()
         self._dead: set[int] = set()
+        self._judged: set[int] = set()
         self.waiting = 0
         if self.origin == "learnt":  # what went between learning and now
             known = {name: base.values.get(name, -1) for name in self._signs}
@@ -229,7 +234,42 @@ class SaveGraph:
             erased = self._withdraw(before["choices"]) or erased
         if erased:
             self._sweep()
+        if before["verdicts"] != now["verdicts"]:
+            self._judge()
         return before != now
+
+    def _judge(self) -> None:
+        """Verdicts changed: what they keep from counting is buried for as long as they do, and what they freed is back."""
+        self._judged = set(self._keys(self.people.shut_links()))
+        freed = self.people.freed_links()
+        self._dead -= self._keys(freed)
+        for board, pin in self._nodes(freed, new=True):
+            inside = pin < len(self._base.numbers)
+            built = inside and board in links_of(self._base.pins, self._base.shifts[1], pin)
+            if not built and (pin, board) not in self._paired:
+                self._pairs.append((pin, board))
+                self._paired.add((pin, board))
+
+    def _keys(self, links: Sequence[tuple[str, str]]) -> set[int]:
+        """Links of board and pin id as a walk knows them, as far as they are here."""
+        return {(pin << 32) | board for board, pin in self._nodes(links)}
+
+    def _nodes(self, links: Sequence[tuple[str, str]], new: bool = False) -> Iterator[tuple[int, int]]:
+        """The nodes of the board and of the pin of each link; `new`: also of those that are not here yet."""
+        names = list({pin for board, pin in links if new or self._node_of(board) >= 0})
+        held: dict[str, PinRef] = {}
+        for at in range(0, len(names), _FIND):
+            held.update(self.people.pins.find(names[at : at + _FIND]))
+        for name, pin in links:
+            number = held[pin].number if pin in held else None
+            if number is None:
+                continue
+            node = int(self._base.pin_nodes([number])[0])
+            node = self._fresh_pins.get(number, -1) if node < 0 else node
+            node = self._pin(number) if node < 0 and new else node
+            board = self._board(name) if new else self._node_of(name)
+            if node >= 0 and board >= 0:
+                yield board, node
 
     def _take(self, newest: int) -> bool:
         room = MOST_FRESH - len(self._pairs)
@@ -299,19 +339,7 @@ class SaveGraph:
         return gone.erased
 
     def _bury_named(self, links: Sequence[tuple[str, str]]) -> None:
-        known = [(board, pin) for board, pin in links if self._node_of(board) >= 0]
-        names = list({pin for _, pin in known})
-        held: dict[str, PinRef] = {}
-        for at in range(0, len(names), _FIND):
-            held.update(self.people.pins.find(names[at : at + _FIND]))
-        for board, pin in known:
-            number = held[pin].number if pin in held else None
-            if number is None:
-                continue
-            node = int(self._base.pin_nodes([number])[0])
-            node = self._fresh_pins.get(number, -1) if node < 0 else node
-            if node >= 0:
-                self._dead.add((node << 32) | self._node_of(board))
+        self._dead |= self._keys(links)
 
     def _sweep(self) -> None:
         """Compare all boards with the record: somebody was forgotten, and the record does not say what was theirs."""
@@ -339,7 +367,7 @@ class SaveGraph:
         pairs = np.array(self._pairs, np.int64).reshape(-1, 2)
         pins = _with_fresh(base.pins, pairs[:, 0], pairs[:, 1], base.shifts[1])
         boards = _with_fresh(base.boards, pairs[:, 1], pairs[:, 0], base.shifts[0])
-        dead = frozen(np.array(sorted(self._dead), np.int64))
+        dead = frozen(np.array(sorted(self._dead | self._judged), np.int64))
         largest = int(base.values["largest"]) + len(pairs)
         walkable = Walkable(pins, boards, base.shifts, dead, largest)
         self._view = View(

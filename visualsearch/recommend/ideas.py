@@ -16,7 +16,7 @@ import numpy as np
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.types import WHOLE, Evidence, Float32, Hit, Hits, Reason
 
-from .asking import RelatedIndex
+from .asking import RelatedIndex, hidden_of, lowered_of
 from .base import present
 from .items import Items, items_of
 from .looks import Looks, looks_of, units
@@ -114,7 +114,7 @@ def asked_for(gallery: RelatedIndex, board: str | None, person: str | None, sect
         known = [name for each in boards for name in each.sections]
         if section not in known:
             raise UnknownNameError("section", section[:80], known)
-    hidden = people.hidden(person) if person is not None else set()
+    hidden = set(hidden_of(gallery)) | (people.hidden(person) if person is not None else set())
     without = frozenset({save.pin for save in held} | hidden)
     return Asked(present(gallery, names[:NEWEST]), without, title)
 
@@ -153,8 +153,10 @@ def ranked(
     ]
     _lend(items, found, vectors)
     share = _share(items, together, sight)
+    lowered = lowered_of(gallery)
     for idea in found:
         idea.score = (1 - share) * idea.together + share * idea.sight
+        idea.score = min(idea.score, 0.0) - 1.0 if idea.pin in lowered else idea.score
     return sorted(found, key=lambda idea: (-idea.score, idea.pin))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Int64, Reason
 
-from .asking import RelatedIndex, names_of, nearest_of, numbers_of
+from .asking import RelatedIndex, lowered_of, names_of, nearest_of, numbers_of
 from .evidence import Evidences, evidence_of, trail_of
 from .graph import SaveGraph
 from .looks import units
@@ -253,6 +253,9 @@ class _Answer:
                 found.setdefault(number, _Candidate(number, name))
         candidates = list(found.values())
         self._score(candidates, query, [hit.score for hit in near])
+        lowered = lowered_of(self.index)
+        for c in candidates:
+            c.score = min(c.score, 0.0) - 1.0 if c.id in lowered else c.score
         return candidates
 
     def _score(self, candidates: Sequence[_Candidate], query: Float32, near: Sequence[float]) -> None:

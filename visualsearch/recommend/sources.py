@@ -163,8 +163,8 @@ def shelf_of(index: RelatedIndex, now: int) -> Shelf:
     people = index.people if index.has_people else None
     newest = 0 if people is None else people.newest_save()
     hour = now // 3_600_000
-    choices = 0 if people is None else people.choices()
-    keys = ((newest // max(20, newest // 100), choices, hour), (state, hour), hour)
+    signs = (0, 0) if people is None else (people.choices(), people.verdict_mark())
+    keys = ((newest // max(20, newest // 100), *signs, hour), (state, hour), hour)
     with _GUARD:
         held = _SHELVES.get(index)
     if held is not None and held.keys == keys:

@@ -63,7 +63,7 @@ _GUARD = threading.Lock()
 def visited(index: RelatedIndex, names: tuple[str, ...], weights: Sequence[float]) -> Visited | None:
     """Where a walk from weighted pins leads to; None where no save of theirs is in the graph."""
     people = index.people
-    key = (names, people.newest_save() // WALK_SAVES, people.choices())
+    key = (names, people.newest_save() // WALK_SAVES, people.choices(), people.verdict_mark())
     with _GUARD:
         kept = _KEPT.setdefault(index, OrderedDict())
         if key in kept:

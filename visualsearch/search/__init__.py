@@ -4,6 +4,7 @@ from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plai
 from .columns import columns_after
 from .filters import parse
 from .heads import Heads
+from .hidden import Hidden
 from .mixing import encoded, mixed, unread, vector_of
 from .options import DEFAULT_WEIGHTS, IS_PRODUCT, SearchOptions, all_weights, products_only
 from .page import answered, answered_each, stored_rows
@@ -27,6 +28,7 @@ __all__ = [
     "Both",
     "Check",
     "Heads",
+    "Hidden",
     "Judge",
     "Level",
     "Node",

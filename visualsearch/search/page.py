@@ -17,6 +17,7 @@ from visualsearch.ranking import BY_COSINE, ByCosine, Candidates, Context, Ranke
 from visualsearch.store import Pin, Reader
 from visualsearch.types import WHOLE, Attributes, Box, Float32, Float64, Hit, Hits, Query, Stored
 
+from .hidden import Hidden
 from .query_checks import check_query, unit_rows
 from .shortlist import Scope, Shortlist, joined, scope_of, shortlisted
 from .snapshot import Snapshot
@@ -32,9 +33,13 @@ def answered(
     ranker: Ranker = BY_COSINE,
     context: Context | None = None,
     details: bool = True,
+    hidden: Hidden | None = None,
 ) -> Hits:
-    """The hits of a (d,) unit query vector in one snapshot; without `details`, those by cosine have ids and scores only."""
-    scope = scope_of(reader, snapshot, wanted, seeds)
+    """The hits of a (d,) unit query vector in one snapshot; without `details`, those by cosine have ids and scores only.
+
+    `hidden` pins are in none.
+    """
+    scope = scope_of(reader, snapshot, wanted, seeds, hidden)
     need = min(wanted.offset + wanted.k, scope.total)
     if need <= 0:
         return Hits((), max(scope.total, 0), "empty")
@@ -57,6 +62,7 @@ def answered_each(
     ranker: Ranker = BY_COSINE,
     context: Context | None = None,
     details: bool = True,
+    hidden: Hidden | None = None,
 ) -> list[Hits]:
     """The hits of each of (n, d) query vectors of any length, all from one state of the index. Raises UsageError."""
     check_query(wanted)
@@ -65,7 +71,7 @@ def answered_each(
     with views.open() as (reader, snapshot):
         for vector in units:
             started = time.perf_counter()
-            hits = answered(reader, snapshot, vector, wanted, set(), ranker, context, details)
+            hits = answered(reader, snapshot, vector, wanted, set(), ranker, context, details, hidden)
             found.append(replace(hits, seconds=time.perf_counter() - started))
     return found
 

@@ -19,6 +19,7 @@ from visualsearch.types import Bool, Float32, Int64, Query
 
 from .column import Groups
 from .filters import parse
+from .hidden import Hidden
 from .planner import Way, choose
 from .snapshot import Snapshot
 
@@ -65,8 +66,10 @@ class Shortlist:
         )
 
 
-def scope_of(reader: Reader, snapshot: Snapshot, wanted: Query, seeds: set[int]) -> Scope:
-    """What is left by the filter, by deletions, and by the stored pins of the query itself."""
+def scope_of(
+    reader: Reader, snapshot: Snapshot, wanted: Query, seeds: set[int], hidden: Hidden | None = None
+) -> Scope:
+    """What is left by the filter, by deletions, by the stored pins of the query itself, and by what is hidden."""
     vectors, alive = snapshot.vectors, snapshot.alive
     allowed: Bool | None = None
     if wanted.where is not None:
@@ -82,8 +85,12 @@ def scope_of(reader: Reader, snapshot: Snapshot, wanted: Query, seeds: set[int])
         left_out = left_out if groups is None else groups.of(left_out)
         total -= len(np.unique(vectors.pins[left_out if allowed is None else left_out & allowed]))
         allowed = ~left_out if allowed is None else allowed & ~left_out
+    theirs = None if hidden is None else hidden.rows(reader, snapshot)[1]
+    if theirs is not None:
+        total -= len(np.unique(vectors.pins[theirs if allowed is None else theirs & allowed]))
+        allowed = ~theirs if allowed is None else allowed & ~theirs
     if groups is not None:
-        chosen_some = seeds or wanted.where is not None
+        chosen_some = seeds or wanted.where is not None or theirs is not None
         total = groups.among(allowed) if allowed is not None and chosen_some else groups.count
     left = len(vectors) if allowed is None else int(np.count_nonzero(allowed))
     return Scope(allowed, left, groups, total)

@@ -29,6 +29,7 @@ from .people.record import Record
 from .problems import install
 from .promote import campaign_routes, hidden_routes, pixel_routes
 from .related import related_routes
+from .review import install_judge
 from .routes import pin_routes, search_routes, system_routes
 from .service import Service
 from .sessions import Sessions
@@ -53,7 +54,8 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_background(service)), asyncio.create_task(record.run())]
+        rounds = (_background(service), record.run(), judge.run())
+        tasks = [asyncio.create_task(each) for each in rounds]
         try:
             yield
         finally:
@@ -61,6 +63,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await asyncio.to_thread(judge.close)
             await asyncio.to_thread(record.close)
             await asyncio.to_thread(service.close)
 
@@ -88,6 +91,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
         *(insight_routes, system_routes, session_routes),
     ):
         app.include_router(router)
+    judge = install_judge(app, service, record)
     _add_pages(app)
     describe(app)
     app.add_middleware(Gate, settings=service.settings, metrics=service.metrics)

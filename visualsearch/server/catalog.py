@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -38,7 +40,7 @@ def pins(
     """
     check_filter(where, limits.max_tests)
     with limited(index, limits.filter_seconds), index.catalog.read() as reader:
-        chosen = _condition(reader, where)
+        chosen = _shown(index, _condition(reader, where))
         name, down = (None, False) if sort is None else sort_key(sort, reader.names())
         return reader.page(chosen, k, offset, name, down), reader.count_matching(chosen)
 
@@ -46,6 +48,31 @@ def pins(
 def _condition(reader: Reader, where: str | None) -> Condition | None:
     """A filter over the attributes that pins have; None, for all pins, without one."""
     return None if where is None else parse(where, reader.names())
+
+
+@dataclass(frozen=True)
+class _Without:
+    """A condition, and pins by id that are left out in any case."""
+
+    inner: Condition | None
+    ids: frozenset[str]
+
+    @property
+    def sql(self) -> str:
+        """See `Condition`."""
+        first = "1" if self.inner is None else f"({self.inner.sql})"
+        return f"{first} AND p.id NOT IN (SELECT value FROM json_each(?))"
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """See `Condition`."""
+        return (*(() if self.inner is None else self.inner.values), json.dumps(sorted(self.ids)))
+
+
+def _shown(index: Index, chosen: Condition | None) -> Condition | None:
+    """The same without what verdicts hide."""
+    hidden = index.shut().hidden if index.has_people else frozenset()
+    return _Without(chosen, hidden) if hidden else chosen
 
 
 def sort_key(sort: str, names: list[str]) -> tuple[str, bool]:

@@ -76,6 +76,22 @@ class Metrics:
             ("step",),
             registry=registry,
         )
+        self.trust_judged = Counter("visualsearch_trust_judged", "Saves that were judged", registry=registry)
+        self.trust_verdicts = Counter(
+            "visualsearch_trust_verdicts", "Verdicts that rules made", registry=registry
+        )
+        self.trust_hidden = Gauge(
+            "visualsearch_trust_hidden_pins", "Pins that verdicts hide now", registry=registry
+        )
+        self.trust_impressions = Gauge(
+            "visualsearch_trust_impressions", "Impressions of the last 24 hours", registry=registry
+        )
+        self.trust_prevalence = Gauge(
+            "visualsearch_trust_prevalence",
+            "Share of the last 24 hours' impressions on spam: as judged, and if all that waits were spam",
+            ("bound",),
+            registry=registry,
+        )
         self.cache = Gauge(
             "visualsearch_cache_bytes", "Bytes held in memory by a store", ("store",), registry=registry
         )

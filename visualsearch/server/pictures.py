@@ -65,11 +65,11 @@ class Pictures:
         # A page full of thumbnails leaves a core to queries.
         self._shrinking = threading.Semaphore(max(1, CORES - 1))
 
-    def pin(self, name: str) -> Pin:
-        """The pin of that id. Raises RefusedError."""
+    def pin(self, name: str, removed: bool = False) -> Pin:
+        """The pin of that id. Raises RefusedError, unless `removed` also for one that a verdict removed."""
         with self.index.catalog.read() as reader:
             pin = reader.by_id(name)
-        if pin is None:
+        if pin is None or (not removed and self.index.has_people and name in self.index.shut().removed):
             raise RefusedError(
                 Kind.NOT_FOUND, f"there is no pin {name[:MAX_SHOWN]!r}", "", "Search first to learn the ids"
             )

@@ -31,6 +31,9 @@ class Settings:
     `event_rate`: events a second from one address; an application's key may send 100 times as many; 0 means no limit.
     `event_days`: events are kept for so many days; None: for ever. `upkeep_seconds`: between two rounds of the people's
     upkeep. `max_events`: bytes of a batch of events. `promote`: promoted pins stand among the results.
+
+    `trust`: "act" judges new deeds every `trust_seconds` and hides what is nearly surely spam, "ask" only fills the queue of
+    `/review`, "off" judges nothing.
     """
 
     max_body: int = 20_000_000
@@ -74,3 +77,5 @@ class Settings:
     upkeep_seconds: float = 60.0
     max_events: int = 1_000_000
     promote: bool = False
+    trust: str = "act"
+    trust_seconds: float = 20.0

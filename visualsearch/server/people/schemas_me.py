@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -190,7 +190,24 @@ class ReceiptOut(BaseModel):
     proof: str
 
 
+# -- trust ---------------------------------------------------------------------------------------------------------
+class DecideIn(Strict):
+    """A person's word on a case."""
+
+    verdict: Literal["fine", "lower", "hold", "hide", "remove", "reopen"]
+    why: str = Field(default="", max_length=2000)
+
+
+class AppealIn(Named):
+    """Somebody's word against a verdict on them."""
+
+    verdict: int = Field(ge=1, le=2**53)
+    text: str = Field(min_length=1, max_length=2000)
+
+
 BODIES: tuple[type[BaseModel], ...] = (
+    DecideIn,
+    AppealIn,
     BoardIn,
     BoardChanges,
     SectionIn,
