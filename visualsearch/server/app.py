@@ -12,6 +12,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from visualsearch import __version__
@@ -104,7 +106,16 @@ def _add_pages(app: FastAPI) -> None:
     async def icon() -> FileResponse:
         return FileResponse(folder / "icon.svg")
 
-    app.mount("/static", StaticFiles(directory=folder), "static")
+    app.mount("/static", GZipMiddleware(_Shell(directory=folder), minimum_size=1000), "static")
+
+
+class _Shell(StaticFiles):
+    """The page's files: a browser asks whether its copy is the newest, and is sent only what is not."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        answer = super().file_response(*args, **options)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
 
 
 async def _background(service: Service) -> None:

@@ -10,6 +10,7 @@ from visualsearch.store import Pin
 from visualsearch.types import Hit
 
 from .schemas import HitOut, LookOut, ObjectOut, PinOut, RankedHitOut
+from .sizes import size_at
 
 
 def hit_out(hit: Hit) -> HitOut:
@@ -21,6 +22,7 @@ def hit_out(hit: Hit) -> HitOut:
         attributes=dict(hit.attributes),
         uri=_public(hit.uri),
         picture=picture_url(hit.id),
+        **_size(hit.uri),
     )
     if hit.rank_score is None:
         return plain
@@ -58,12 +60,18 @@ def pin_out(pin: Pin) -> PinOut:
         uri=_public(pin.uri),
         picture=picture_url(pin.id),
         hash=pin.hash.hex() if pin.hash else None,
+        **_size(pin.uri),
     )
 
 
 def picture_url(name: str) -> str:
     """Where a pin's picture is served."""
     return f"/pins/{quote(name, safe='')}/picture"
+
+
+def _size(uri: str) -> dict[str, int]:
+    found = size_at(uri)
+    return {} if found is None else {"width": found[0], "height": found[1]}
 
 
 def _public(uri: str) -> str | None:
