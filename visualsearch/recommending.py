@@ -108,17 +108,24 @@ class Recommending(Searching):
 
         return boards_like(self, board, k, person=person)
 
-    def feed(self, person: str | None = None, k: int = 25, *, cursor: str | None = None) -> Hits:
+    def feed(
+        self,
+        person: str | None = None,
+        k: int = 25,
+        *,
+        cursor: str | None = None,
+        looked: Sequence[str] = (),
+    ) -> Hits:
         """A page of pins for a person: their interests and follows, new pins, popular ones, and a few of anything.
 
         Each hit has `why`, a true reason. `cursor`, that of the page before, gives the next page; it names no person, and twenty
         pages repeat nothing. Saves, hides and consent count from the next page on. Pins of a sensitive topic never come (see
-        `visualsearch.recommend.sensitive`). Somebody unknown, or whose consent is off, gets the feed that everybody gets.
-        Raises UsageError.
+        `visualsearch.recommend.sensitive`). Somebody unknown, or whose consent is off, gets the feed that everybody gets. Or one
+        by `looked`: ids of pins that they looked at in this session, the newest first, which are not kept. Raises UsageError.
         """
         from visualsearch.recommend import feed
 
-        return feed(self, person, k, cursor=cursor)
+        return feed(self, person, k, cursor=cursor, looked=looked)
 
     def _known(self, asked: SearchOptions, ranker: Ranker, run: Callable[[Ranker], Hits]) -> Hits:
         if asked.person is None or asked.personal == 0:

@@ -9,6 +9,7 @@ from .base import Gallery
 from .boards_like import BoardHit, boards_like
 from .builders import BUILDERS
 from .collaborative import Fitted, Weights, fit, friends_of
+from .cursor import check as check_cursor
 from .feed import FeedRanker, feed, less
 from .ideas import ideas
 from .interests import Interest, Interests, Kind, interests_of
@@ -64,6 +65,7 @@ __all__ = [
     "best",
     "boards_like",
     "by_sight",
+    "check_cursor",
     "cut",
     "ease",
     "feed",

@@ -52,6 +52,11 @@ def read(cursor: str | None) -> list[list[int]]:
         ) from error
 
 
+def check(cursor: str | None) -> None:
+    """Raise UsageError for a text that is no cursor of a feed."""
+    read(cursor)
+
+
 def _pages(data: bytes) -> list[list[int]]:
     at, pages = 1, []
     while at < len(data):

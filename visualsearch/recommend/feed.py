@@ -22,7 +22,7 @@ from . import cursor as cursors
 from .asking import RelatedIndex
 from .feed_reasons import Why, reasons_for
 from .ideas import stored
-from .interests import Interests, interests_of
+from .interests import Interests, interests_of, of_session
 from .items import items_of
 from .looks import units
 from .mixing import FEED, FeedRanker, Signals
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from visualsearch.store import Pin
 
 MOST_K = 200
+MOST_LOOKED = 50
 MOST_SEEN = 3
 """A pin that was shown so often and never touched does not come again for a month."""
 HIDDEN_NEAR = 0.35
@@ -50,6 +51,7 @@ def feed(
     k: int = 25,
     *,
     cursor: str | None = None,
+    looked: Sequence[str] = (),
     ranker: FeedRanker = RANKER,
 ) -> Hits:
     """A page of a person's feed; see `Index.feed`."""
@@ -62,11 +64,14 @@ def feed(
     mine = None if people is None or person is None else interests_of(index, person, now)
     if mine is not None and not (mine.items or mine.follows or mine.without):
         mine = None  # nothing is known yet: the feed that everybody gets
+    session = None if mine is not None or not looked else of_session(index, looked[:MOST_LOOKED], now)
+    if session is not None and session.items:
+        mine = session
     chosen = ANONYMOUS if mine is None else ranker if mine.items else FOLLOWING
     page = _Page(index, mine, k, pages, now, chosen)
     hits = page.made()
     after = cursors.written([*pages, page.numbers]) if len(hits) == k else None
-    plan = "anonymous" if mine is None else "personal"
+    plan = "anonymous" if mine is None else "session" if mine is session else "personal"
     return Hits(tuple(hits), page.total, plan, time.perf_counter() - started, cursor=after)
 
 

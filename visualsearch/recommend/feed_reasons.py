@@ -66,7 +66,8 @@ def reasons_for(
             shown[at] = tuple(carriers(why.items, why.mine.pins, why.names[at]))
     ids = [each.id for evidence in shown.values() for each in evidence[:1]]
     names = Names(index, ids)
-    boards = index.people.board_titles(sorted(set(why.mine.boards.values()))) if ids else {}
+    own = sorted(set(why.mine.boards.values())) if ids else []
+    boards = index.people.board_titles(own) if own else {}
     pairs = [
         (shown[at][0].id, why.names[at]) for at, kind in zip(chosen, kinds, strict=True) if kind == TOGETHER
     ]

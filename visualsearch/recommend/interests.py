@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from visualsearch.people import weight
+from visualsearch.people import Consent, ConsentLevel, weight
 from visualsearch.types import Evidence, Float32, Float64, Int64
 
-from .asking import RelatedIndex
+from .asking import RelatedIndex, numbers_of
 from .looks import grouped, medoid, units
 from .sensitive import Topics, allowed, topics_of
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from visualsearch.people import Deeds
 
 DAY_MS = 86_400_000
+MINUTE_MS = 60_000
 MOST_PINS = 400
 """Of more pins, the weightiest and an even sample of the rest are grouped: Ward's method takes the square of them."""
 MOST_SAVED = 400
@@ -126,6 +127,15 @@ def interests_of(index: RelatedIndex, person: str, now: int | None = None) -> In
     return made
 
 
+def of_session(index: RelatedIndex, looked: Sequence[str], now: int) -> Interests:
+    """What pins that somebody unknown looked at just now say, the newest first. Nothing of it is kept."""
+    from visualsearch.people import Deed, Deeds
+
+    deeds = [Deed("click", name, now - at * MINUTE_MS) for at, name in enumerate(dict.fromkeys(looked))]
+    session = Deeds(0, Consent(ConsentLevel.SESSION), deeds, frozenset(), {}, (), 0)
+    return made_of(index, session, topics_of(index.folder), now)
+
+
 _KEPT: WeakKeyDictionary[Any, OrderedDict[str, tuple[Any, Interests]]] = WeakKeyDictionary()
 _GUARD = threading.Lock()
 
@@ -159,7 +169,7 @@ def made_of(index: RelatedIndex, deeds: Deeds, topics: Topics, now: int) -> Inte
     weights, boards, last = _weights(deeds, hidden, shut, now)
     seen = _seen(deeds, now)
     names = _sampled(weights)
-    held = index.people.pins.find(sorted(hidden)[:MOST_HIDDEN])
+    held = numbers_of(index, sorted(hidden)[:MOST_HIDDEN])
     listed = [name for name in sorted(hidden)[:MOST_HIDDEN] if name in held]
     plain = Interests(
         without=frozenset(without),
@@ -257,7 +267,7 @@ def _belonging(index: RelatedIndex, deeds: Deeds, pins: Sequence[str]) -> dict[s
         if deed.kind == "save" and len(own) < MOST_SAVED:
             own.setdefault(deed.pin, deed.board)
     found = {name: own[name] for name in pins if name in own}
-    held = index.people.pins.find([*own, *pins]) if len(found) < len(pins) and own else {}
+    held = numbers_of(index, [*own, *pins]) if len(found) < len(pins) and own else {}
     asked = [name for name in pins if name not in found and name in held]
     saved = [name for name in own if name in held]
     if asked and saved:
@@ -333,7 +343,7 @@ def _passed(index: RelatedIndex, vectors: Float32, groups: Int64, deeds: Deeds, 
     shown = {d.pin for d in deeds.deeds if d.kind == "impression" and d.at >= since}
     skipped = sorted(shown - touched)[:500]
     fine: dict[int, float] = dict.fromkeys(np.unique(groups).tolist(), 1.0)
-    held = index.people.pins.find([*skipped, *sorted(touched)[:500]])
+    held = numbers_of(index, [*skipped, *sorted(touched)[:500]])
     skipped = [name for name in skipped if name in held]
     liked = [name for name in sorted(touched)[:500] if name in held]
     if not skipped:

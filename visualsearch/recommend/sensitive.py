@@ -18,7 +18,7 @@ import numpy as np
 from visualsearch.errors import StorageError
 from visualsearch.types import Bool, Float32
 
-from .asking import RelatedIndex
+from .asking import RelatedIndex, numbers_of
 from .looks import units
 
 FILE = "sensitive.txt"
@@ -122,7 +122,7 @@ def allowed(index: RelatedIndex, topics: Topics, names: Sequence[str]) -> dict[s
         new = [name for name in names if name in numbers and name not in marks]
         held = reader.by_ids(new)
     marked = topics.marked([pin.id for pin in held], [pin.attributes for pin in held])
-    listed = list(index.people.pins.find(topics.pins)) if topics.pins else []
+    listed = list(numbers_of(index, topics.pins)) if topics.pins else []
     if listed and held:
         own = units(index.vectors([pin.id for pin in held]))
         marked |= topics.alike(own, units(index.vectors(listed)))

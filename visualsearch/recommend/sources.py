@@ -13,7 +13,7 @@ import numpy as np
 
 from visualsearch.types import Float32, Reason
 
-from .asking import RelatedIndex
+from .asking import RelatedIndex, numbers_of
 from .interests import DAY_MS, KEPT_PERSONS, Interests
 from .items import items_of
 from .looks import units
@@ -118,7 +118,7 @@ def _walk(index: RelatedIndex, mine: Interests, pool: Pool) -> None:
         return
     saved = [at for at, name in enumerate(mine.pins) if name in mine.boards]
     best = sorted(saved, key=lambda at: (-mine.weights[at], mine.pins[at]))[:WALKED_FROM]
-    held = index.people.pins.find([mine.pins[at] for at in best])
+    held = numbers_of(index, [mine.pins[at] for at in best])
     best = [at for at in best if mine.pins[at] in held]
     if not best:
         return

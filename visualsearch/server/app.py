@@ -25,7 +25,7 @@ from .limits import Gate, Watched
 from .login import session_routes
 from .metrics import Metrics
 from .openapi import describe
-from .people import boards, comments, events, me, saves
+from .people import boards, comments, events, feed, me, saves
 from .people.record import Record
 from .problems import install
 from .related import related_routes
@@ -34,7 +34,7 @@ from .service import Service
 from .sessions import Sessions
 from .settings import Settings
 
-people_routes = tuple(each.routes for each in (boards, saves, comments, events, me))
+people_routes = tuple(each.routes for each in (feed, boards, saves, comments, events, me))
 
 log = logging.getLogger("visualsearch.server")
 

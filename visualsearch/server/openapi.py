@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from . import problems
+from .people.schemas_feed import LessIn
 from .people.schemas_me import BODIES
 from .schemas import Changes, LookRequest, NewPin, ProblemOut, SearchRequest, SessionIn
 
@@ -20,6 +21,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     Changes,
     SessionIn,
     ProblemOut,
+    LessIn,
     *BODIES,
 )
 PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}

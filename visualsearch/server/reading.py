@@ -36,6 +36,8 @@ PLAIN = (
     "group_by",
     "rank",
     "diversity",
+    "personal",
+    "person",
 )
 FILE = "image"
 NAMES = frozenset({*LISTS, *PLAIN, "crop", "weight"})

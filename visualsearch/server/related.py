@@ -8,45 +8,23 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
-from visualsearch.types import Hits, Reason
+from visualsearch.types import Hits
 
 from .access import CAN_READ
 from .openapi import refused
 from .people.served import answer_of
 from .routes import PinId, Serving
-from .schemas import Answer, RankedHitOut
-from .sent import hit_out
+from .schemas import Answer, ReasonedHit
+from .sent import reasoned
 from .service import Service
 
 related_routes = APIRouter(tags=["pins"], dependencies=[CAN_READ])
 
 
-class EvidenceOut(BaseModel):
-    """What a reason rests on."""
-
-    kind: str = Field(description="pin or board.")
-    id: str
-    weight: float
-
-
-class ReasonOut(BaseModel):
-    """Why a pin is there."""
-
-    kind: str = Field(description="together, near, look-alike or sight.")
-    sentence: str
-    evidence: list[EvidenceOut]
-
-
-class RelatedHit(RankedHitOut):
-    """A related pin. Hits are ordered by what people saved and by looks, not by `score` alone."""
-
-    why: ReasonOut
-
-
 class RelatedOut(BaseModel):
     """Related pins, best first."""
 
-    hits: list[RelatedHit]
+    hits: list[ReasonedHit]
     total: int = Field(description="How many pins were candidates.")
     plan: str = Field(description="walk-compiled, walk-numpy, or sight where nothing was saved.")
     seconds: float = Field(description="Time in the engine.")
@@ -72,14 +50,10 @@ def _related(serving: Service, name: str, k: int) -> Hits:
 
 
 def _out(hits: Hits) -> RelatedOut:
-    found = [
-        RelatedHit(**hit_out(hit).model_dump(), why=_reason(hit.why)) for hit in hits if hit.why is not None
-    ]
     return RelatedOut(
-        hits=found, total=hits.total, plan=hits.plan, seconds=round(hits.seconds, 5), notes=list(hits.notes)
+        hits=reasoned(hits),
+        total=hits.total,
+        plan=hits.plan,
+        seconds=round(hits.seconds, 5),
+        notes=list(hits.notes),
     )
-
-
-def _reason(why: Reason) -> ReasonOut:
-    evidence = [EvidenceOut(kind=each.kind, id=each.id, weight=each.weight) for each in why.evidence]
-    return ReasonOut(kind=why.kind, sentence=why.sentence, evidence=evidence)

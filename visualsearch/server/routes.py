@@ -15,7 +15,7 @@ from visualsearch.store import MAX_ID_BYTES
 from . import catalog
 from .access import CAN_READ, CAN_WATCH, CAN_WRITE
 from .openapi import PICTURES, SEARCH_BODY, json_body, query_parameters, refused
-from .people.served import answer_of
+from .people.served import answer_of, reader_of
 from .pictures import Thumbnail
 from .problems import Kind, problem
 from .reading import form_attributes, from_words, read_file, read_json, read_search
@@ -80,7 +80,8 @@ Sort = Annotated[
 )
 async def search_get(request: Request, serving: Serving) -> SearchResponse:
     """The query is in the address, so that it can be shared."""
-    return await _answered(request, await serving.answer(from_words(request.query_params)))
+    wanted = await for_reader(request, from_words(request.query_params))
+    return await _answered(request, await serving.answer(wanted))
 
 
 @search_routes.post(
@@ -89,7 +90,7 @@ async def search_get(request: Request, serving: Serving) -> SearchResponse:
 async def search_post(request: Request, serving: Serving) -> SearchResponse:
     """The query as JSON, as a form with the picture as `image`, or the picture itself with the query in the address."""
     wanted, data = await read_search(request)
-    return await _answered(request, await serving.answer(wanted, data))
+    return await _answered(request, await serving.answer(await for_reader(request, wanted), data))
 
 
 @search_routes.post(
@@ -363,6 +364,13 @@ async def metrics(request: Request, serving: Serving) -> Response:
     await serving.light.run(serving.measure)
     request.app.state.people.measure()
     return Response(serving.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def for_reader(request: Request, wanted: SearchRequest) -> SearchRequest:
+    """The query with the person for whom it is asked, as the request's key, token or cookie allows."""
+    if wanted.personal == 0 and wanted.person is None:
+        return wanted
+    return wanted.model_copy(update={"person": await reader_of(request, wanted.person)})
 
 
 async def _answered(request: Request, found: Served) -> Served:

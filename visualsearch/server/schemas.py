@@ -105,6 +105,19 @@ class SearchRequest(_Strict):
     diversity: float = Field(
         default=0.0, ge=0, le=1, description="0: the most alike; towards 1: the most varied."
     )
+    personal: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="How much the interests of who asks may add to a cosine; 0 switches it off. Default: a little for"
+        " somebody known who allows it, nothing for others and with `Sec-GPC` or `DNT`. With `sort` it never counts.",
+    )
+    person: str | None = Field(
+        default=None,
+        max_length=200,
+        pattern=r"^[^\x00]*$",
+        description="For whom an application with a key of scope `act` searches; others leave it out.",
+    )
 
     def options(self, picture: Any) -> SearchOptions:
         """The search that it stands for, with the query's picture at hand; `sort` is left to the caller."""
@@ -113,6 +126,25 @@ class SearchRequest(_Strict):
 
 
 FIELDS = frozenset(SearchRequest.model_fields)
+
+
+class EvidenceOut(BaseModel):
+    """What a reason rests on."""
+
+    kind: str = Field(description="pin, board or follow.")
+    id: str
+    weight: float
+
+
+class ReasonOut(BaseModel):
+    """Why a pin or a board is there. `POST /less` takes it back as it is."""
+
+    kind: str = Field(
+        description="together, near, look-alike or sight; in a feed also interest, follow, popular, fresh or other; in a"
+        " search asked or interest."
+    )
+    sentence: str
+    evidence: list[EvidenceOut]
 
 
 class HitOut(BaseModel):
@@ -139,6 +171,15 @@ class RankedHitOut(HitOut):
         description="What it was ordered by; higher is better. `score` stays the cosine."
     )
     signals: dict[str, float] = Field(description="What `rank_score` was made of, by name.")
+    why: Annotated[ReasonOut | None, Field(exclude_if=lambda value: value is None)] = Field(
+        default=None, description="Where the interests of who asks had a part: what it rests on."
+    )
+
+
+class ReasonedHit(RankedHitOut):
+    """A recommended pin. These hits are not ordered by `score` alone."""
+
+    why: ReasonOut
 
 
 class SearchResponse(BaseModel):

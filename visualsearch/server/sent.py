@@ -7,9 +7,18 @@ from urllib.parse import quote
 from visualsearch.fetch import shown
 from visualsearch.look import Look
 from visualsearch.store import Pin
-from visualsearch.types import Hit
+from visualsearch.types import Hit, Hits, Reason
 
-from .schemas import HitOut, LookOut, ObjectOut, PinOut, RankedHitOut
+from .schemas import (
+    EvidenceOut,
+    HitOut,
+    LookOut,
+    ObjectOut,
+    PinOut,
+    RankedHitOut,
+    ReasonedHit,
+    ReasonOut,
+)
 from .sizes import size_at
 
 
@@ -26,7 +35,19 @@ def hit_out(hit: Hit) -> HitOut:
     )
     if hit.rank_score is None:
         return plain
-    return RankedHitOut(**dict(plain), rank_score=hit.rank_score, signals=dict(hit.signals))
+    why = None if hit.why is None else reason_out(hit.why)
+    return RankedHitOut(**dict(plain), rank_score=hit.rank_score, signals=dict(hit.signals), why=why)
+
+
+def reasoned(hits: Hits) -> list[ReasonedHit]:
+    """Recommended pins as they are sent, each with its reason."""
+    return [ReasonedHit.model_validate(hit_out(hit).model_dump()) for hit in hits if hit.why is not None]
+
+
+def reason_out(why: Reason) -> ReasonOut:
+    """A reason as it is sent."""
+    evidence = [EvidenceOut(kind=each.kind, id=each.id, weight=each.weight) for each in why.evidence]
+    return ReasonOut(kind=why.kind, sentence=why.sentence, evidence=evidence)
 
 
 def look_out(found: Look, upload: str | None) -> LookOut:

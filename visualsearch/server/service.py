@@ -110,7 +110,10 @@ class Service(Pictures):
         return look_out(found, upload)
 
     async def answer(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
-        """`search` in the threads that are for it; an address is fetched in threads of its own first."""
+        """`search` in the threads that are for it; an address is fetched in threads of its own first.
+
+        `person` of the query is believed.
+        """
         self.check(wanted, data)
         if data is None:
             data = await self.brought(wanted.image)
@@ -126,10 +129,9 @@ class Service(Pictures):
             self._known(name)
         upload, picture = self._picture(wanted, data)
         asked = self._asked(wanted, picture)
-        query, ranker = asked.query(), asked.chosen()
         self.encoder.spent()
         with limited(self.index, self.settings.filter_seconds):
-            hits = self.index.run(query, ranker)
+            hits = self.index.asked(asked)
         self.metrics.observe("search", max(0.0, hits.seconds - self.encoder.spent()))
         reach = min(hits.total, DEPTH) if wanted.sort else hits.total
         sent = [hit_out(hit) for hit in hits[: max(0, reach - wanted.offset)]]
@@ -154,7 +156,7 @@ class Service(Pictures):
             raise UsageError("two orders were given", "`sort` and `rank` each name one", "Give one of them")
         with self.index.catalog.read() as reader:
             ranker = ByAttribute(*catalog.sort_key(wanted.sort, reader.names()))
-        return replace(wanted.options(picture), ranker=ranker)
+        return replace(wanted.options(picture), ranker=ranker, person=None)
 
     def check(self, wanted: SearchRequest, data: bytes | None) -> None:
         """Raise what can be known to be wrong with a query before anything is computed."""

@@ -6,12 +6,12 @@ import asyncio
 
 from fastapi import Request
 
-from visualsearch.errors import VisualSearchError
+from visualsearch.errors import LockedError, UnreachableError, VisualSearchError
 from visualsearch.people import TOKEN, ConsentLevel
 
 from ..access import COOKIE, header_token, mark_of, person_of
 from ..sessions import Sessions
-from .asking import VISITOR, visitor_of
+from .asking import VISITOR, caller_of, visitor_of
 from .record import Record
 from .signing import Signer
 
@@ -46,6 +46,26 @@ async def answer_of(request: Request) -> str | None:
             record.lost()
             return None  # no event could name the list
     return None if level is ConsentLevel.OFF else record.new_answer()
+
+
+async def reader_of(request: Request, named: str | None) -> str | None:
+    """For whom a search is: who asks, or the person that an application names. None for strangers, and for who asks that
+    nothing be kept. Raises RefusedError for a person that the request may not speak for.
+
+    A record that does not answer in time must not cost a search: it is then nobody's.
+    """
+    record: Record = request.app.state.people
+    if named is None and not _mark(request) and visitor_of(request) is None:
+        return None
+    if not record.enabled or (named is None and not record.reachable):
+        return None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            who = await record.pool.run(caller_of, request, named, False)
+    except (UnreachableError, LockedError, TimeoutError):
+        record.lost()
+        return None
+    return None if who.limited else who.person
 
 
 def _level(request: Request, record: Record, person: str) -> ConsentLevel:
