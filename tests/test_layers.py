@@ -17,7 +17,7 @@ PACKAGE = Path(visualsearch.__file__).parent
 LAYERS = (
     {"errors", "specs"},
     {"keywords", "types"},
-    {"resources", "wire"},
+    {"copies", "resources", "wire"},
     {"fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
     {"compiled"},
     {"images"},
@@ -34,7 +34,7 @@ LAYERS = (
     {"searching"},
     {"recommending"},
     {"engine"},
-    {"embedding", "world", "experiments", "trust"},
+    {"backup", "embedding", "world", "experiments", "trust"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},

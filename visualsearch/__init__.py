@@ -10,6 +10,7 @@
 import importlib as _importlib
 import typing as _typing
 
+from visualsearch.backup import Backup, back_up, restore
 from visualsearch.embedding import EmbeddedBatch, embed
 from visualsearch.encoders import load_encoder
 from visualsearch.engine import Index, create, open, open_or_create
@@ -53,6 +54,7 @@ if _typing.TYPE_CHECKING:
     from visualsearch.indexing import Progress, Settings
 
 __all__ = [
+    "Backup",
     "Box",
     "Columns",
     "EmbeddedBatch",
@@ -91,12 +93,14 @@ __all__ = [
     "VersionError",
     "VisualSearchError",
     "__version__",
+    "back_up",
     "create",
     "embed",
     "load_encoder",
     "open",
     "open_or_create",
     "open_source",
+    "restore",
 ]
 __version__ = "0.1.0"
 

@@ -14,6 +14,7 @@ import typer
 from visualsearch.errors import VisualSearchError
 
 from . import (
+    backup,
     bench,
     compact,
     dedup,
@@ -55,6 +56,7 @@ COMMANDS = (
     compact,
     tune,
     verify,
+    backup,
     dedup,
     models,
     serve,

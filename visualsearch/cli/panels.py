@@ -96,7 +96,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "queue",
             "shard_rows",
         ),
-        "Output": ("to", "as_json", "html", "show", "collection", "work"),
+        "Output": ("to", "as_json", "html", "show", "collection", "work", "check_only", "after"),
         "About": ("version", "debug"),
     }
 )

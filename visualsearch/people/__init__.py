@@ -32,6 +32,7 @@ from .model import (
 )
 
 if TYPE_CHECKING:
+    from .backups import copy_record, follow_backup, forget_since
     from .material import Material
     from .people import People, open_people
     from .taste import Deed, Deeds, FollowedSave
@@ -64,6 +65,9 @@ __all__ = [
     "Save",
     "Status",
     "Verdict",
+    "copy_record",
+    "follow_backup",
+    "forget_since",
     "open_people",
     "pseudonym_number",
     "same_place",
@@ -80,6 +84,10 @@ def __getattr__(name: str) -> Any:
         from .material import Material
 
         return Material
+    if name in ("copy_record", "follow_backup", "forget_since"):
+        from . import backups
+
+        return getattr(backups, name)
     if name in ("DECLARED", "EventColumns", "Exposures"):
         from . import trials
 

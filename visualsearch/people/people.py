@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from . import backups as _backups  # noqa: F401  forgetting cleans backups too
 from .claims import Claims
 from .elsewhere import Elsewhere
 from .import_export import ImportExport

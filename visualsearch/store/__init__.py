@@ -3,6 +3,7 @@
 from .attributes import ATTRIBUTES, Condition, json_path
 from .catalog import Catalog
 from .checks import Problem, check
+from .copied import CopiedState, copy_catalog
 from .exclusions import Excluded, Exclusions
 from .followed import Identities
 from .lock import writing
@@ -18,6 +19,7 @@ __all__ = [
     "Catalog",
     "Changes",
     "Condition",
+    "CopiedState",
     "Excluded",
     "Exclusions",
     "Generation",
@@ -34,6 +36,7 @@ __all__ = [
     "check_free",
     "check_id",
     "checked",
+    "copy_catalog",
     "flush_folder",
     "json_path",
     "make_folder",
