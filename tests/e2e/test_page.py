@@ -380,7 +380,7 @@ def test_axe_finds_nothing_serious(
 def test_the_page_before_pictures_is_light(browser: Any, address: str) -> None:
     page = browser.new_context().new_page()
     asked: list[Any] = []
-    page.on("request", lambda request: asked.append(request))
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108  Playwright marks what it is given
     page.goto(address)
     page.wait_for_selector("#results[aria-busy=false]", state="attached")
     page.wait_for_load_state("networkidle")

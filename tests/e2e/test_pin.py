@@ -82,7 +82,7 @@ def test_what_may_be_remembered_is_asked_once_and_no_means_no_event(open_page: O
     save(page, "colours/green") if card(page, "colours/green").count() else None
     assert page.locator("#consent").is_hidden()
     assert not [url for url in asked if url.endswith("/events")]
-    assert page.evaluate("fetch('/me').then(a => a.json()).then(m => m.consent.paused)") is True
+    assert page.evaluate("fetch('/me').then(a => a.json()).then(m => m.consent.clicks)") is False
 
 
 def test_events_of_who_agreed_are_sent_in_batches_and_the_rest_at_the_end(open_page: Open) -> None:
@@ -181,7 +181,8 @@ def test_back_restores_the_results_and_the_scroll(open_page: Open) -> None:
     before = page.evaluate("scrollY")
     assert before > 1000
     page.evaluate(
-        "[...document.querySelectorAll('.card a.open')].find(a => { const y = a.getBoundingClientRect().top; return y > 100 && y < 500; }).click()"
+        """[...document.querySelectorAll('.card a.open')].find((a) => {
+          const y = a.getBoundingClientRect().top; return y > 100 && y < 500; }).click()"""
     )
     page.wait_for_selector(".closeup .results .card")
     assert page.evaluate("scrollY") == 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import backups as _backups  # noqa: F401  forgetting cleans backups too
+from .arranging import Arranging
 from .claims import Claims
 from .elsewhere import Elsewhere
 from .import_export import ImportExport
@@ -19,7 +20,7 @@ from .taste import Taste
 from .trials import Trials
 
 
-class People(Claims, Many, Trials, ImportExport, Elsewhere, Learnable, Live, Taste):
+class People(Claims, Many, Trials, ImportExport, Elsewhere, Learnable, Live, Taste, Arranging):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

@@ -28,6 +28,10 @@ export async function call(path, options = {}) {
   }
   const body = await answer.json().catch(() => ({}));
   const kind = (body.type ?? "").split("#")[1] ?? "internal";
+  if (kind === "person-needed" && !options.again) { // from here on the visitor is somebody
+    await me();
+    return call(path, { ...options, again: true });
+  }
   if (answer.status === 401 && login && path !== "/session") {
     await login(body.detail);
     return call(path, options);
@@ -38,7 +42,7 @@ export async function call(path, options = {}) {
     options.signal?.throwIfAborted();
     return call(path, { ...options, tried: true });
   }
-  if (answer.status === 403 && csrf && options.method && !options.again) { // the cookie or the server's secret is a new one
+  if (kind === "forbidden" && csrf && options.method && !options.again) { // the cookie or the server's secret is a new one
     csrf = null;
     await me();
     return call(path, { ...options, again: true });

@@ -60,3 +60,6 @@ export function say(value) {
   if (value !== null && typeof value === "object") return JSON.stringify(value);
   return String(value);
 }
+
+/** Why a pin is there, in words: the number beside them says little to most. Empty where there is no reason. */
+export const reason = (pin) => (pin.why?.sentence ?? "").replace(/ \(cosine -?[\d.]+\)$/, "");

@@ -17,7 +17,7 @@ let sending = false;
 
 /** Record one event. */
 export function record(kind, values) {
-  if (!recorded()) return;
+  if (!recorded(kind === "search" ? "searches" : "clicks")) return;
   waiting.push({ kind, event_id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`, at: Date.now(), session, ...values });
   waiting = waiting.slice(-MOST);
   if (waiting.length >= BATCH) send();
@@ -28,7 +28,7 @@ async function send() {
   clearTimeout(timer);
   timer = 0;
   if (sending || !waiting.length) return;
-  if (!recorded()) { waiting = []; return; }
+  if (!recorded() && !recorded("searches")) { waiting = []; return; }
   sending = true;
   const batch = waiting;
   waiting = [];
@@ -44,7 +44,7 @@ async function send() {
 
 /** The page may be gone after this. What a browser will not take is kept for the next visit. */
 function leave() {
-  if (!waiting.length || !recorded()) return;
+  if (!waiting.length) return;
   const body = new Blob([JSON.stringify({ events: waiting, sent: Date.now(), csrf: api.token() })], { type: "application/json" });
   let taken = false;
   try { taken = navigator.sendBeacon("/events", body); } catch { /* blocked */ }
@@ -60,7 +60,7 @@ export function resume() {
   const left = read("events", []);
   if (!left.length) return;
   write("events", null);
-  if (!recorded()) return;
+  if (!recorded() && !recorded("searches")) return;
   waiting = [...left, ...waiting].slice(-MOST);
   send();
 }

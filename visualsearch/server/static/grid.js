@@ -1,7 +1,7 @@
 // The masonry of results: cards in the order of their rank, each placed in the shortest column. Cards are kept
 // between results and glide to their new place, so a query that changes a little changes the page a little.
 
-import { ICONS, el, icon, say, titleOf } from "/static/dom.js";
+import { ICONS, el, icon, reason, say, titleOf } from "/static/dom.js";
 import { t } from "/static/words.js";
 
 const GAP = { small: 10, large: 18 };
@@ -72,6 +72,16 @@ export class Grid {
     this.cards.delete(id);
     this.order = this.order.filter((other) => other !== id);
     this.arrange();
+  }
+
+  /** The same cards in another order. */
+  reorder(order) {
+    this.order = order;
+    order.forEach((id, at) => {
+      const { node } = this.cards.get(id);
+      if (this.list.children[at] !== node) this.list.insertBefore(node, this.list.children[at] ?? null);
+    });
+    this.now();
   }
 
   /** Write every card anew: what is said of pins has changed. */
@@ -156,7 +166,8 @@ export class Grid {
   }
 
   load(card) {
-    if (!card.image.getAttribute("src")) card.image.src = `${card.pin.picture}?size=480`;
+    if (card.pin.gone) card.picture.classList.add("broken");
+    else if (!card.image.getAttribute("src")) card.image.src = `${card.pin.picture}?size=480`;
   }
 
   /** Stop loading pictures: a browser has few connections to a server, and a query comes first. `resume` goes on. */
@@ -179,7 +190,7 @@ export class Grid {
     card.name.title = pin.id;
     const facts = this.facts.filter((name) => name !== key && pin.attributes[name] !== undefined && pin.attributes[name] !== null);
     card.fact.textContent = facts.map((name) => say(pin.attributes[name])).join(" · ");
-    card.why.textContent = pin.why?.sentence ?? "";
+    card.why.textContent = reason(pin);
     card.score.hidden = !scored;
     card.score.textContent = scored ? pin.score.toFixed(2) : "";
     card.score.title = scored ? t("Cosine {score}", { score: pin.score.toFixed(4) }) : "";

@@ -7,7 +7,7 @@ import { resume } from "/static/events.js";
 import { listen as listenToInputs } from "/static/inputs.js";
 import { listen as listenForKeys } from "/static/login.js";
 import { drain, waiting } from "/static/outbox.js";
-import { load } from "/static/person.js";
+import { hasSaved, load } from "/static/person.js";
 import { begin } from "/static/router.js";
 import * as search from "/static/search.js";
 import { whereToStart } from "/static/state.js";
@@ -16,10 +16,15 @@ import { speak, t } from "/static/words.js";
 const VIEWS = {
   search: async () => ({ show: search.enter, leave: search.leave }),
   pin: () => import("/static/pin.js"),
+  feed: () => import("/static/feed.js"),
+  boards: () => import("/static/boards.js"),
+  board: () => import("/static/board.js"),
+  me: () => import("/static/me.js"),
+  history: () => import("/static/looked.js"),
 };
 
 whereToStart(() => (start() === "search" ? "/" : "/?at=explore"));
-const start = () => "search";
+const start = () => (hasSaved() ? "feed" : "search");
 
 on("route", () => {
   const { name } = app.route;

@@ -70,15 +70,16 @@ export const hasSaved = () => app.saved.size > 0 || Boolean(read("saves"));
 /** The answer to whether what is looked at may be kept: "yes", "no", or null of who was not asked. */
 export const agreed = () => (app.me && !app.me.visitor ? "yes" : read("agreed"));
 
-export function recorded() {
+/** Whether events of a kind may be sent, by the switch that it belongs to. */
+export function recorded(signal = "clicks") {
   const consent = app.me?.consent;
-  return Boolean(consent) && agreed() === "yes" && consent.level !== "off" && !consent.paused && consent.clicks;
+  return Boolean(consent) && agreed() === "yes" && consent.level !== "off" && !consent.paused && consent[signal];
 }
 
 export async function agree(yes) {
   write("agreed", yes ? "yes" : "no");
   await ready();
-  app.me.consent = await api.send("PUT", "/me/pause", { paused: !yes });
+  Object.assign(app.me.consent, await api.send("PUT", "/me/signals", { clicks: yes, searches: yes }));
   tell("me");
 }
 

@@ -3,7 +3,7 @@
 import * as api from "/static/api.js";
 import { app, on, remember } from "/static/app.js";
 import { talk } from "/static/comments.js";
-import { $, ICONS, el, icon, say, titleOf } from "/static/dom.js";
+import { $, ICONS, el, icon, reason, say, titleOf } from "/static/dom.js";
 import { objectsOf } from "/static/dots.js";
 import { record } from "/static/events.js";
 import { viewed } from "/static/history.js";
@@ -107,10 +107,10 @@ function describe(pin) {
     shown.stage.image.width = pin.width;
     shown.stage.image.height = pin.height;
     const most = `${TALL * (pin.width / pin.height)}vh`; // as tall as the screen takes, and a small picture a little larger
-    shown.stage.image.style.width = `min(100%, ${most}, ${Math.max(SMALL, pin.width)}px)`;
+    shown.stage.frame.style.width = `min(100%, ${most}, ${Math.max(SMALL, pin.width)}px)`;
   }
   shown.price.textContent = price === undefined || price === null ? "" : say(price);
-  shown.why.textContent = pin.why ? t("Why you saw it: {reason}", { reason: pin.why.sentence }) : "";
+  shown.why.textContent = pin.why ? t("Why you saw it: {reason}", { reason: reason(pin) }) : "";
   const facts = Object.entries(rest).filter(([name, value]) => name !== key && value !== null);
   shown.facts.replaceChildren(...facts.flatMap(([term, value]) => [el("dt", {}, term), el("dd", { dir: "auto" }, say(value))]));
   actions(pin);

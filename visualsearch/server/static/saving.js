@@ -3,7 +3,7 @@
 import { app, on, tell } from "/static/app.js";
 import { $, ICONS, el, icon, titleOf } from "/static/dom.js";
 import { post, take } from "/static/outbox.js";
-import { agree, agreed, loadBoards } from "/static/person.js";
+import { agree, agreed, known, load, loadBoards } from "/static/person.js";
 import { toast, told } from "/static/says.js";
 import { read, write } from "/static/stored.js";
 import { t } from "/static/words.js";
@@ -68,9 +68,9 @@ on("refused", ({ entry, error }) => {
   mark(pin, key, false);
   if (error.status === 404) {
     write("board", null);
-    loadBoards().catch(() => {});
-    const known = app.known.get(pin);
-    toast(t("That board is gone, and the pin was not saved."), known && [t("Choose a board"), () => pick(known)]);
+    load().catch(() => {}); // the rest of that board is gone as well
+    const shown = app.known.get(pin);
+    toast(t("That board is gone, and the pin was not saved."), shown && [t("Choose a board"), () => pick(shown)]);
   } else toast(told(error));
 });
 
@@ -138,7 +138,7 @@ export function pick(pin, seen = {}, instead = null) {
   show();
   dialog.showModal();
   title.focus();
-  loadBoards().then(show, () => {});
+  if (known()) loadBoards().then(show, () => {});
 }
 
 // -- asking, once, after the first save ------------------------------------------------------------------------------------

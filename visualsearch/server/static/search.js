@@ -5,6 +5,7 @@ import { app, on, remember } from "/static/app.js";
 import { frame, settledFrame } from "/static/query.js";
 import { recount, whatFilters } from "/static/facets.js";
 import { $ } from "/static/dom.js";
+import { record } from "/static/events.js";
 import { dots } from "/static/dots.js";
 import { keep, keptHere, navigate, rename } from "/static/router.js";
 import { message, told } from "/static/says.js";
@@ -108,6 +109,7 @@ export async function find(wanted, k) {
     grid.show(pins, { answer: page.answer });
     settled(wanted, page);
     if (k === PAGE) {
+      if (asks(wanted)) record("search", { surface: "search", ...(page.answer ? { answer: page.answer } : {}) });
       keep({ pins, shown: { ...app.shown } });
       dots(signal);
       recount(wanted, signal);

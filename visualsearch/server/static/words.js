@@ -8,6 +8,15 @@ const RIGHT_TO_LEFT = ["ar", "fa", "he", "ur", "yi"];
 const ENGLISH = {
   "{n} pins": { one: "{n} pin", other: "{n} pins" },
   "Best of {n} pins": { one: "Best of {n} pin", other: "Best of {n} pins" },
+  "{n} boards": { one: "{n} board", other: "{n} boards" },
+  "{n} saved pins": { one: "{n} saved pin", other: "{n} saved pins" },
+  "{n} events, such as looking at a pin": { one: "{n} event, such as saving a pin", other: "{n} events, such as saving or looking at a pin" },
+  "{n} things that you follow": { one: "{n} thing that you follow", other: "{n} things that you follow" },
+  "{n} comments": { one: "{n} comment", other: "{n} comments" },
+  "{n} boards of others that you work on": { one: "{n} board of others that you work on", other: "{n} boards of others that you work on" },
+  "Saved {n} times": { one: "Saved once", other: "Saved {n} times" },
+  "It remembers {n} pins that you looked at.": { one: "It remembers one pin that you looked at.", other: "It remembers {n} pins that you looked at." },
+  "Its {n} saved pins go with it. This cannot be undone.": { one: "Its saved pin goes with it. This cannot be undone.", other: "Its {n} saved pins go with it. This cannot be undone." },
 };
 
 let language = "en";
