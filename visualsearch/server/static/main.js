@@ -4,7 +4,8 @@ import * as api from "/static/api.js";
 import { app, on, tell } from "/static/app.js";
 import { $ } from "/static/dom.js";
 import { resume } from "/static/events.js";
-import { listen as listenToInputs } from "/static/inputs.js";
+import { keepFiles, shared } from "/static/app-like.js";
+import { listen as listenToInputs, take } from "/static/inputs.js";
 import { listen as listenForKeys } from "/static/login.js";
 import { drain, waiting } from "/static/outbox.js";
 import { hasSaved, load } from "/static/person.js";
@@ -21,6 +22,8 @@ const VIEWS = {
   board: () => import("/static/board.js"),
   me: () => import("/static/me.js"),
   history: () => import("/static/looked.js"),
+  keep: () => import("/static/keep.js"),
+  button: () => import("/static/button.js"),
 };
 
 whereToStart(() => (start() === "search" ? "/" : "/?at=explore"));
@@ -72,4 +75,7 @@ listenToInputs();
 listenForKeys();
 fold();
 await speak();
+const photograph = await shared();
 await Promise.all([describe(), begin(VIEWS, start)]);
+if (photograph) await take(photograph);
+keepFiles();

@@ -133,5 +133,6 @@ function browser() {
   language.addEventListener("change", () => choose(language.value));
   return el("section", {}, el("h2", {}, t("This browser")),
     el("label", { class: "row" }, el("span", {}, t("Language")), language),
-    el("p", {}, t("It remembers {n} pins that you looked at.", { n: looked().length }), " ", el("a", { href: "/?at=history" }, t("See them"))));
+    el("p", {}, t("It remembers {n} pins that you looked at.", { n: looked().length }), " ", el("a", { href: "/?at=history" }, t("See them"))),
+    el("p", {}, el("a", { href: "/?at=button" }, t("A save button for your site"))));
 }

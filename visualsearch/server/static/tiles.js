@@ -13,9 +13,10 @@ export const seenAt = (surface) => (card) => ({
   surface, slot: card.slot, row: card.row, column: card.column, ...(card.answer ? { answer: card.answer } : {}),
 });
 
-/** A grid in `list`. `surface` is what events call the place; `more` are further actions of a Grid. */
+/** A grid in `list`. `surface` is what events call the place; `more` are further actions of a Grid; `more.seen` goes with every save. */
 export function tiles(list, surface, more = {}) {
-  const seen = seenAt(surface);
+  const at = seenAt(surface);
+  const seen = (card) => ({ ...at(card), ...more.seen });
   const grid = new Grid(list, {
     ...more,
     surface,
