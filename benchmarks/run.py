@@ -95,6 +95,10 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "feed": Benchmark(
         "feed.py", "a feed in a simulated world: saves, variety, latency; a search that knows who asks", ()
     ),
+    "campaign": Benchmark(
+        "campaign.py", "kills, full disks, torn files, jumping clocks: what is lost, twice there or back"
+    ),
+    "fuzz": Benchmark("fuzz.py", "damaged and odd inputs for all that reads: crashes, hangs, memory"),
     "exact": Benchmark(
         "exact.py",
         "exact top 10 of one query and of 64, against IndexFlatIP",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -229,6 +232,17 @@ def test_kept_pictures_keys_and_what_was_learnt_come_along(
     assert (again / "learnt" / "000001" / "manifest.json").read_text() == "{}"
     assert not (again / "pictures" / ".half.tmp").exists()
     assert not [p.name for p in again.rglob("*") if p.name.endswith((".lock", "-wal", "-shm"))]
+
+
+def test_what_a_killed_backup_left_goes_with_the_next(index: vs.Index, tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, alive = (tmp_path / f".b.{pid}.00.tmp" for pid in (gone.pid, os.getpid()))
+    for place in (left, alive):
+        place.mkdir()
+    vs.back_up(index.folder, tmp_path / "b")
+    assert not left.exists()
+    assert alive.exists()
 
 
 def test_the_commands(living: vs.Index, tmp_path: Path, run: Callable[..., Any]) -> None:

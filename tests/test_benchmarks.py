@@ -174,6 +174,23 @@ def feed(result: Result) -> None:
     assert sum(row["chosen"] for name, row in rows.items() if name.startswith("search")) == 1
 
 
+def campaign(result: Result) -> None:
+    found = rows(result)
+    assert set(found) == {"kill", "http", "disk", "torn", "clock"}
+    for name, row in found.items():
+        assert row["flaws"] == []
+        assert row.get("faults", 0) >= 1 or (name == "disk" and "tmpfs" in row["skipped"])
+    assert found["kill"]["acknowledged"]
+
+
+def fuzz(result: Result) -> None:
+    found = rows(result)
+    assert set(found) == {"picture", "source", "filter", "event", "import", "http"}
+    for row in found.values():
+        assert row["findings"] == []
+        assert row["inputs"] >= 100
+
+
 def update_while_searching(result: Result) -> None:
     beside = rows(result)["beside the writer"]
     assert rows(result)["readers alone"]["errors"] == beside["errors"] == beside["stale"] == 0
@@ -209,6 +226,8 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "people_http": people_http,
     "recommend": recommend,
     "feed": feed,
+    "campaign": campaign,
+    "fuzz": fuzz,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
     "serve_load": serve_load,

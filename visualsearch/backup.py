@@ -6,6 +6,7 @@ too while it stays in its place.
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import shutil
@@ -240,9 +241,10 @@ def _check_free(source: Path, target: Path) -> None:
 @contextmanager
 def _aside(target: Path) -> Iterator[Path]:
     """A new folder beside the target, which becomes the target when all went well."""
-    made = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+    made = target.parent / f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         made.mkdir(mode=0o700)
     except OSError as error:
         raise storage_error(target, error) from error
@@ -256,6 +258,24 @@ def _aside(target: Path) -> Iterator[Path]:
             raise storage_error(target, error) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _sweep(target: Path) -> None:
+    """Delete what a process that lives no more left of this copy."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        pid = left.name.removeprefix(f".{target.name}.").split(".")[0]
+        if pid.isdecimal() and not _lives(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _described(place: Path) -> Backup:

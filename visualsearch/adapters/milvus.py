@@ -72,7 +72,7 @@ def export(
     with closing(client), _asking(uri):
         if not client.has_collection(collection):
             _make(client, collection, spec, index or {"index_type": "AUTOINDEX"})
-        elif (made := _made_by(client, collection)) is not None and made[0] != spec.fingerprint:
+        elif (made := _loaded_by(client, collection)) is not None and made[0] != spec.fingerprint:
             raise EncoderMismatchError(
                 f"cannot export to the collection {collection!r}",
                 f"{made[1]!r} made its vectors, the index is of {spec.name!r}",
@@ -117,6 +117,12 @@ def _entity(stored: Stored, spec: EncoderSpec) -> dict[str, Any]:
         "encoder": f"{spec.fingerprint} {spec.name}",
         "vector": stored.vector,
     }
+
+
+def _loaded_by(client: Any, collection: str) -> tuple[str, str] | None:
+    """`_made_by`, of a collection that may lie on disk alone: a server was started anew, or another process filled it."""
+    client.load_collection(collection)
+    return _made_by(client, collection)
 
 
 def _made_by(client: Any, collection: str) -> tuple[str, str] | None:
@@ -165,7 +171,7 @@ class MilvusIndex:
         self._client = _connected(uri, token)
         with _asking(uri):
             there = self._client.has_collection(collection)
-            made = _made_by(self._client, collection) if there else None
+            made = _loaded_by(self._client, collection) if there else None
         if made is None:
             self.close()
             raise NotAnIndexError(

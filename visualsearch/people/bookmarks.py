@@ -120,6 +120,13 @@ class _Reader(HTMLParser):
     def finish(self) -> None:
         """The file has ended."""
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """A marked section, which HTML has none of. Damage in one is passed over: the library would raise AssertionError."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:
+            return i + len("<![")
+
 
 class _Netscape(_Reader):
     """The list of lists that Netscape began: <DT>, <DD> and often <A> are never closed, and nobody nests alike."""

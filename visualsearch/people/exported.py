@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -44,6 +46,10 @@ _INSIDE = ("children", "pins", "items", "list", "raindrops", "bookmarks", "board
            "bookmark_bar", "other", "synced", "collections")  # fmt: skip
 
 
+_UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
+"""RuntimeError: it wants a password."""
+
+
 def read_export(path: Path) -> Iterator[Bookmark | BadRow]:
     """The bookmarks of a file, and rows that are none. Raises SourceError where it cannot be read at all."""
     try:
@@ -53,7 +59,14 @@ def read_export(path: Path) -> Iterator[Bookmark | BadRow]:
             yield from _zipped(path)
         else:
             yield from _read(path.name, path.read_bytes(), str(path))
-    except (OSError, zipfile.BadZipFile, RuntimeError) as error:  # RuntimeError: it wants a password
+    except (
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        RuntimeError,
+    ) as error:  # RuntimeError: it wants a password
         raise SourceError(f"cannot read {path}", str(error), "Fetch the export again") from error
 
 

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import numpy as np
+
 from visualsearch.errors import SourceError, UnknownNameError
 
 BATCH = 2_000_000
@@ -226,14 +228,20 @@ def times(column: Any, form: str | None = None) -> tuple[Any, list[int]]:
     import pyarrow.compute as pc
 
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        return column.cast(pa.timestamp("ms")).cast(pa.int64()), []
-    if pa.types.is_integer(column.type):
+        return column.cast(pa.timestamp("ms"), safe=False).cast(
+            pa.int64()
+        ), []  # parts of a millisecond are cut
+    if pa.types.is_integer(column.type) and column.type != pa.uint64():
         top = pc.max(pc.abs(column.cast(pa.int64()))).as_py() or 0
         scale, divided = next(s for s in _SCALES if top < s[2] or s is _SCALES[-1])[:2]
         whole = column.cast(pa.int64())
         return pc.divide(pc.multiply(whole, scale), divided), []
     if pa.types.is_floating(column.type):
-        return pc.round(pc.multiply(column, 1000.0)).cast(pa.int64()), []
+        seconds = column.cast(pa.float64())
+        usable = pc.less(pc.abs(seconds), float(_SCALES[0][2]))
+        bad = pc.and_(pc.is_valid(seconds), pc.invert(pc.fill_null(usable, False)))
+        kept = pc.if_else(usable, seconds, None)
+        return pc.round(pc.multiply(kept, 1000.0)).cast(pa.int64()), np.flatnonzero(bad).tolist()
     return _each(texts(column), lambda text: in_milliseconds(text, form), pa.int64())
 
 
@@ -258,7 +266,10 @@ def _each(column: Any, turn: Callable[[str], Any], kind: Any) -> tuple[Any, list
     values, bad = [], []
     for at, text in enumerate(column.to_pylist()):
         try:
-            values.append(None if text is None else turn(text))
+            value = None if text is None else turn(text)
+            if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+                raise OverflowError("it does not fit 64 bits")
+            values.append(value)
         except (ValueError, OverflowError):
             values.append(None)
             bad.append(at)
