@@ -21,7 +21,6 @@ from visualsearch.types import Float32
 
 from .fakes import FakeEncoder
 
-
 MIAS = ("Flower shop", "Fruit bowl", "Woodland walk")
 
 

@@ -26,25 +26,22 @@ def address(executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield found
 
 
-def sent(page: Any) -> None:
-    page.wait_for_function("() => JSON.parse(localStorage.getItem('outbox') ?? '[]').length === 0")
+SAVE = """async ([pins, board]) => {
+  const me = await (await fetch('/me')).json();
+  const headers = { 'Content-Type': 'application/json', 'X-CSRF-Token': me.csrf };
+  let saved;
+  for (const pin of pins) {
+    saved = await (await fetch('/saves', { method: 'POST', headers, body: JSON.stringify({ pin, board }) })).json();
+  }
+  const notes = { person: 1, saves: pins.length, agreed: 'no' };
+  for (const [name, value] of Object.entries(notes)) localStorage.setItem(name, JSON.stringify(value));
+  return saved.board;
+}"""
 
 
 def kept(page: Any, *pins: str, board: str = "Kitchen") -> str:
-    """Save pins through the page, oldest first; the board's id."""
-    for pin in pins:
-        page.goto(page.url.split("/?")[0].rstrip("/") + f"/?pin={pin.replace('/', '%2F')}")
-        page.wait_for_selector(".closeup .save")
-        page.get_by_role("button", name="Choose a board").click()
-        page.get_by_role("textbox", name="Find or make a board").fill(board)
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".save.done")
-        sent(page)
-        if page.locator("#consent").is_visible():
-            page.get_by_role("button", name="No, only my boards").click()
-            page.wait_for_selector("#consent", state="hidden")
-    boards = page.evaluate("fetch('/boards').then((a) => a.json()).then((a) => a.boards)")
-    return str(next(one["id"] for one in boards if one["title"] == board))
+    """Save pins as the page would, oldest first; the board's id."""
+    return str(page.evaluate(SAVE, [list(pins), board]))
 
 
 def visit(page: Any, address: str, path: str, ready: str) -> None:
@@ -172,6 +169,8 @@ def test_the_feed_is_the_start_page_once_something_is_saved_and_learns_what_to_l
 ) -> None:
     page = open_page()
     kept(page, "m/07", "m/09", "m/11")
+    for pin in ("m/07", "m/09"):
+        visit(page, address, f"/?pin={pin.replace('/', '%2F')}", ".closeup .card")
     visit(page, address, "/", "#place .results .card .why:not(:empty)")
     assert page.locator("h1:visible").inner_text() == "For you"
     first = order(page)
@@ -193,7 +192,7 @@ def test_the_feed_is_the_start_page_once_something_is_saved_and_learns_what_to_l
     page.wait_for_selector("#place .results .card")
     page.get_by_role("link", name="What you looked at").click()
     page.wait_for_selector("#place .results .card")
-    assert {"m/07", "m/09", "m/11"} <= set(order(page))
+    assert {"m/07", "m/09"} <= set(order(page))
     page.locator("#words").fill("red")
     page.keyboard.press("Enter")
     page.wait_for_selector("#results .card")
@@ -232,6 +231,7 @@ def test_axe_finds_nothing_serious_in_any_place_light_or_dark(open_page: Open, a
     )
     page = open_page()
     board = kept(page, "m/30", "m/31", board="Axe")
+    visit(page, address, "/?pin=m%2F31", ".closeup .card")
     ready = {
         "/?pin=m%2F30": ".closeup .results .card.in",
         "/?at=boards": ".board-tile",
@@ -244,7 +244,9 @@ def test_axe_finds_nothing_serious_in_any_place_light_or_dark(open_page: Open, a
         visit(page, address, path, there)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            found = axe.Axe().run(page).response["violations"]
+            # What depends on the theme is the contrast.
+            options = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}
+            found = axe.Axe().run(page, options=options).response["violations"]
             serious = [
                 (one["id"], [node["html"][:120] for node in one["nodes"]][:3])
                 for one in found

@@ -96,10 +96,13 @@ def test_events_of_who_agreed_are_sent_in_batches_and_the_rest_at_the_end(open_p
         """async () => {
           const sent = [];
           navigator.sendBeacon = (path, body) => { sent.push([path, body]); return true; };
-          await new Promise((done) => setTimeout(done, 1300));  // half of a tile for a second
-          dispatchEvent(new PageTransitionEvent('pagehide'));
-          const [[path, body]] = sent;
-          const text = await body.text();
+          document.querySelector('.closeup .results').scrollIntoView();
+          let path, text = '';
+          for (const end = Date.now() + 15000; !text.includes('impression') && Date.now() < end;) {
+            await new Promise((done) => setTimeout(done, 200));  // half of a tile for a second
+            dispatchEvent(new PageTransitionEvent('pagehide'));
+            if (sent.length) { path = sent.at(-1)[0]; text = await sent.at(-1)[1].text(); }
+          }
           const answer = await fetch(path, { method: 'POST', body: text, headers: { 'Content-Type': 'application/json' } });
           return [path, JSON.parse(text), answer.status, await answer.json()];
         }"""
@@ -233,6 +236,8 @@ def test_words_to_add_and_to_keep_away_are_parts_of_their_own(open_page: Open) -
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("text=red&text=blue&not_text=green"))
     assert page.locator("#chips .part span").all_inner_texts() == ["“red”", "“blue”", "− “green”"]
-    assert page.evaluate("document.activeElement.id") == "results"  # the next Tab is the first result
+    page.wait_for_function(
+        "() => document.activeElement.id === 'results'"
+    )  # the next Tab is the first result
     page.locator("#chips .unlike button").click()
     page.wait_for_url(lambda url: "not_text" not in url)

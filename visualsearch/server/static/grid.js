@@ -22,7 +22,7 @@ export class Grid {
     this.actions = actions;
     this.cards = new Map();
     this.order = [];
-    this.facts = [];
+    this.facts = []; // names of attributes under a title; null while the server has not said which there are
     this.frame = 0;
     this.width = 0;
     new ResizeObserver(() => { if (list.clientWidth !== this.width) this.arrange(); }).observe(list);
@@ -188,8 +188,8 @@ export class Grid {
     card.open.href = this.actions.href?.(pin) ?? `/?pin=${encodeURIComponent(pin.id)}`;
     card.name.textContent = title;
     card.name.title = pin.id;
-    const facts = this.facts.filter((name) => name !== key && pin.attributes[name] !== undefined && pin.attributes[name] !== null);
-    card.fact.textContent = facts.map((name) => say(pin.attributes[name])).join(" · ");
+    const facts = (this.facts ?? []).filter((name) => name !== key && pin.attributes[name] !== undefined && pin.attributes[name] !== null);
+    card.fact.textContent = this.facts ? facts.map((name) => say(pin.attributes[name])).join(" · ") : "\u00a0"; // their line is kept free
     card.why.textContent = reason(pin);
     card.score.hidden = !scored;
     card.score.textContent = scored ? pin.score.toFixed(2) : "";

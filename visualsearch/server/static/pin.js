@@ -18,6 +18,7 @@ import { zoom } from "/static/zoom.js";
 
 const ALIKE = 40;
 const RELATED = 20;
+const PATIENCE = 500; // ms
 const BOARDS = 6;
 const MOST = 20;
 const TALL = 74; // hundredths of the screen's height
@@ -52,7 +53,8 @@ export async function show({ back }) {
   remember([{ ...page.pin, why }]);
   describe({ ...page.pin, why });
   viewed(page.pin);
-  const parts = [alike(page, signal), together(page, signal), boards(page, signal), talk(shown.talk, id, signal)];
+  const beside = together(page, signal);
+  const parts = [alike(page, beside, signal), beside, boards(page, signal), talk(shown.talk, id, signal)];
   if (back) await Promise.race([Promise.all(parts.slice(0, 2)), new Promise((later) => setTimeout(later, 400))]);
 }
 
@@ -65,7 +67,7 @@ export function leave() {
 function build(page) {
   const { id } = page;
   const address = `/pins/${encodeURIComponent(id)}/picture`;
-  const picture = el("div", { class: "stage large" });
+  const picture = el("div", { class: "stage large waiting" });
   const crop = (box, done) => {
     if (done && box) navigate(toAddress({ ...empty(), image: `pin:${id}`, crop: box }), { top: true });
   };
@@ -100,6 +102,7 @@ function section(title, list) {
 
 function describe(pin) {
   const [key, title] = titleOf(pin);
+  shown.picture.classList.remove("waiting"); // its size is known
   const { price, ...rest } = pin.attributes;
   shown.title.textContent = title;
   shown.stage.image.alt = title;
@@ -141,11 +144,12 @@ function mark() {
 on("saved", mark);
 on("server", () => { if (shown && app.known.has(app.route.id)) describe(app.known.get(app.route.id)); });
 
-/** What looks like it, by sight alone. */
-async function alike(page, signal) {
+/** What looks like it, by sight alone. It stands below what people saved `beside` it, so that comes first if it comes soon. */
+async function alike(page, beside, signal) {
   const part = shown.alike;
   try {
     page.alike ??= await api.search({ like: [page.id], k: ALIKE }, signal);
+    await Promise.race([beside, new Promise((later) => setTimeout(later, PATIENCE))]);
     if (signal.aborted) return;
     remember(page.alike.hits);
     const grid = tiles(part.list, "related");
@@ -165,7 +169,7 @@ async function together(page, signal) {
   try {
     page.related ??= await api.related(page.id, RELATED, signal);
     if (signal.aborted) return;
-    const hits = page.related.hits.filter((hit) => TOGETHER.includes(hit.why?.kind));
+    const hits = page.related.hits.filter((hit) => TOGETHER.includes(hit.why?.kind)).map(({ score: _, ...hit }) => hit);
     remember(hits);
     part.node.hidden = !hits.length;
     if (hits.length) tiles(part.list, "related").show(hits, { answer: page.related.answer });

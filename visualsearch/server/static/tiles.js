@@ -34,7 +34,7 @@ export function tiles(list, surface, more = {}) {
       more.updated?.(card);
     },
   });
-  grid.facts = facts();
+  grid.facts = app.server.version ? facts() : null;
   grids.add(new WeakRef(grid));
   return grid;
 }
