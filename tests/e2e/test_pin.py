@@ -96,7 +96,7 @@ def test_events_of_who_agreed_are_sent_in_batches_and_the_rest_at_the_end(open_p
         """async () => {
           const sent = [];
           navigator.sendBeacon = (path, body) => { sent.push([path, body]); return true; };
-          document.querySelector('.closeup .results').scrollIntoView();
+          document.querySelector('.closeup section:not([hidden]) .results').scrollIntoView();
           let path, text = '';
           for (const end = Date.now() + 15000; !text.includes('impression') && Date.now() < end;) {
             await new Promise((done) => setTimeout(done, 200));  // half of a tile for a second
