@@ -231,14 +231,11 @@ def test_axe_finds_nothing_serious_in_any_place_light_or_dark(open_page: Open, a
     )
     page = open_page()
     board = kept(page, "m/30", "m/31", board="Axe")
-    visit(page, address, "/?pin=m%2F31", ".closeup .card")
     ready = {
         "/?pin=m%2F30": ".closeup .results .card.in",
-        "/?at=boards": ".board-tile",
         f"/?board={board}": "#place > .results .card.in",
         "/": "#place .results .card.in",
         "/?at=me": ".me .switch",
-        "/?at=history": "#place .results .card.in",
     }
     for path, there in ready.items():
         visit(page, address, path, there)

@@ -338,6 +338,21 @@ def test_the_keyboard_reaches_search_and_results_in_order(open_page: Open) -> No
     assert page.locator("#status").get_attribute("aria-live") == "polite"
 
 
+def test_a_group_of_filters_is_one_stop_and_arrows_go_through_it(open_page: Open) -> None:
+    page = open_page()
+    page.wait_for_selector("#filter-list .chip")
+    page.locator("#filters summary").focus()
+    page.keyboard.press("Tab")
+    focused = "document.activeElement.firstChild.textContent"
+    assert page.evaluate(focused) == "odd"
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(focused) == "even"
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("is=category"))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.type") == "range"
+
+
 def test_dark_and_light_are_chosen_and_remembered(open_page: Open) -> None:
     page = open_page(color_scheme="dark")
     ground = "getComputedStyle(document.documentElement).backgroundColor"
