@@ -89,14 +89,16 @@ class Searching(Contents):
         group_by: str | None = None,
         ranker: Ranker | str = BY_COSINE,
         context: Context | None = None,
+        details: bool = True,
     ) -> list[Hits]:
         """The hits of several finished query vectors, (n, d), all from one state of the index.
 
-        They are scaled to unit length. `ranker` and `context` as in `search`. Raises UsageError for vectors of another
-        dimension, and for one that is zero or not finite.
+        They are scaled to unit length. `ranker` and `context` as in `search`. Without `details` hits ordered by cosine have
+        ids and scores only, which is several times as fast. Raises UsageError for vectors of another dimension, and for one
+        that is zero or not finite.
         """
         wanted = Query((), k, 0, where, min_score, group_by=group_by)
-        return answered_each(self._views, vectors, wanted, ranker_of(ranker), context)
+        return answered_each(self._views, vectors, wanted, ranker_of(ranker), context, details)
 
     def search_many(
         self,

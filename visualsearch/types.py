@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
@@ -207,11 +209,11 @@ class Stored:
 class Hits(Sequence[Hit]):
     """Results, best first. Behaves as a sequence of Hit.
 
-        `plan` says how they were found: "exact", "ann", or "filtered-" and one of "exact", "ann", "codes"; `total` how many pins
-        were candidates (those the filter leaves), or how many products where pins are grouped.
-        `best` is the score of the first hit of all pages, before `min_score`. `alike` is
-        False where the index holds nothing like what was asked for: `best` is below `noise`, which queries that mean nothing
-    XX"""
+    `plan` says how they were found: "exact", "ann", or "filtered-" and one of "exact", "ann", "codes"; `total` how many pins
+    were candidates (those the filter leaves), or how many products where pins are grouped. `best` is the score of the first
+    hit of all pages, before `min_score`. `alike` is False where the index holds nothing like what was asked for: `best` is
+    below `noise`, which queries that mean nothing reach; None where that was not judged. `cursor` asks a feed for its next page.
+    """
 
     items: tuple[Hit, ...]
     total: int
@@ -235,6 +237,12 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.items)
+
+    @cached_property
+    def answer(self) -> str:
+        """An id for this list, random and made when it is first asked for. An event about one of its hits names it:
+        `Event("click", person, hit.id, answer=hits.answer, slot=3)`."""
+        return "a" + secrets.token_hex(8)
 
     @property
     def verdict(self) -> str:

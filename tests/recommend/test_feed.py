@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import visualsearch as vs
 from visualsearch.cli import app
 from visualsearch.errors import ConsentError, UsageError
 from visualsearch.people import Event
-from visualsearch.ranking import Candidates, Context
-from visualsearch.recommend import FeedRanker, Kind, Topics, interests_of, topics_of
+from visualsearch.ranking import BY_COSINE, Candidates, Context
+from visualsearch.recommend import FeedRanker, Kind, Topics, feed, interests_of, personal_term, topics_of
 from visualsearch.recommend import cursor as cursors
+from visualsearch.recommend.habits import habits_of
 from visualsearch.recommend.interests import _sampled
 from visualsearch.recommend.items import items_of
 from visualsearch.recommend.mixing import FEED, Signals
@@ -95,6 +97,44 @@ def test_twenty_pages_repeat_nothing_while_the_index_changes(pins: vs.Index) -> 
         if page == 8:
             pins.remove([shown[0], "garden-19"])
     assert len(shown) == 40 == len(set(shown))
+
+
+def test_caps_hold_on_each_of_twenty_pages_and_nothing_comes_twice(tmp_path: Path) -> None:
+    with vs.create(tmp_path / "pins.index", FakeEncoder()) as index:
+        kinds = [(f"{kind}-{n}", picture(at, n)) for at, kind in enumerate("abc", 1) for n in range(100)]
+        index.add([{"id": name, "image": array} for name, array in kinds])
+        for kind in "abc":
+            for n in range(3):
+                index.people.save("ada", f"{kind}-{n}", board=f"Board {kind}")
+        for n in range(60):
+            index.people.save("loud", f"{'abc'[n % 3]}-{n + 30}", board="Everything")
+        index.people.follow("ada", "board", index.people.boards("loud")[0].id)
+        shown: list[str] = []
+        cursor = None
+        for page in range(20):
+            hits = index.feed("ada", k=10, cursor=cursor)
+            cursor = hits.cursor
+            shown += hits.ids
+            brought = sum(hit.why is not None and hit.why.kind == "follow" for hit in hits)
+            assert brought <= FeedRanker().each
+            if page < 10:  # later one of the kinds is used up
+                assert max(Counter(name[0] for name in hits.ids).values()) <= 4
+        assert len(shown) == 200 == len(set(shown))
+
+
+def test_every_list_has_an_id_that_events_name(pins: vs.Index) -> None:
+    lists = [
+        pins.feed("ada", k=3),
+        pins.related("kitchen-0"),
+        pins.ideas("Kitchen", person="ada"),
+        pins.feed(),
+    ]
+    assert len({hits.answer for hits in lists}) == 4
+    page = lists[0]
+    (verdict,) = pins.people.record([Event("click", "ada", page.ids[2], answer=page.answer, slot=2)])
+    assert verdict.reason == ""
+    assert pins.people.events_of("ada")[0]["answer"] == page.answer
+    assert replace(page) == page
 
 
 def test_the_last_page_has_no_cursor(pins: vs.Index) -> None:
@@ -209,6 +249,29 @@ def test_an_index_without_people_still_has_a_feed(tmp_path: Path) -> None:
         assert len(hits) == 5
         assert all(hit.why is not None and hit.why.kind == "other" for hit in hits)
         assert not (index.folder / "people.sqlite").exists()
+
+
+def test_a_walk_that_no_board_explains_any_more_brings_nothing(pins: vs.Index) -> None:
+    def together() -> dict[str, set[str]]:
+        hits = feed(pins, "ada", 40, ranker=FeedRanker(walk=5.0))
+        told = {hit.id: hit.why for hit in hits if hit.why is not None}
+        assert len(told) == len(hits)
+        return {
+            name: {each.id for each in why.evidence}
+            for name, why in told.items()
+            if {each.kind for each in why.evidence} == {"board"}
+        }
+
+    walked = together()
+    assert walked
+    for name, held in walked.items():
+        links = pins.people.board_links(sorted(held))
+        assert all(name in each for each in links.values())
+    people = pins.people
+    for who in range(30):
+        for board in people.boards(f"person-{who}", viewer=f"person-{who}"):
+            people.change_board(f"person-{who}", board.id, secret=True)
+    assert together() == {}
 
 
 def test_follows_bring_public_saves_only(pins: vs.Index) -> None:
@@ -403,6 +466,22 @@ def test_the_personal_term_is_bounded_and_leaves_filters_and_exact_matches_alone
     assert pins.search(image=picture(105), k=5, person="ada", personal=1.0).ids[0] == "garden-5"
     kept = pins.search(**asked, where="title = 'Garden-3'", person="ada", personal=1.0)
     assert kept.ids == ["garden-3"]
+
+
+def test_prices_and_sizes_far_off_the_saved_ones_come_later(pins: vs.Index) -> None:
+    for n in range(6):
+        pins.update(f"kitchen-{n}", {"title": "Stool", "price": 20.0 + n, "size": "M"})
+        pins.people.save("ada", f"kitchen-{n}", board="Kitchen")
+    found = personal_term(pins, "ada", BY_COSINE)
+    assert found is not None
+    held = [{"price": 22.0, "size": "m"}, {"price": 400.0}, {"price": 30.0}, {"size": "XXL"}, {}]
+    vectors = pins.vectors(["garden-0"] * len(held))  # nothing else tells these apart
+    given = Candidates.of(np.full(len(held), 0.5, np.float32), vectors=vectors, attributes=held)
+    term = found.term(given)
+    assert term.tolist() == pytest.approx([0, -0.5, -0.5 * np.log2(30 / 24.5), -0.5, 0], abs=1e-4)
+    assert found.rank(given, Context(k=5)).order.tolist() == [0, 4, 2, 1, 3]
+    assert not habits_of([{"price": 1.0}] * 4)
+    assert habits_of([{"size": size} for size in "MMMMSL"]).sizes == {"m"}
 
 
 def test_what_was_hidden_goes_down(pins: vs.Index) -> None:

@@ -72,6 +72,7 @@ consent = Table(
     Column("sites", Boolean, nullable=False),
     Column("paused", Boolean, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Index(None, "at"),
 )
 boards = Table(
     "boards",

@@ -29,7 +29,7 @@ class RelatedIndex(Gallery, Protocol):
 
 def nearest_of(index: RelatedIndex, vector: Float32, k: int) -> Hits:
     """The `k` hits nearest to a (d,) vector, every pin for itself."""
-    return index.nearest(vector[None], k=k, group_by="none")[0]  # type: ignore[call-arg]
+    return index.nearest(vector[None], k=k, group_by="none", details=False)[0]  # type: ignore[call-arg]
 
 
 def numbers_of(index: RelatedIndex, names: Sequence[str]) -> dict[str, int]:

@@ -26,8 +26,10 @@ class Gallery(Protocol):
         """Unit vectors of whole pictures, (n, d) float32, in the order of `ids`. Raises UnknownNameError for an unknown one."""
         ...
 
-    def nearest(self, vectors: Float32, *, k: int = 10, where: str | None = None) -> list[Hits]:
-        """The hits of each vector, best first."""
+    def nearest(
+        self, vectors: Float32, *, k: int = 10, where: str | None = None, details: bool = True
+    ) -> list[Hits]:
+        """The hits of each vector, best first; without `details` they have ids and scores only."""
         ...
 
 

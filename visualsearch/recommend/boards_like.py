@@ -44,7 +44,7 @@ def boards_like(
         return []
     pins = dict.fromkeys(asked.pins, 1.0)
     looks = looks_of(gallery, asked.pins)
-    for hits in gallery.nearest(looks.vectors, k=ALIKES):
+    for hits in gallery.nearest(looks.vectors, k=ALIKES, details=False):
         for hit in hits:
             if hit.id not in asked.without:
                 worth = WORTH * max(hit.score, 0.0) ** SHARP

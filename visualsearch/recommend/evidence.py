@@ -60,33 +60,55 @@ class Evidences:
         return Reason(kind, sentence, (*pins, *found.boards))
 
 
+@dataclass(frozen=True)
+class Trail:
+    """What carried a walk, as nodes of its graph. `through`: for each pin the boards that its visitors came through, most
+    first, with how many. `held`: for each start those of these boards that it is on. `names`: the boards' ids.
+    """
+
+    through: Mapping[int, Sequence[tuple[int, float]]]
+    held: Mapping[int, frozenset[int]]
+    names: Mapping[int, str]
+
+    def to(self, nodes: Sequence[int]) -> Trail:
+        """What led to those pins."""
+        through = {node: self.through[node] for node in nodes if node in self.through}
+        kept = {at for boards in through.values() for at, _ in boards}
+        held = {node: mine & kept for node, mine in self.held.items()}
+        return Trail(through, held, {at: self.names[at] for at in kept})
+
+
+def trail_of(view: View, visits: Visits, nodes: Sequence[int], starts: Sequence[int]) -> Trail:
+    """What carried `visits` from `starts` to each of `nodes`."""
+    through = {node: tuple(boards[:CHECKED]) for node, boards in visits.through(nodes).items() if boards}
+    names = {at: view.board_name(at) for at in {at for boards in through.values() for at, _ in boards}}
+    held = {node: frozenset(view.boards_of(node).tolist()) & names.keys() for node in starts}
+    return Trail(through, held, names)
+
+
 def evidence_of(
     people: People,
-    view: View,
-    visits: Visits,
-    nodes: Sequence[int],
+    trail: Trail,
     pins: Mapping[int, str],
     asked: Mapping[int, str],
     alikes: Mapping[int, tuple[str, str, float]],
 ) -> Evidences:
-    """What carried `visits` to each of `nodes`. `pins`, `asked`: ids by node. `alikes`: see `related`.
+    """What carried a walk to each node, as the record is now. `pins`, `asked`: ids by node. `alikes`: see `related`.
 
     Boards that hold both pins are named first; else those through which most visits came.
     """
-    through = {node: boards[:CHECKED] for node, boards in visits.through(nodes).items() if boards}
+    through, held, names = trail.through, trail.held, trail.names
     starts = {**asked, **{node: stand_in for node, (_, stand_in, _) in alikes.items()}}
-    held = {node: set(view.boards_of(node).tolist()) for node in starts}
-    names = {at: view.board_name(at) for boards in through.values() for at, _ in boards}
     wanted = {(names[at], pins[node]) for node, boards in through.items() for at, _ in boards}
-    wanted |= {(names[at], starts[node]) for node, mine in held.items() for at in mine & set(names)}
+    wanted |= {(names[at], starts[node]) for node, mine in held.items() for at in mine}
     live = people.live_links(sorted(wanted))
     titles = people.board_titles(sorted(set(names.values())))
-    dead = _dead(through, held, names, pins, starts, live, titles)
+    dead = _dead(trail, pins, starts, live, titles)
     carried = {}
     for node, boards in through.items():
         total = sum(mass for _, mass in boards)
         fine = [(at, mass / total) for at, mass in boards if (names[at], pins[node]) in live]
-        found = _kind(fine, held, names, starts, live, asked)
+        found = _kind(fine, trail, starts, live, asked)
         if found is None:
             continue
         kind, chosen, stand_in = found
@@ -98,50 +120,35 @@ def evidence_of(
 
 def _kind(
     boards: Sequence[tuple[int, float]],
-    held: Mapping[int, set[int]],
-    names: Mapping[int, str],
+    trail: Trail,
     starts: Mapping[int, str],
     live: set[tuple[str, str]],
     asked: Mapping[int, str],
 ) -> tuple[str, list[tuple[int, float]], int | None] | None:
     """Boards with an asked pin on them; else with its look-alike that is on most; else all."""
     mine = {
-        node: [each for each in boards if _holds(each[0], node, held, names, starts, live)] for node in starts
+        node: [each for each in boards if each[0] in held and (trail.names[each[0]], starts[node]) in live]
+        for node, held in trail.held.items()
     }
-    direct = [each for each in boards if any(each in mine[node] for node in asked)]
+    direct = [each for each in boards if any(each in mine[node] for node in asked if node in mine)]
     if direct:
         return TOGETHER, direct, None
-    best = max(
-        (node for node in starts if mine[node]), key=lambda n: sum(s for _, s in mine[n]), default=None
-    )
+    best = max((node for node in mine if mine[node]), key=lambda n: sum(s for _, s in mine[n]), default=None)
     if best is not None:
         return LOOK_ALIKE, mine[best], best
     return (NEAR, list(boards), None) if boards else None
 
 
-def _holds(
-    board: int,
-    node: int,
-    held: Mapping[int, set[int]],
-    names: Mapping[int, str],
-    starts: Mapping[int, str],
-    live: set[tuple[str, str]],
-) -> bool:
-    return board in held[node] and (names[board], starts[node]) in live
-
-
 def _dead(
-    through: Mapping[int, Sequence[tuple[int, float]]],
-    held: Mapping[int, set[int]],
-    names: Mapping[int, str],
+    trail: Trail,
     pins: Mapping[int, str],
     starts: Mapping[int, str],
     live: set[tuple[str, str]],
     titles: Mapping[str, str],
 ) -> list[int]:
     """The keys, as a walk knows them, of links and boards that are not there any more."""
-    keys = {DEAD_BOARD | at for at, name in names.items() if name not in titles}
-    links = {(node, at, pins[node]) for node, boards in through.items() for at, _ in boards}
-    links |= {(node, at, starts[node]) for node, mine in held.items() for at in mine & set(names)}
-    keys |= {(node << 32) | at for node, at, pin in links if (names[at], pin) not in live}
+    keys = {DEAD_BOARD | at for at, name in trail.names.items() if name not in titles}
+    links = {(node, at, pins[node]) for node, boards in trail.through.items() for at, _ in boards}
+    links |= {(node, at, starts[node]) for node, mine in trail.held.items() for at in mine}
+    keys |= {(node << 32) | at for node, at, pin in links if (trail.names[at], pin) not in live}
     return sorted(keys)

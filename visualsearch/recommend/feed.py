@@ -15,7 +15,7 @@ import numpy as np
 
 from visualsearch.errors import ConsentError, UsageError
 from visualsearch.people import Event
-from visualsearch.ranking import Candidates, Context
+from visualsearch.ranking import Candidates, Context, Ranking
 from visualsearch.types import WHOLE, Float32, Hit, Hits, Reason
 
 from . import cursor as cursors
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from visualsearch.store import Pin
 
 MOST_K = 200
+ROUNDS = 3
+"""So often a page is ranked again because a board behind it counts no more; the last time without the walk."""
 MOST_LOOKED = 50
 MOST_SEEN = 3
 """A pin that was shown so often and never touched does not come again for a month."""
@@ -120,20 +122,33 @@ class _Page:
         if not held:
             return []
         names = [name for name, _ in held]
-        signals = self._signals(pool, names, vectors)
-        candidates = Candidates.of(signals.interest, vectors=vectors, ids=names)
-        context = Context(k=self.k, now=self.now / 1000, data={FEED: signals})
-        ranking = self.ranker.rank(candidates, context).checked(len(held))
-        chosen = [int(at) for at in ranking.order[: self.k]]
+        ranking, chosen, reasons, why = self._explained(pool, names, vectors)
         self.numbers = [held[at][1] for at in chosen]
-        why = self._why(pool, names, signals, vectors)
-        reasons = reasons_for(self.index, why, chosen, {n: p[chosen] for n, p in ranking.signals.items()})
         pins = stored(self.index, [names[at] for at in chosen])
         return [
             _hit(pins[names[at]], ranking.rank_score[at], ranking.signals, at, reason, why)
             for at, reason in zip(chosen, reasons, strict=True)
             if names[at] in pins  # it left the index while this was computed
         ]
+
+    def _explained(
+        self, pool: Pool, names: Sequence[str], vectors: Float32
+    ) -> tuple[Ranking, list[int], list[Reason], Why]:
+        """The ranking, the page's candidates and their reasons. What no reason can be given for loses what brought it."""
+        candidates = Candidates.of(np.zeros(len(names), np.float32), vectors=vectors, ids=names)
+        for left in reversed(range(ROUNDS)):
+            signals = self._signals(pool, names, vectors)
+            context = Context(k=self.k, now=self.now / 1000, data={FEED: signals})
+            ranking = self.ranker.rank(candidates, context).checked(len(names))
+            chosen = [int(at) for at in ranking.order[: self.k]]
+            why = self._why(pool, names, signals, vectors)
+            told = reasons_for(self.index, why, chosen, {n: p[chosen] for n, p in ranking.signals.items()})
+            reasons = [each for each in told if each is not None]
+            if len(reasons) == len(told):
+                break
+            gone = {names[at] for at, each in zip(chosen, told, strict=True) if each is None}
+            pool.walk = {n: worth for n, worth in pool.walk.items() if n not in gone and left > 1}
+        return ranking, chosen, reasons, why
 
     def _held(self, pool: Pool, shown: set[int], topics: Topics) -> tuple[list[tuple[str, int]], Float32]:
         """The candidates that may be shown, and their unit vectors: no sensitive topic, nothing known or seen too often."""
@@ -168,7 +183,7 @@ class _Page:
             interest,
             np.asarray(group, np.int64),
             listed(pool.together),
-            listed({name: worth for name, (worth, _) in pool.walk.items()}),
+            listed(pool.walk),
             listed({name: worth for name, (worth, _) in pool.follow.items()}),
             listed({name: log1p(count) / top for name, count in pool.popular.items()}),
             listed(pool.fresh),

@@ -18,6 +18,7 @@ from .sources import Pool
 from .why import NEAR, TOGETHER, quoted
 
 NAMED = 3
+WALK = "walk"
 INTEREST, FOLLOW, POPULAR, FRESH, OTHER = "interest", "follow", "popular", "fresh", "other"
 """Kinds of reasons beside those of `why`. `interest`: it looks like saved pins. `follow`: somebody or something that is followed
 has it. `popular`: many public boards hold it. `fresh`: it is new here. `other`: a sample of another part of the collection."""
@@ -52,18 +53,24 @@ class Why:
 
 def reasons_for(
     index: RelatedIndex, why: Why, chosen: Sequence[int], parts: Mapping[str, Float32]
-) -> list[Reason]:
-    """A reason for each chosen candidate. `parts`: what each source added to its score, in the order of `chosen`."""
+) -> list[Reason | None]:
+    """A reason for each chosen candidate. `parts`: what each source added to its score, in the order of `chosen`.
+
+    None: the walk brought it, and no board explains that any more.
+    """
+    carried = carriers(why.items, why.mine.pins, [why.names[at] for at in chosen])
     kinds = [
-        _kind(why, at, {name: float(values[row]) for name, values in parts.items()})
+        _kind(why, at, {name: float(values[row]) for name, values in parts.items()}, carried)
         for row, at in enumerate(chosen)
     ]
+    walked = [why.names[at] for at, kind in zip(chosen, kinds, strict=True) if kind == WALK]
+    told = _walked(index, why, walked)
     shown: dict[int, tuple[Evidence, ...]] = {}
     for at, kind in zip(chosen, kinds, strict=True):
         if kind == INTEREST:
             shown[at] = why.alike(at)
         elif kind == TOGETHER:
-            shown[at] = tuple(carriers(why.items, why.mine.pins, why.names[at]))
+            shown[at] = tuple(carried[why.names[at]])
     ids = [each.id for evidence in shown.values() for each in evidence[:1]]
     names = Names(index, ids)
     own = sorted(set(why.mine.boards.values())) if ids else []
@@ -73,18 +80,25 @@ def reasons_for(
     ]
     both = index.people.saved_together(pairs) if pairs else set()
     return [
-        _reason(why, at, kind, shown.get(at, ()), names, boards, both)
+        told.get(why.names[at])
+        if kind == WALK
+        else _reason(why, at, kind, shown.get(at, ()), names, boards, both)
         for at, kind in zip(chosen, kinds, strict=True)
     ]
 
 
-def _kind(why: Why, at: int, parts: Mapping[str, float]) -> str:
+def _walked(index: RelatedIndex, why: Why, names: Sequence[str]) -> dict[str, Reason]:
+    visited = why.pool.visited
+    return {} if visited is None or not names else visited.reasons(index, names, why.mine.muted)
+
+
+def _kind(why: Why, at: int, parts: Mapping[str, float], carried: Mapping[str, Sequence[Evidence]]) -> str:
     """The source that added most, of those that have evidence."""
     name = why.names[at]
     worth = {
         INTEREST: parts["interest"] if int(why.signals.group[at]) >= 0 else 0.0,
-        TOGETHER: parts["together"] if carriers(why.items, why.mine.pins, name) else 0.0,
-        "walk": parts["walk"],
+        TOGETHER: parts["together"] if carried.get(name) else 0.0,
+        WALK: parts["walk"],
         FOLLOW: parts["follow"],
         POPULAR: parts["popular"],
         FRESH: parts["fresh"],
@@ -117,8 +131,6 @@ def _reason(
         if (evidence[0].id, name) in both:
             return Reason(TOGETHER, f"Saved together with {names.of(evidence[0].id)}", evidence)
         return Reason(NEAR, f"Saved to boards like those that hold {names.of(evidence[0].id)}", evidence)
-    if kind == "walk":
-        return why.pool.walk[name][1]
     if kind == FOLLOW:
         worth, save = why.pool.follow[name]
         what = {"person": "by somebody followed", "board": "a followed board", "topic": "a followed topic"}[

@@ -141,10 +141,14 @@ class SaveGraph:
 
     def bury(self, view: View, keys: Iterable[int]) -> View:
         """Links and boards of `view`, as `Walkable.dead` has them, leave the graph; the graph without them."""
+        return self.bury_of(view.base, keys) or view
+
+    def bury_of(self, base: Links, keys: Iterable[int]) -> View | None:
+        """The same, for a view over `base`; None where another graph took over meanwhile."""
         with self._guard:
-            if self._view is None or self._view.base is not view.base:
-                self._looked = -np.inf  # another graph took over meanwhile
-                return view
+            if self._view is None or self._view.base is not base:
+                self._looked = -np.inf
+                return None
             self._dead.update(keys)
             return self._renewed()
 

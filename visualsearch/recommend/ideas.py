@@ -185,7 +185,7 @@ def _near(
     """The nearest pins of the board's looks, each with its best cosine."""
     found: dict[str, float] = {}
     extra = min(len(asked.without), 500)
-    for hits in gallery.nearest(looks.vectors, k=most + extra, where=where):
+    for hits in gallery.nearest(looks.vectors, k=most + extra, where=where, details=False):
         for hit in hits:
             if hit.id not in asked.without:
                 found[hit.id] = max(found.get(hit.id, -1.0), hit.score)
@@ -219,11 +219,9 @@ def reasons_of(
         return []
     together = {idea.pin: idea.together for idea in chosen if idea.together > 0}
     share = _share(items, together, sight)
-    carried = {
-        idea.pin: carriers(items, asked.pins, idea.lender or idea.pin)
-        for idea in chosen
-        if items is not None and (1 - share) * idea.together > share * max(idea.sight, 0.0)
-    }
+    by_saves = [idea for idea in chosen if (1 - share) * idea.together > share * max(idea.sight, 0.0)]
+    known = carriers(items, asked.pins, [idea.lender or idea.pin for idea in by_saves])
+    carried = {idea.pin: known.get(idea.lender or idea.pin, []) for idea in by_saves}
     pairs = [(c[0].id, idea.lender or idea.pin) for idea in chosen if (c := carried.get(idea.pin))]
     both = gallery.people.saved_together(pairs)
     alike = _alike(gallery, asked, [idea.pin for idea in chosen])
@@ -255,17 +253,25 @@ def _by_saves(
     return Reason(NEAR, f"Saved to boards like those that hold {first}", tuple(evidence))
 
 
-def carriers(items: Items | None, pins: Sequence[str], idea: str) -> list[Evidence]:
-    """The pins that carried an idea by saves, weightiest first, each with its share of the whole. Anyone can compute it again."""
-    if items is None or idea not in items.at:
-        return []
+def carriers(items: Items | None, pins: Sequence[str], ideas: Sequence[str]) -> dict[str, list[Evidence]]:
+    """The pins that carried each idea by saves, weightiest first, each with its share of the whole. Ideas that were not learnt
+    are left out. Anyone can compute it again.
+    """
+    learnt = [] if items is None else [name for name in dict.fromkeys(ideas) if name in items.at]
+    if items is None or not learnt:
+        return {}
     rows, known = items.scores(pins)
-    weights = rows[:, [items.at[idea]]].toarray().ravel()
-    total = float(weights.sum())
-    order = np.argsort(-weights, kind="stable")[:NAMED]
-    return [
-        Evidence("pin", known[at], float(weights[at]) / total) for at in order.tolist() if weights[at] > 0
-    ]
+    weights = rows[:, [items.at[name] for name in learnt]].toarray()
+    totals = weights.sum(axis=0)
+    order = np.argsort(-weights, axis=0, kind="stable")[:NAMED]
+    return {
+        name: [
+            Evidence("pin", known[at], float(weights[at, column] / totals[column]))
+            for at in order[:, column].tolist()
+            if weights[at, column] > 0
+        ]
+        for column, name in enumerate(learnt)
+    }
 
 
 def _alike(gallery: RelatedIndex, asked: Asked, names: Sequence[str]) -> dict[str, Evidence]:

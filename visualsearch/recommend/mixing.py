@@ -138,7 +138,7 @@ def _queue(first: Int64, which: Any) -> list[int]:
 
 def _slots(k: int, share: float, kind: str) -> dict[int, str]:
     """Slots that are kept, evenly over the lower part of a page."""
-    count = int(k * share)
+    count = round(k * share)
     if not count:
         return {}
     shift = 1 if kind == "other" else 2

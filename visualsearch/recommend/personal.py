@@ -12,7 +12,8 @@ from visualsearch.types import Evidence, Float32, Hits, Reason
 
 from .asking import RelatedIndex
 from .feed_reasons import INTEREST, NAMED
-from .ideas import Names
+from .habits import NONE, Habits, habits_of
+from .ideas import Names, stored
 from .interests import Interests, interests_of
 from .looks import units
 
@@ -39,11 +40,13 @@ class Personal:
     interests: Interests
     strength: float = STRENGTH
     base: Ranker = BY_COSINE
+    habits: Habits = NONE
 
     def rank(self, candidates: Candidates, context: Context) -> Ranking:
         """The candidates that `base` keeps; `personal` (-1 to 1) is among the signals."""
         first = self.base.rank(candidates, context)
-        if len(first.order) < 2 or not (len(self.interests.items) or len(self.interests.hidden)):
+        known = len(self.interests.items) or len(self.interests.hidden) or self.habits
+        if len(first.order) < 2 or not known:
             return first
         term = self.term(candidates)
         exact = candidates.cosine >= EXACT
@@ -61,7 +64,8 @@ class Personal:
         return Ranking(order, scores, {**first.signals, "personal": term})
 
     def term(self, candidates: Candidates) -> Float32:
-        """(n,) -1 to 1: how well each fits, against the mean of these candidates; hidden pins are at -1."""
+        """(n,) -1 to 1: how well each fits, against the mean of these candidates; hidden pins are at -1. Prices and
+        sizes far off those of saved pins take some of it."""
         mine = self.interests
         vectors = candidates.vectors
         value = np.zeros(len(vectors), np.float32)
@@ -77,6 +81,8 @@ class Personal:
             if len(mine.hidden) >= SEVERAL and spread > 1e-6:  # one hidden pin says nothing of its kind
                 value = value - np.clip((near - near.mean()) / (2 * spread), 0, 1)
             value = np.clip(np.where(near >= EXACT, -1, value), -1, 1)
+        if self.habits:
+            value = np.clip(value - self.habits.against(candidates.attributes), -1, 1)
         return np.asarray(value, np.float32)
 
 
@@ -89,7 +95,9 @@ def personal_term(
     found = interests_of(index, person)
     if found is None or not (found.items or len(found.hidden)):
         return None
-    return Personal(found, STRENGTH if strength is None else strength, base)
+    saved = [name for name in found.pins if name in found.boards]
+    habits = habits_of([pin.attributes for pin in stored(index, saved).values()])
+    return Personal(found, STRENGTH if strength is None else strength, base, habits)
 
 
 def search_for(

@@ -19,7 +19,7 @@ from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Int64, Reason
 
 from .asking import RelatedIndex, names_of, nearest_of, numbers_of
-from .evidence import Evidences, evidence_of
+from .evidence import Evidences, evidence_of, trail_of
 from .graph import SaveGraph
 from .looks import units
 from .view import View
@@ -241,7 +241,7 @@ class _Answer:
         own = {pin.pin for pin in self.asked}
         found: dict[int, _Candidate] = {}
         if visits is not None and self.view is not None and len(visits.nodes):
-            nodes, shares = self._worth(visits, most)
+            nodes, shares = worth_of(self.view, visits, most, self.starts, self.blend)
             numbers = self.view.numbers(nodes)
             held = names_of(self.index, numbers)
             for node, number, share in zip(nodes.tolist(), numbers, shares.tolist(), strict=True):
@@ -254,16 +254,6 @@ class _Answer:
         candidates = list(found.values())
         self._score(candidates, query, [hit.score for hit in near])
         return candidates
-
-    def _worth(self, visits: Visits, most: int) -> tuple[Int64, Float64]:
-        """The nodes that the walk says most for, and how much as a share of the largest."""
-        assert self.view is not None
-        best = np.lexsort((visits.nodes, -visits.scores))[: 2 * most]
-        nodes = visits.nodes[best]
-        saves = np.array([max(1, degree(self.view.walkable.pins, node)) for node in nodes.tolist()], float)
-        worth = visits.scores[best] / saves ** (self.blend.popular * (1 - 1 / self.starts))
-        order = np.lexsort((nodes, -worth))[:most]
-        return nodes[order], worth[order] / worth[order[0]]
 
     def _score(self, candidates: Sequence[_Candidate], query: Float32, near: Sequence[float]) -> None:
         """Sight is the cosine on the scale of this pin's own neighbours: 1 the nearest, 0 the last that was looked at."""
@@ -332,10 +322,10 @@ class _Answer:
             pins = {c.node: c.id for c in candidates if c.node >= 0}
             own = dict(zip(self.view.pin_nodes([pin.pin for pin in self.asked]), self.asked, strict=True))
             asked = {node: pin.id for node, pin in own.items() if node >= 0}
-            evidences = evidence_of(
-                self.index.people, self.view, visits, [node for node, _, _ in carriers.values()],
-                pins, asked, self.alikes,
-            )  # fmt: skip
+            trail = trail_of(
+                self.view, visits, [node for node, _, _ in carriers.values()], [*asked, *self.alikes]
+            )
+            evidences = evidence_of(self.index.people, trail, pins, asked, self.alikes)
             self.dead = evidences.dead
         looks = self._looks(chosen, vectors)
         reasons = []
@@ -362,6 +352,18 @@ class _Answer:
     def _cosine(self, one: str, other: str) -> float:
         a, b = units(self.index.vectors([one, other]))
         return float(a @ b)
+
+
+def worth_of(
+    view: View, visits: Visits, most: int, starts: int, blend: Blend = BLEND
+) -> tuple[Int64, Float64]:
+    """The nodes that a walk from so many starts says most for, and how much as a share of the largest."""
+    best = np.lexsort((visits.nodes, -visits.scores))[: 2 * most]
+    nodes = visits.nodes[best]
+    saves = np.array([max(1, degree(view.walkable.pins, node)) for node in nodes.tolist()], float)
+    worth = visits.scores[best] / saves ** (blend.popular * (1 - 1 / starts))
+    order = np.lexsort((nodes, -worth))[:most]
+    return nodes[order], worth[order] / worth[order[0]]
 
 
 def _merged(starts: Sequence[Start]) -> list[Start]:

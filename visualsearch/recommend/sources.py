@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,15 +10,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from visualsearch.types import Float32, Reason
+from visualsearch.types import Float32
 
-from .asking import RelatedIndex, numbers_of
-from .interests import DAY_MS, KEPT_PERSONS, Interests
+from .asking import RelatedIndex
+from .interests import DAY_MS, Interests
 from .items import items_of
 from .looks import units
-from .related import related
-from .why import NEAR as NEAR_BOARDS
-from .why import TOGETHER as TOGETHER_BOARDS
+from .visited import Visited, visited
 
 if TYPE_CHECKING:
     from visualsearch.people import FollowedSave
@@ -27,9 +24,7 @@ if TYPE_CHECKING:
 MOST_INTERESTS = 8
 """Interests that one page is made from."""
 NEAR = 60
-WALKED_FROM, WALKED = 8, 60
-WALK_SAVES = 50
-"""A walk is repeated after so many saves of anybody."""
+WALKED_FROM = 8
 TOGETHER = 150
 FOLLOWED, FOLLOWED_EACH = 120, 20
 POPULAR = 600
@@ -38,6 +33,8 @@ FRESH_DAYS = 2.0
 """The worth of being new halves in this time: most of a pin's views come in its first two days."""
 FRESH_UNTIL = 8.0
 SAMPLE = 2000
+MOVED = 0.02
+"""The sample is drawn anew when so large a share of the pins came or went."""
 CLUSTERS = 32
 ANYTHING = 40
 
@@ -50,7 +47,8 @@ class Pool:
     scales: list[tuple[float, float]] = field(default_factory=list)
     """For each interest the cosine of the first and of the last pin that was looked at."""
     together: dict[str, float] = field(default_factory=dict)
-    walk: dict[str, tuple[float, Reason]] = field(default_factory=dict)
+    walk: dict[str, float] = field(default_factory=dict)
+    visited: Visited | None = None
     follow: dict[str, tuple[float, FollowedSave]] = field(default_factory=dict)
     fresh: dict[str, float] = field(default_factory=dict)
     popular: dict[str, int] = field(default_factory=dict)
@@ -91,7 +89,7 @@ def _near(index: RelatedIndex, mine: Interests, behind: int, pool: Pool) -> None
     items = mine.items[:MOST_INTERESTS]
     k = NEAR + behind // len(items) + min(200, len(mine.without) // len(items))
     vectors = np.stack([item.vector for item in items])
-    for hits in index.nearest(vectors, k=k):
+    for hits in index.nearest(vectors, k=k, details=False):
         pool.scales.append((hits[0].score, hits[-1].score) if len(hits) else (1.0, 0.0))
         for hit in hits:
             pool.near[hit.id] = max(pool.near.get(hit.id, -1.0), hit.score)
@@ -113,50 +111,16 @@ def _together(index: RelatedIndex, mine: Interests, behind: int, pool: Pool) -> 
 
 
 def _walk(index: RelatedIndex, mine: Interests, pool: Pool) -> None:
-    """Pins that are related to the weightiest ones; each with its own reason, as far as its boards still hold it."""
+    """Pins to which a walk from the weightiest saved ones leads."""
     if not index.has_people:
         return
     saved = [at for at, name in enumerate(mine.pins) if name in mine.boards]
     best = sorted(saved, key=lambda at: (-mine.weights[at], mine.pins[at]))[:WALKED_FROM]
-    held = numbers_of(index, [mine.pins[at] for at in best])
-    best = [at for at in best if mine.pins[at] in held]
     if not best:
         return
     names = tuple(mine.pins[at] for at in best)
-    found = _walked(index, names, [float(mine.weights[at]) for at in best])
-    links = {
-        name: [(each.id, name) for each in why.evidence if each.kind == "board"]
-        for name, (_, why) in found.items()
-        if why.kind in (TOGETHER_BOARDS, NEAR_BOARDS) and not {each.id for each in why.evidence} & mine.muted
-    }
-    live = index.people.live_links(sorted({link for each in links.values() for link in each}))
-    pool.walk = {name: found[name] for name, each in links.items() if each and live.issuperset(each)}
-
-
-_WALKS: WeakKeyDictionary[Any, OrderedDict[Any, dict[str, tuple[float, Reason]]]] = WeakKeyDictionary()
-
-
-def _walked(
-    index: RelatedIndex, names: tuple[str, ...], weights: list[float]
-) -> dict[str, tuple[float, Reason]]:
-    """What is related to some pins. It is kept until others saved a little: pages of one person ask for the same."""
-    people = index.people
-    with index.catalog.read() as reader:
-        state = reader.state
-    key = (names, state, people.newest_save() // WALK_SAVES, people.choices())
-    with _GUARD:
-        kept = _WALKS.setdefault(index, OrderedDict())
-        if key in kept:
-            kept.move_to_end(key)
-            return kept[key]
-    hits = related(index, names, WALKED, weights=weights)
-    found = {hit.id: (hit.signals["walk"], hit.why) for hit in hits if hit.why is not None}
-    made = {name: (worth, why) for name, (worth, why) in found.items() if worth > 0}
-    with _GUARD:
-        kept[key] = made
-        while len(kept) > KEPT_PERSONS:
-            kept.popitem(last=False)
-    return made
+    pool.visited = visited(index, names, [float(mine.weights[at]) for at in best])
+    pool.walk = {} if pool.visited is None else dict(pool.visited.worth)
 
 
 def _followed(index: RelatedIndex, mine: Interests, now: int, pool: Pool) -> None:
@@ -173,14 +137,15 @@ def _followed(index: RelatedIndex, mine: Interests, now: int, pool: Pool) -> Non
 class Shelf:
     """What is the same for everybody: popular and new pins, and a sample that is spread over the collection.
 
-    `sample` goes round the clusters of the collection's map: one pin of each, then the next of each.
+    `sample` goes round the clusters of the collection's map: one pin of each, then the next of each. `keys` say what each was
+    made from, and `count` how many pins there were for the sample.
     """
 
-    key: Any
     popular: dict[str, int]
     fresh: dict[str, float]
     sample: tuple[str, ...]
-    made: int
+    count: int
+    keys: tuple[Any, Any, Any]
 
 
 _SHELVES: WeakKeyDictionary[Any, Shelf] = WeakKeyDictionary()
@@ -188,21 +153,35 @@ _GUARD = threading.Lock()
 
 
 def shelf_of(index: RelatedIndex, now: int) -> Shelf:
-    """The shelf of an index, made anew when much was saved, a consent changed, pins came or went, or an hour passed."""
+    """The shelf of an index. Each part is made anew when it may have changed, and hourly.
+
+    Popular pins: when much was saved or a consent changed. New pins: when pins came or went. The sample: when many did; a pin
+    of it that went meanwhile is left out by whoever shows it.
+    """
     with index.catalog.read() as reader:
         state, count = reader.state, reader.count()
     people = index.people if index.has_people else None
     newest = 0 if people is None else people.newest_save()
-    step = max(20, newest // 100)
-    key = (state, newest // step, 0 if people is None else people.choices(), now // 3_600_000)
+    hour = now // 3_600_000
+    choices = 0 if people is None else people.choices()
+    keys = ((newest // max(20, newest // 100), choices, hour), (state, hour), hour)
     with _GUARD:
         held = _SHELVES.get(index)
-    if held is not None and held.key == key:
+    if held is not None and held.keys == keys:
         return held
-    popular = {} if people is None else people.popular(10 * POPULAR)
-    same = held is not None and held.key[0] == state
-    sample = held.sample if same and held is not None else _spread(index, count)
-    made = Shelf(key, popular, _fresh(index, now), sample, now)
+    near = held is not None and abs(count - held.count) <= held.count * MOVED
+    popular = held.popular if held is not None and held.keys[0] == keys[0] else None
+    fresh = held.fresh if held is not None and held.keys[1] == keys[1] else None
+    sample = held.sample if held is not None and near and held.keys[2] == keys[2] else None
+    if popular is None:
+        popular = {} if people is None else people.popular(10 * POPULAR)
+    made = Shelf(
+        popular,
+        _fresh(index, now) if fresh is None else fresh,
+        _spread(index, count) if sample is None else sample,
+        held.count if held is not None and sample is not None else count,
+        keys,
+    )
     with _GUARD:
         _SHELVES[index] = made
     return made

@@ -31,8 +31,9 @@ def answered(
     seeds: set[int],
     ranker: Ranker = BY_COSINE,
     context: Context | None = None,
+    details: bool = True,
 ) -> Hits:
-    """The hits of a (d,) unit query vector in one snapshot."""
+    """The hits of a (d,) unit query vector in one snapshot; without `details`, those by cosine have ids and scores only."""
     scope = scope_of(reader, snapshot, wanted, seeds)
     need = min(wanted.offset + wanted.k, scope.total)
     if need <= 0:
@@ -40,7 +41,7 @@ def answered(
     if isinstance(ranker, ByCosine):
         found = shortlisted(snapshot, query, scope, need)
         page = _clear(found, wanted).at(slice(wanted.offset, wanted.offset + wanted.k))
-        items = described(page, Loaded(reader, snapshot, page))
+        items = described(page, Loaded(reader, snapshot, page)) if details else named(page, reader)
     else:
         asked = replace(context or Context(), query=query, k=wanted.k, offset=wanted.offset)
         found, items = _ranked(reader, snapshot, query, wanted, scope, ranker, asked)
@@ -50,7 +51,12 @@ def answered(
 
 
 def answered_each(
-    views: Views, vectors: Float32, wanted: Query, ranker: Ranker = BY_COSINE, context: Context | None = None
+    views: Views,
+    vectors: Float32,
+    wanted: Query,
+    ranker: Ranker = BY_COSINE,
+    context: Context | None = None,
+    details: bool = True,
 ) -> list[Hits]:
     """The hits of each of (n, d) query vectors of any length, all from one state of the index. Raises UsageError."""
     check_query(wanted)
@@ -59,7 +65,7 @@ def answered_each(
     with views.open() as (reader, snapshot):
         for vector in units:
             started = time.perf_counter()
-            hits = answered(reader, snapshot, vector, wanted, set(), ranker, context)
+            hits = answered(reader, snapshot, vector, wanted, set(), ranker, context, details)
             found.append(replace(hits, seconds=time.perf_counter() - started))
     return found
 
@@ -189,6 +195,14 @@ def described(page: Shortlist, loaded: Loaded) -> tuple[Hit, ...]:
         )
         for pin, row, score in zip((int(p) for p in page.pins), rows, page.scores, strict=True)
     )
+
+
+def named(page: Shortlist, reader: Reader) -> tuple[Hit, ...]:
+    """Hits of a page that have ids and scores only."""
+    numbers = page.pins.tolist()
+    known = reader.look_up("id", "pin", numbers)
+    scores = np.clip(page.scores, -1, 1).tolist()
+    return tuple(Hit(known[n], "", score, WHOLE, {}) for n, score in zip(numbers, scores, strict=True))
 
 
 def stored_rows(reader: Reader, snapshot: Snapshot, size: int) -> Iterator[list[Stored]]:
