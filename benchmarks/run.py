@@ -99,6 +99,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         "campaign.py", "kills, full disks, torn files, jumping clocks: what is lost, twice there or back"
     ),
     "fuzz": Benchmark("fuzz.py", "damaged and odd inputs for all that reads: crashes, hangs, memory"),
+    "promote": Benchmark(
+        "promote.py", "promoted pins: rules kept, lying bidders, time, kills, looks against keywords", ()
+    ),
     "exact": Benchmark(
         "exact.py",
         "exact top 10 of one query and of 64, against IndexFlatIP",

@@ -191,6 +191,16 @@ def fuzz(result: Result) -> None:
         assert row["inputs"] >= 100
 
 
+def promote(result: Result) -> None:
+    rows = {row["name"]: row for row in result["rows"]}
+    assert rows["rules"]["promoted"] > 0
+    assert rows["rules"]["violations"] == 0
+    assert rows["kills"]["flaws"] == []
+    assert rows["kills"]["entries"] > 0
+    assert rows["lies, vcg"]["gain"] <= 0.01
+    assert rows["world, organic saves"]["pages"] > 0
+
+
 def update_while_searching(result: Result) -> None:
     beside = rows(result)["beside the writer"]
     assert rows(result)["readers alone"]["errors"] == beside["errors"] == beside["stale"] == 0
@@ -228,6 +238,7 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "feed": feed,
     "campaign": campaign,
     "fuzz": fuzz,
+    "promote": promote,
     "cold_start": cold_start,
     "update_while_searching": update_while_searching,
     "serve_load": serve_load,

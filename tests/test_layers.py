@@ -16,9 +16,10 @@ PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own room and from the layers below it.
 LAYERS = (
     {"errors", "specs"},
-    {"keywords", "types"},
+    {"keywords", "phrases", "types"},
     {"copies", "resources", "wire"},
     {"fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
+    {"guarded"},
     {"compiled"},
     {"images"},
     {"sources"},
@@ -34,7 +35,7 @@ LAYERS = (
     {"searching"},
     {"recommending"},
     {"engine"},
-    {"backup", "embedding", "world", "experiments", "trust"},
+    {"backup", "embedding", "world", "experiments", "trust", "promote", "insight"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},
@@ -60,6 +61,7 @@ HEAVY = {
     "alembic",
     "jinja2",
     "psycopg",
+    "opendp",
 }
 
 

@@ -84,6 +84,15 @@ ROUTES = [
         "/me/signals": ("GET", "PUT"),
         "/me/pause": ("PUT",),
         "/me/claim": ("POST",),
+        "/me/hidden-advertisers/{advertiser}": ("PUT", "DELETE"),
+        "/campaigns": ("GET", "POST"),
+        "/campaigns/{id}/stop": ("POST",),
+        "/campaigns/report": ("GET",),
+        "/conversions": ("POST",),
+        "/pixel.gif": ("GET",),
+        "/insight/trends": ("GET",),
+        "/insight/merchant/{domain}": ("GET",),
+        "/insight/timing": ("GET",),
     }.items()
     for method in methods
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,13 +140,14 @@ class Editor:
                 writer.delete_pins(pin.pin for pin in pins)
             return missing, writer.identities()
 
-    def update(self, name: str, attributes: Attributes) -> None:
-        """See `Index.update`."""
-        plain = checked(attributes)
+    def update(self, changes: Mapping[str, Attributes]) -> None:
+        """See `Index.update` and `Index.update_many`."""
+        plain = {name: checked(attributes) for name, attributes in changes.items()}
         with self.open() as writer:
-            pin = pin_named(writer, name)
+            pins = [pin_named(writer, name) for name in plain]
             with writer.commit():
-                writer.touch_pin(pin.pin, pin.id, pin.uri, pin.source, pin.stamp, plain, True)
+                for pin in pins:
+                    writer.touch_pin(pin.pin, pin.id, pin.uri, pin.source, pin.stamp, plain[pin.id], True)
 
 
 def _columns(asked: AddOptions) -> Columns | None:

@@ -191,7 +191,11 @@ class Index(Recommending):
         Attributes are JSON values (see `visualsearch.store.values`). Raises UsageError for others, such as NaN, UnknownNameError,
         LockedError.
         """
-        self._editor.update(name, attributes)
+        self._editor.update({name: attributes})
+
+    def update_many(self, changes: Mapping[str, Attributes]) -> None:
+        """`update` for many pins, by id, in one commit: all of them or none."""
+        self._editor.update(changes)
 
     def compact(self) -> None:
         """Drop dead rows, merge segments and build the approximate index anew, all in one commit.

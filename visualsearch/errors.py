@@ -7,6 +7,7 @@ VisualSearchError
 │   ├── ForbiddenError    a thing that belongs to somebody else
 │   ├── ConsentError      a person's consent does not let it be stored
 │   ├── ConflictError     the same name was used for something else
+│   ├── BudgetError       the privacy budget of a data set is spent
 │   └── MissingExtraError an optional dependency is not installed
 ├── SourceError           a source of pictures that cannot be read at all
 ├── PictureError          one picture that cannot be read; never stops a batch
@@ -77,6 +78,10 @@ class ConsentError(UsageError):
 
 class ConflictError(UsageError):
     """The same name was used for something else."""
+
+
+class BudgetError(UsageError):
+    """The privacy budget of a data set does not allow another release."""
 
 
 class MissingExtraError(UsageError):

@@ -71,7 +71,7 @@ class Searching(Contents):
             own = set() if query.include_seeds else seeds
             hits = judge.said(answered(reader, snapshot, vector, judge.settled(query), own, chosen, context))
         notes = (*hits.notes, *unread(query, lambda: self.encoder))
-        return replace(hits, notes=notes, seconds=time.perf_counter() - started)
+        return replace(hits, notes=notes, seconds=time.perf_counter() - started, vector=vector)
 
     def vector(self, query: Query) -> Float32:
         """The (d,) float32 unit vector that a query stands for."""

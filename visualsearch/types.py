@@ -162,7 +162,8 @@ class Hit:
     The score is the cosine with the query's vector. It orders the hits of one query and compares with no other query: a
     word that fits well may score 0.3, a picture 0.8, and a mix of both lies between. `Hits.alike` says what a low one means.
     `signals` are numbers about the hit, by name. `rank_score` is what a ranker ordered the hit by, as it was made of those
-    signals; None where the cosine ordered it.
+    signals; None where the cosine ordered it. `promoted` is the campaign that pays for its place, None where nobody does; events
+    of such a pin name its `placement`.
     """
 
     id: str
@@ -173,11 +174,14 @@ class Hit:
     signals: Mapping[str, float] = field(default_factory=dict)
     rank_score: float | None = None
     why: Reason | None = None
+    promoted: str | None = None
+    placement: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: id, uri, score, box, attributes.
 
-        Where a ranker ordered it, also rank_score and signals; where there is a reason, also `why`.
+        Where a ranker ordered it, also rank_score and signals; where there is a reason, also `why`; where a campaign promotes
+        it, also `promoted` and `placement`.
         """
         plain: dict[str, Any] = {
             "id": self.id,
@@ -188,6 +192,8 @@ class Hit:
         }
         if self.rank_score is not None:
             plain |= {"rank_score": self.rank_score, "signals": dict(self.signals)}
+        if self.promoted is not None:
+            plain |= {"promoted": self.promoted, "placement": self.placement}
         return plain if self.why is None else {**plain, "why": self.why.to_dict()}
 
 
@@ -213,6 +219,7 @@ class Hits(Sequence[Hit]):
     were candidates (those the filter leaves), or how many products where pins are grouped. `best` is the score of the first
     hit of all pages, before `min_score`. `alike` is False where the index holds nothing like what was asked for: `best` is
     below `noise`, which queries that mean nothing reach; None where that was not judged. `cursor` asks a feed for its next page.
+    `vector` is the (d,) unit vector of the query of a search.
     """
 
     items: tuple[Hit, ...]
@@ -224,6 +231,7 @@ class Hits(Sequence[Hit]):
     noise: float | None = None
     notes: tuple[str, ...] = ()
     cursor: str | None = None
+    vector: Float32 | None = field(default=None, repr=False, compare=False)
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

@@ -27,10 +27,12 @@ from . import (
     ideas,
     index,
     info,
+    insight,
     learn,
     look,
     models,
     people,
+    promote,
     related,
     remove,
     search,
@@ -68,6 +70,8 @@ COMMANDS = (
     ideas,
     world,
     experiment,
+    promote,
+    insight,
     bench,
 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .bench_insight import insight
 from .bench_trust import experiments, trust
 from .common import AsJson, Device, Model, PrecisionOption, emit, note
 from .panels import Panels
@@ -299,4 +300,5 @@ def register(app: typer.Typer) -> None:
     """Add the command and its sub-commands."""
     bench.command()(trust)
     bench.command()(experiments)
+    bench.command()(insight)
     app.add_typer(bench, name="bench")

@@ -60,6 +60,9 @@ def look(
     where: Annotated[
         str | None, typer.Option(metavar="EXPR", help="Only pins whose attributes fit, as in `search`.")
     ] = None,
+    products: Annotated[
+        bool, typer.Option("--products", help="Only products (see `visualsearch promote products`).")
+    ] = False,
     min_score: Annotated[
         float | None, typer.Option(help="Leave out results below this cosine (-1 to 1).")
     ] = None,
@@ -117,6 +120,7 @@ def look(
     from visualsearch import images
     from visualsearch.errors import UsageError
     from visualsearch.look import FINDER
+    from visualsearch.search import products_only
 
     if (scene is None) == (pin is None):
         raise UsageError(
@@ -124,6 +128,7 @@ def look(
             "one of SCENE and --pin is needed",
             "Example: visualsearch look pins.index living-room.jpg",
         )
+    where = products_only(where) if products else where
     if scene is None or pin is not None:
         _goes_with(folder, ids_of([str(pin)])[0], k, label_by, where, as_json)
         return

@@ -61,6 +61,21 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "apply",
                 "interleaving",
             ),  # experiment
+            *(
+                "by",
+                "epsilon",
+                "weeks",
+                "until",
+                "held_out",
+                "fewest",
+                "utm",
+                "domain",
+                "slots",
+                "merchant_name",
+                "dns",
+                "check",
+                "month",
+            ),  # insight
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
             *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn
         ),
@@ -69,17 +84,19 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("box", "finder", "sure", "label_by", "word", "pin"),  # look
             *("person", "section", "personal"),  # ideas, search
             *("cursor", "less"),  # feed
+            *("pages",),  # promote products
         ),
         "Results": (
             *("k", "offset", "min_score", "group_by", "rank"),
             *("most", "prefer", "repeat", "diversity", "unsure", "goes_with", "similar"),
             *("failures", "excluded"),  # info
             *("boards", "why"),  # related, ideas
+            *("products",),  # search, look
         ),
         "Model": ("model", "device", "precision", "compiled"),
         "Index": ("preset", "recall", "latency_ms", "samples", "seconds"),
         "Cluster": ("ray", "actors", "actor_cpus", "actor_gpus"),
-        "Server": ("host", "port", "server", "live"),
+        "Server": ("host", "port", "server", "promote", "live"),
         "Access": (
             *("new_key", "days", "public", "allow_host", "allow_private", "allow_extension", "trust_proxy"),
             *("token", "resume", "revoke"),

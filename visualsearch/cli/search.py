@@ -71,6 +71,9 @@ def search(
             help="Only pins whose attributes fit, e.g. \"price < 50 and color in ('red', 'blue')\".",
         ),
     ] = None,
+    products: Annotated[
+        bool, typer.Option("--products", help="Only products (see `visualsearch promote products`).")
+    ] = False,
     k: Annotated[int, typer.Option("-k", "--k", help="How many results.", min=1)] = 10,
     offset: Annotated[int, typer.Option(help="Skip this many results (for pages).", min=0)] = 0,
     min_score: Annotated[
@@ -148,6 +151,7 @@ def search(
         unlike=ids_of(unlike),
         weights=_weights(weight),
         where=where,
+        products=products,
         k=k,
         offset=offset,
         min_score=_score(min_score),

@@ -12,11 +12,12 @@ from .common import Device, Folder, MaxPixels, Memory, Model, PrecisionOption, l
 
 
 class KeyScope(StrEnum):
-    """What a new key may do: search, change pins too, or speak for an application's people."""
+    """What a new key may do: search, change pins too, speak for an application's people, or see figures over groups of them."""
 
     READ = "read"
     WRITE = "write"
     ACT = "act"
+    INSIGHT = "insight"
 
 
 def serve(
@@ -79,6 +80,12 @@ def serve(
         int | None,
         typer.Option(metavar="DAYS", help="Days after which events are forgotten; default: never.", min=1),
     ] = None,
+    promote: Annotated[
+        bool,
+        typer.Option(
+            "--promote", help="Show promoted pins among the results, labelled (see `visualsearch promote`)."
+        ),
+    ] = False,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,
     memory: Memory = None,
@@ -124,6 +131,7 @@ def serve(
         people=people,
         event_rate=event_rate,
         event_days=keep_events,
+        promote=promote,
     )
     run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
 
@@ -151,7 +159,11 @@ def _make_key(folder: Path, scope: KeyScope, days: float | None) -> None:
 
     with Index.open(folder):  # only an index gets keys
         token = new_key(folder / FILE, Scope(scope.value), days)
-    may = "search and speak for people" if scope is KeyScope.ACT else scope.value
+    more = {
+        KeyScope.ACT: "search and speak for people",
+        KeyScope.INSIGHT: "search and see figures about people",
+    }
+    may = more.get(scope, scope.value)
     note(f"a key that may {may}; it is shown this once, {FILE} has its hash only.")
     note("A server that runs on this index already needs a key from now on, without a restart:")
     print(token)

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from visualsearch.errors import UsageError
 from visualsearch.images import STYLE, CropStyle
+from visualsearch.search import products_only
 from visualsearch.types import MAX_PIXELS
 
 from .proposals import FINDER
@@ -24,7 +25,8 @@ class LookOptions:
     where these are not clearly better than those of parts that hold nothing (see `visualsearch.look.ground`); `unsure` gives
     them all the same. A pin comes back for one object only unless `repeat`. `diversity` (0..1) trades likeness for variety.
     `goes_with` asks for that many pins of other categories that go with the scene. A scene of more than `max_pixels` pixels is
-    refused. `style` says how a part is cut. `prefer` is deprecated: a bonus for hits of the label that neighbours vote for.
+    refused. `style` says how a part is cut. `products`: only products. `prefer` is
+    deprecated: a bonus for hits of the label that neighbours vote for.
     """
 
     k: int = 5
@@ -44,8 +46,14 @@ class LookOptions:
     goes_with: int = 0
     max_pixels: int = MAX_PIXELS
     unsure: bool = False
+    products: bool = False
 
     def __post_init__(self) -> None:
+        if self.products:
+            object.__setattr__(self, "where", products_only(self.where))
+            object.__setattr__(
+                self, "products", False
+            )  # what `replace` makes of this one has the filter already
         if self.prefer is not None:
             warnings.warn(
                 "`prefer` of look was measured not to help, and will go", DeprecationWarning, stacklevel=3

@@ -12,6 +12,11 @@ from visualsearch.storage import storage_error
 from .templates import template
 
 
+def render_template(name: str, **values: Any) -> str:
+    """The template `name`, filled with values."""
+    return template(name).render(**values)
+
+
 def write_template(path: str | Path, name: str, **values: Any) -> Path:
     """Write the template `name`, filled with values, to `path`. Raises StorageError when the file cannot be written."""
     path = Path(path)

@@ -5,6 +5,7 @@ The values are light. `open_people` and `People` load SQLAlchemy at first use.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .model import (
@@ -33,22 +34,32 @@ from .model import (
 
 if TYPE_CHECKING:
     from .backups import copy_record, follow_backup, forget_since
+    from .billing import Judge, Paid
+    from .columns import Counted, SaveColumns
+    from .domains import Claim, domain_name
+    from .ledger import DELTA, Budget, epsilon_of, rho_of
     from .material import Material
     from .people import People, open_people
+    from .planned import Plan
+    from .promoted import Placement, Viewer
     from .taste import Deed, Deeds, FollowedSave
     from .trials import DECLARED, EventColumns, Exposures
 
 __all__ = [
     "DECLARED",
+    "DELTA",
     "FILE",
     "MEANINGS",
     "TOKEN",
     "Board",
     "BoardKind",
+    "Budget",
+    "Claim",
     "Comment",
     "CommentState",
     "Consent",
     "ConsentLevel",
+    "Counted",
     "Deed",
     "Deeds",
     "Event",
@@ -56,23 +67,45 @@ __all__ = [
     "Exposures",
     "Follow",
     "FollowedSave",
+    "Judge",
     "Material",
+    "Paid",
     "People",
     "Person",
     "PinRef",
     "Pins",
+    "Placement",
+    "Plan",
     "Receipt",
     "Save",
+    "SaveColumns",
     "Status",
     "Verdict",
+    "Viewer",
     "copy_record",
+    "domain_name",
+    "epsilon_of",
     "follow_backup",
     "forget_since",
     "open_people",
     "pseudonym_number",
+    "rho_of",
     "same_place",
     "weight",
 ]
+
+
+_LATE = {
+    "Budget": "ledger",
+    "Claim": "domains",
+    "Counted": "columns",
+    "DELTA": "ledger",
+    "Plan": "planned",
+    "SaveColumns": "columns",
+    "domain_name": "domains",
+    "epsilon_of": "ledger",
+    "rho_of": "ledger",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -92,8 +125,18 @@ def __getattr__(name: str) -> Any:
         from . import trials
 
         return getattr(trials, name)
+    if name in ("Judge", "Paid"):
+        from . import billing
+
+        return getattr(billing, name)
+    if name in ("Placement", "Viewer"):
+        from . import promoted
+
+        return getattr(promoted, name)
     if name in ("Deed", "Deeds", "FollowedSave"):
         from . import taste
 
         return getattr(taste, name)
+    if name in _LATE:
+        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

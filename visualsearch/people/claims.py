@@ -26,19 +26,21 @@ from .schema import (
     follows,
     mentions,
     people,
+    planned,
     reports,
     saves,
     sessions,
     sites,
 )
+from .schema_promoted import placements, unwanted
 from .store import chunks
 from .tokens import Tokens
 from .words import folded
 
 GUEST = "guest:"
 """How the key of somebody begins of whom only a session is kept."""
-_MOVED = (saves, comments, events)
-_JOINED = (collaborators, connections, mentions, reports, sites, sessions, follows, exposures)
+_MOVED = (saves, comments, events, placements, planned)
+_JOINED = (collaborators, connections, mentions, reports, sites, sessions, follows, exposures, unwanted)
 """Tables in which the person may have the same row already."""
 
 

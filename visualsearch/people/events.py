@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from visualsearch.errors import UnknownNameError, UsageError
 
+from .billing import bill
 from .model import (
     DAY_MS,
     MEANINGS,
@@ -188,6 +189,7 @@ def deed(
     made.row[_SESSION] = cut.of(known.number, made.row[_SESSION], now)
     cut.keep()
     store.insert(db, events, [made.row])
+    bill(db, store, [made.row])
 
 
 def same(row: Sequence[Any], stored: Sequence[Any], timed: bool) -> bool:
@@ -273,6 +275,7 @@ class Events(Base):
             fresh[row[0]] = row
             outcomes.append((Status.ACCEPTED, ""))
         self.store.insert(db, events, list(fresh.values()))
+        bill(db, self.store, list(fresh.values()))
         cut.keep()
         return outcomes
 

@@ -26,17 +26,19 @@ from .schema import (
     imports,
     mentions,
     people,
+    planned,
     reports,
     saves,
     sessions,
     sites,
 )
+from .schema_promoted import placements, unwanted
 from .store import Store, chunks
 from .tables import fingerprint
 
 _OWN = (
     *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events),
-    consent,
+    *(placements, unwanted, planned, consent),
 )
 
 

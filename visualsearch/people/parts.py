@@ -217,6 +217,23 @@ def read_part(
     return filled(table).select(list(columns))
 
 
+def read_coded(folder: Path, file: str, columns: Sequence[str]) -> Any:
+    """The named columns of a part, for sums over all of it; a text stays in the dictionary it is stored in where it has one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, schema = folder / file, arrow_schema()
+    with path.open("rb") as opened:
+        metadata = pq.read_metadata(opened)
+        held = [name for name in columns if name in metadata.schema.names]
+        coded = [name for name in held if name in CODED]
+        table = pq.ParquetFile(opened, metadata=metadata, read_dictionary=coded).read(columns=held)
+    for name in columns:
+        if name not in held:
+            table = table.append_column(schema.field(name), pa.nulls(len(table), schema.field(name).type))
+    return table.select(list(columns))
+
+
 def files(folder: Path) -> Iterator[Path]:
     """All files below the folder of events, unfinished ones too."""
     for place in sorted((folder / FOLDER).glob("*")):

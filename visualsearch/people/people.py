@@ -9,18 +9,38 @@ from pathlib import Path
 from . import backups as _backups  # noqa: F401  forgetting cleans backups too
 from .arranging import Arranging
 from .claims import Claims
+from .columns import Columns
+from .domains import Domains
 from .elsewhere import Elsewhere
 from .import_export import ImportExport
+from .ledger import Ledger
 from .live import Live
 from .many import Many
 from .material import Learnable
 from .model import AnyPins, Pins
+from .planned import Planned
+from .promoted import Promoted
 from .store import Store, now_ms
 from .taste import Taste
 from .trials import Trials
 
 
-class People(Claims, Many, Trials, ImportExport, Elsewhere, Learnable, Live, Taste, Arranging):
+class People(
+    Claims,
+    Many,
+    Trials,
+    Columns,
+    ImportExport,
+    Elsewhere,
+    Learnable,
+    Live,
+    Taste,
+    Promoted,
+    Ledger,
+    Domains,
+    Planned,
+    Arranging,
+):
     """Who did what: people, boards, saves, follows, comments, events.
 
     Safe to share between threads and processes. What a call returned is on disk.

@@ -32,6 +32,7 @@ from .schema import (
     follows,
     mentions,
     people,
+    planned,
     receipts,
     reports,
     saves,
@@ -39,10 +40,25 @@ from .schema import (
     sites,
     tokens,
 )
+from .schema_promoted import placements, unwanted
 from .social import unmention
 from .traces import Trace, traces
 
-_OWN = (reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events)
+_OWN = (
+    reports,
+    mentions,
+    collaborators,
+    follows,
+    connections,
+    comments,
+    sites,
+    sessions,
+    exposures,
+    events,
+    placements,
+    unwanted,
+    planned,
+)
 """Tables whose rows of a person are deleted as they are; saves and boards need more care."""
 PENDING = "the files were not searched yet"
 

@@ -329,4 +329,68 @@ exposures = Table(
 )
 """Who met an experiment, in which arm, and when first. `unit` is empty, or a session's label where sessions are assigned."""
 
+releases = Table(
+    "releases",
+    SCHEMA,
+    Column("release", Text, primary_key=True),
+    Column("question", Text, nullable=False),
+    Column("epsilon", Float, nullable=False),
+    Column("delta", Float, nullable=False),
+    Column("rho", Float, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""Figures that were told: the question as JSON, what its noise cost, and the answer, which the same question gets again."""
+charges = Table(
+    "charges",
+    SCHEMA,
+    Column("data_set", Text, primary_key=True),
+    Column("release", Text, primary_key=True),
+    Column("rho", Float, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""What each release took from the budget of each data set that it rests on."""
+budgets = Table(
+    "budgets",
+    SCHEMA,
+    Column("data_set", Text, primary_key=True),
+    Column("epsilon", Float, nullable=False),
+    Column("delta", Float, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""The most that may be spent of a data set, where the owner chose another bound than the usual one."""
+domains = Table(
+    "domains",
+    SCHEMA,
+    Column("domain", Text, primary_key=True),
+    Column("merchant", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("way", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("verified", BigInteger),
+    Index(
+        "ux_domains_verified",
+        "domain",
+        unique=True,
+        sqlite_where=text("verified IS NOT NULL"),
+        postgresql_where=text("verified IS NOT NULL"),
+    ),
+)
+"""Who claims a domain, and whose claim was proved: one at most."""
+planned = Table(
+    "planned",
+    SCHEMA,
+    Column("plan", _AUTO, primary_key=True),
+    _person(),
+    _board(),
+    Column("pin_id", Text),
+    Column("note", Text, nullable=False),
+    Column("publish_at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index(None, "publish_at"),
+    Index(None, "person"),
+    sqlite_autoincrement=True,
+)
+"""A pin that goes to a board later; without a pin, the board itself, which is secret until then. `reason`: why it failed."""
+
 EVENT_COLUMNS = tuple(column.name for column in events.columns)

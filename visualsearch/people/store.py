@@ -60,6 +60,7 @@ class Store:
     def __init__(self, folder: Path, address: str | None = None) -> None:
         self.folder = folder
         self.quiet = False  # no deed leaves an event; see `Claims.unrecorded`
+        self.judge: Callable[[Any], str] | None = None  # says why an event is not billed; see `billing`
         self._url = _url(folder, address)
         self.sqlite = self._url.get_backend_name() == "sqlite"
         self.path = Path(self._url.database or "") if self.sqlite else None

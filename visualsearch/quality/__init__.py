@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UnknownNameError, UsageError
@@ -22,8 +23,12 @@ from .recommend import measure as measure_recommend
 from .recommend_peers import PEERS
 from .tasks import TASKS
 
+INSIGHT = ("privacy", "ledger", "lift", "trends", "timing")
+"""What `measure_insight` measures."""
+
 __all__ = [
     "DATASETS",
+    "INSIGHT",
     "PEERS",
     "TASKS",
     "Data",
@@ -37,6 +42,7 @@ __all__ = [
     "choose",
     "follows_file",
     "measure",
+    "measure_insight",
     "measure_look",
     "measure_recommend",
 ]
@@ -102,6 +108,29 @@ def measure(
             rows += task.run(bench)
     names = {name for gap in gaps.values() for name in gap}
     return Report(tuple(rows), tuple(dataset for dataset in DATASETS.values() if dataset.name in names))
+
+
+def measure_insight(
+    part: str,
+    *,
+    runs: int = 3,
+    people: int = 10_000,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Measure a part of insight on simulated people; `runs` and `people` are those of trends. Raises UnknownNameError."""
+    from . import insight  # it loads what keeps records
+
+    if part not in INSIGHT:
+        raise UnknownNameError("part", part, INSIGHT)
+    measures: dict[str, Callable[[], dict[str, Any]]] = {
+        "privacy": lambda: insight.measure_privacy(seed, say),
+        "ledger": lambda: insight.measure_own_ledger(seed=seed),
+        "lift": lambda: insight.measure_lift(seed=seed),
+        "trends": lambda: insight.measure_trends(runs, people, seed=seed, say=say),
+        "timing": lambda: insight.measure_timing(seed=seed),
+    }
+    return measures[part]()
 
 
 def _no_data(gaps: dict[str, tuple[str, ...]], folder: Path | None) -> UsageError:

@@ -35,7 +35,7 @@ from .matrix import (
 )
 from .personal import Personal, personal_term, search_for
 from .related import Blend, graph_for, related
-from .sensitive import Topics, topics_of
+from .sensitive import Topics, allowed, topics_of
 from .why import by_sight, more, quoted
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "Saves",
     "Topics",
     "Weights",
+    "allowed",
     "best",
     "boards_like",
     "by_sight",

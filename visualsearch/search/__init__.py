@@ -4,7 +4,7 @@ from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plai
 from .columns import columns_after
 from .filters import parse
 from .mixing import encoded, mixed, unread, vector_of
-from .options import DEFAULT_WEIGHTS, SearchOptions, all_weights
+from .options import DEFAULT_WEIGHTS, IS_PRODUCT, SearchOptions, all_weights, products_only
 from .page import answered, answered_each, stored_rows
 from .query_checks import check_query, unit_rows
 from .scales import SAMPLE, Sample, blended
@@ -17,6 +17,7 @@ from .views import Views
 __all__ = [
     "COLUMNS",
     "DEFAULT_WEIGHTS",
+    "IS_PRODUCT",
     "NO_GROUPS",
     "PINS_SHARE",
     "SAMPLE",
@@ -45,6 +46,7 @@ __all__ = [
     "mixed",
     "parse",
     "plain_pictures",
+    "products_only",
     "stored_rows",
     "tests",
     "unit_rows",

@@ -42,6 +42,8 @@ class SearchOptions:
     (`visualsearch.ranking.ranker_of`) or an object with `rank`. `diversity` (0..1) trades likeness for variety. `context` is
     what the ranker knows of the request.
 
+    `products`: only pins that are products, which `visualsearch promote products` marks.
+
     `person`: who asks. The same pins are ordered with a small term for that person's interests and against what they hid; `why`
     says so where it lifted a hit. Nobody known, or a consent that is off, changes nothing. `personal` bounds the term, in
     cosine; None takes what was measured to be best, 0 switches it off.
@@ -67,6 +69,7 @@ class SearchOptions:
     context: Context | None = None
     person: str | None = None
     personal: float | None = None
+    products: bool = False
 
     def query(self) -> Query:
         """The query that they stand for. Raises UsageError, UnknownNameError."""
@@ -87,7 +90,7 @@ class SearchOptions:
             tuple(found),
             self.k,
             self.offset,
-            self.where,
+            products_only(self.where) if self.products else self.where,
             self.min_score,
             self.include_seeds,
             self.group_by,
@@ -103,6 +106,15 @@ class SearchOptions:
                 "cannot weigh the person", f"personal is {self.personal!r}", "Give 0 to 1; 0 switches it off"
             )
         return ranker_of(self.ranker, self.diversity)
+
+
+IS_PRODUCT = "is_product"
+"""The attribute that is true of pins which are products."""
+
+
+def products_only(where: str | None) -> str:
+    """The filter, for products alone."""
+    return IS_PRODUCT if where is None else f"({where}) and {IS_PRODUCT}"
 
 
 def all_weights(changed: Mapping[str, float]) -> dict[str, float]:

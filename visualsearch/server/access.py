@@ -141,6 +141,26 @@ def writing(request: Request, _bearer: Bearer, _header: Header) -> None:
         )
 
 
+def gaining_insight(request: Request, _bearer: Bearer, _header: Header) -> None:
+    """Let pass who has a key with the scope `insight`: in a header, or in a browser that this site's own page sent here."""
+    if not needed(request):
+        return
+    token = header_token(request)
+    cookie = "" if token else request.cookies.get(COOKIE, "")
+    sessions: Sessions = request.app.state.sessions
+    mark = mark_of(token) if token else sessions.key_of(cookie) if cookie else None
+    if mark is None:
+        raise missing(Scope.INSIGHT.value)
+    foreign = request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    if check(request, mark) is not Scope.INSIGHT or (not token and foreign):
+        raise RefusedError(
+            Kind.FORBIDDEN,
+            "this key may not see figures about people",
+            "its scope is not insight" if token else "the session has another key, or another site led here",
+            "The owner makes a key with: visualsearch serve DIR --new-key insight",
+        )
+
+
 def missing(scope: str) -> RefusedError:
     """The error for a request without a key."""
     return RefusedError(
@@ -154,3 +174,4 @@ def missing(scope: str) -> RefusedError:
 CAN_READ = Depends(reading)
 CAN_WRITE = Depends(writing)
 CAN_WATCH = Depends(watching)
+CAN_GAIN_INSIGHT = Depends(gaining_insight)

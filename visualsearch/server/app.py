@@ -20,6 +20,7 @@ from visualsearch import __version__
 from visualsearch.engine import Index
 
 from .batching import BatchingEncoder
+from .insight import insight_routes
 from .keys import FILE, Keys
 from .limits import Gate, Watched
 from .login import session_routes
@@ -28,6 +29,7 @@ from .openapi import describe
 from .people import boards, comments, events, feed, me, saves
 from .people.record import Record
 from .problems import install
+from .promote import campaign_routes, hidden_routes, pixel_routes
 from .related import related_routes
 from .routes import pin_routes, search_routes, system_routes
 from .service import Service
@@ -83,7 +85,11 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     app.state.sessions = Sessions()
     app.state.people = record
     install(app)
-    for router in (search_routes, pin_routes, related_routes, *people_routes, system_routes, session_routes):
+    promoting = (campaign_routes, pixel_routes, hidden_routes)
+    for router in (
+        *(search_routes, pin_routes, related_routes, *people_routes, *promoting),
+        *(insight_routes, system_routes, session_routes),
+    ):
         app.include_router(router)
     _add_pages(app)
     describe(app)

@@ -29,11 +29,14 @@ PREFIX = "vs_"
 
 
 class Scope(StrEnum):
-    """What a key allows; write and act include read. A key that may act speaks for the people of its application."""
+    """What a key allows; each includes read. A key that may act speaks for the people of its application; one for insight sees
+    figures over groups of people.
+    """
 
     READ = "read"
     WRITE = "write"
     ACT = "act"
+    INSIGHT = "insight"
 
 
 class Expired(Exception):  # noqa: N818 - caught by the one caller, never shown
@@ -167,7 +170,7 @@ def _from_environment(environment: Mapping[str, str]) -> list[Key]:
             raise UsageError(
                 f"cannot read entry {number} of {VARIABLE}",
                 "it is not scope:sha256",
-                "Write read:HASH, write:HASH or act:HASH with the SHA-256 (hex) of a key",
+                f"Write {':HASH, '.join(Scope)}:HASH, with the SHA-256 (hex) of a key",
             )
         keys.append(Key(f"environment-{number}", digest.lower(), Scope(scope)))
     return keys

@@ -12,7 +12,7 @@ from visualsearch.types import Hits
 
 from .access import CAN_READ
 from .openapi import refused
-from .people.served import answer_of
+from .people.served import answer_of, reader_of
 from .routes import PinId, Serving
 from .schemas import Answer, ReasonedHit
 from .sent import reasoned
@@ -38,15 +38,16 @@ async def related(
 ) -> RelatedOut:
     """What people saved together with it, blended with what looks alike; each with a reason."""
     pin = await serving.light.run(serving.pin, unquote(name))
-    found = _out(await serving.light.run(_related, serving, pin.id, k))
+    reader = await reader_of(request, None) if serving.settings.promote else None
+    found = _out(await serving.light.run(_related, serving, pin.id, k, reader))
     found.answer = await answer_of(request)
     return found
 
 
-def _related(serving: Service, name: str, k: int) -> Hits:
+def _related(serving: Service, name: str, k: int, reader: str | None) -> Hits:
     hits = serving.index.related(name, k)
     serving.metrics.observe("related", hits.seconds)
-    return hits
+    return serving.promotions.beside_related(name, hits, reader) if serving.settings.promote else hits
 
 
 def _out(hits: Hits) -> RelatedOut:

@@ -36,6 +36,7 @@ from .schemas import (
 )
 from .sent import pin_out
 from .service import Service
+from .settings import Settings
 
 Served = TypeVar("Served", SearchResponse, LookOut, PinsOut)
 OLD_COOKIE = "visualsearch_key"
@@ -178,7 +179,9 @@ async def similar(
 ) -> SearchResponse:
     """A search with `like` this pin."""
     pin = await serving.light.run(serving.pin, unquote(name))
-    wanted = SearchRequest(like=[pin.id], where=where, k=k, offset=offset)
+    wanted = await for_reader(
+        request, SearchRequest(like=[pin.id], where=where, k=k, offset=offset, personal=0)
+    )
     return await _answered(request, await serving.answer(wanted))
 
 
@@ -368,7 +371,8 @@ async def metrics(request: Request, serving: Serving) -> Response:
 
 async def for_reader(request: Request, wanted: SearchRequest) -> SearchRequest:
     """The query with the person for whom it is asked, as the request's key, token or cookie allows."""
-    if wanted.personal == 0 and wanted.person is None:
+    settings: Settings = request.app.state.settings
+    if wanted.personal == 0 and wanted.person is None and not settings.promote:
         return wanted
     return wanted.model_copy(update={"person": await reader_of(request, wanted.person)})
 

@@ -42,6 +42,7 @@ Side = Annotated[
         description="Of the upright picture, in pixels; left out where it is not known without fetching it.",
     ),
 ]
+Absent = Annotated[str | None, Field(exclude_if=lambda value: value is None)]
 Crop = Annotated[list[float], Field(min_length=4, max_length=4)]
 
 
@@ -90,6 +91,7 @@ class SearchRequest(_Strict):
         description="An attribute to order the best 200 matches by; with a leading - from high to low. Default: by score.",
     )
     include_seeds: bool = Field(default=False, description="Keep the query's own stored pins in the results.")
+    products: bool = Field(default=False, description="Only pins that are products.")
     group_by: str | None = Field(
         default=None,
         max_length=200,
@@ -131,7 +133,7 @@ FIELDS = frozenset(SearchRequest.model_fields)
 class EvidenceOut(BaseModel):
     """What a reason rests on."""
 
-    kind: str = Field(description="pin, board or follow.")
+    kind: str = Field(description="pin, board, follow or campaign.")
     id: str
     weight: float
 
@@ -141,7 +143,7 @@ class ReasonOut(BaseModel):
 
     kind: str = Field(
         description="together, near, look-alike or sight; in a feed also interest, follow, popular, fresh or other; in a"
-        " search asked or interest."
+        " search asked or interest; promoted where a campaign pays for the place."
     )
     sentence: str
     evidence: list[EvidenceOut]
@@ -162,6 +164,16 @@ class HitOut(BaseModel):
     )
     width: Side = None
     height: Side = None
+    promoted: Absent = Field(
+        default=None, description="The campaign that pays for this place; absent of others."
+    )
+    placement: Absent = Field(
+        default=None,
+        description="Events of a promoted pin name it: their `variant` is `promoted:PLACEMENT`.",
+    )
+    why: Annotated[ReasonOut | None, Field(exclude_if=lambda value: value is None)] = Field(
+        default=None, description="What it rests on, where interests or a campaign had a part."
+    )
 
 
 class RankedHitOut(HitOut):
@@ -171,9 +183,6 @@ class RankedHitOut(HitOut):
         description="What it was ordered by; higher is better. `score` stays the cosine."
     )
     signals: dict[str, float] = Field(description="What `rank_score` was made of, by name.")
-    why: Annotated[ReasonOut | None, Field(exclude_if=lambda value: value is None)] = Field(
-        default=None, description="Where the interests of who asks had a part: what it rests on."
-    )
 
 
 class ReasonedHit(RankedHitOut):
@@ -219,12 +228,18 @@ class LookRequest(_Strict):
     )
     most: int = Field(default=8, ge=1, le=16, description="At most so many objects.")
     where: str | None = Field(default=None, max_length=20_000)
+    products: bool = Field(default=False, description="Only pins that are products.")
     min_score: float | None = Field(default=None, ge=-1, le=1)
 
     def options(self) -> LookOptions:
         """What it asks for."""
         return LookOptions(
-            self.k, boxes=self.boxes, most=self.most, where=self.where, min_score=self.min_score
+            self.k,
+            boxes=self.boxes,
+            most=self.most,
+            where=self.where,
+            min_score=self.min_score,
+            products=self.products,
         )
 
 

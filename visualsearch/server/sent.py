@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from visualsearch.fetch import shown
@@ -31,17 +32,29 @@ def hit_out(hit: Hit) -> HitOut:
         attributes=dict(hit.attributes),
         uri=_public(hit.uri),
         picture=picture_url(hit.id),
+        promoted=hit.promoted,
+        placement=hit.placement,
         **_size(hit.uri),
     )
+    if hit.why is not None and (hit.promoted is not None or hit.rank_score is not None):
+        plain.why = reason_out(hit.why)
     if hit.rank_score is None:
         return plain
-    why = None if hit.why is None else reason_out(hit.why)
-    return RankedHitOut(**dict(plain), rank_score=hit.rank_score, signals=dict(hit.signals), why=why)
+    return RankedHitOut(**dict(plain), rank_score=hit.rank_score, signals=dict(hit.signals))
 
 
 def reasoned(hits: Hits) -> list[ReasonedHit]:
     """Recommended pins as they are sent, each with its reason."""
-    return [ReasonedHit.model_validate(hit_out(hit).model_dump()) for hit in hits if hit.why is not None]
+    return [
+        ReasonedHit.model_validate({**_ranks(hit), **hit_out(hit).model_dump()})
+        for hit in hits
+        if hit.why is not None
+    ]
+
+
+def _ranks(hit: Hit) -> dict[str, Any]:
+    """What a promoted pin says where others say what they were ordered by: its cosine."""
+    return {"rank_score": hit.score, "signals": {}} if hit.promoted is not None else {}
 
 
 def reason_out(why: Reason) -> ReasonOut:

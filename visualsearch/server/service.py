@@ -14,10 +14,11 @@ from visualsearch.engine import Index
 from visualsearch.errors import PictureError, UsageError
 from visualsearch.images import sniff
 from visualsearch.look import shop
+from visualsearch.promote import open_promotions
 from visualsearch.ranking import DEPTH, ByAttribute, ranker_of
 from visualsearch.search import SearchOptions, all_weights
 from visualsearch.store import Pin, check_id, checked
-from visualsearch.types import Failure, Part, Query, Record
+from visualsearch.types import Failure, Hit, Part, Query, Record
 
 from . import catalog
 from .batching import BatchingEncoder
@@ -64,6 +65,7 @@ class Service(Pictures):
         self.ready = threading.Event()
         self._summary: tuple[int, list[AttributeOut]] | None = None
         self._info: tuple[int, dict[str, Any]] | None = None
+        self.promotions = open_promotions(index)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -134,9 +136,13 @@ class Service(Pictures):
             hits = self.index.asked(asked)
         self.metrics.observe("search", max(0.0, hits.seconds - self.encoder.spent()))
         reach = min(hits.total, DEPTH) if wanted.sort else hits.total
-        sent = [hit_out(hit) for hit in hits[: max(0, reach - wanted.offset)]]
+        own = hits[: max(0, reach - wanted.offset)]
+        shown: Sequence[Hit] = own
+        if self.settings.promote:
+            asker = replace(asked, person=wanted.person)
+            shown = self.promotions.beside_search(asker, replace(hits, items=own))
         return SearchResponse(
-            hits=sent,
+            hits=[hit_out(hit) for hit in shown],
             total=hits.total,
             plan=hits.plan,
             seconds=round(hits.seconds, 5),
@@ -145,7 +151,7 @@ class Service(Pictures):
             alike=hits.alike,
             noise=hits.noise,
             notes=list(hits.notes),
-            more=len(sent) == wanted.k and wanted.offset + wanted.k < min(reach, self.settings.max_offset),
+            more=len(own) == wanted.k and wanted.offset + wanted.k < min(reach, self.settings.max_offset),
         )
 
     def _asked(self, wanted: SearchRequest, picture: Image | None) -> SearchOptions:

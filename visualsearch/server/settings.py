@@ -30,7 +30,7 @@ class Settings:
     `people`: the address of a PostgreSQL database for the record of people; None: the file beside the index; "off": none.
     `event_rate`: events a second from one address; an application's key may send 100 times as many; 0 means no limit.
     `event_days`: events are kept for so many days; None: for ever. `upkeep_seconds`: between two rounds of the people's
-    upkeep. `max_events`: bytes of a batch of events.
+    upkeep. `max_events`: bytes of a batch of events. `promote`: promoted pins stand among the results.
     """
 
     max_body: int = 20_000_000
@@ -73,3 +73,4 @@ class Settings:
     event_days: int | None = None
     upkeep_seconds: float = 60.0
     max_events: int = 1_000_000
+    promote: bool = False

@@ -20,6 +20,7 @@ from visualsearch.types import Failure
 from ._addresses import gone, printable, scheme_of, short
 from ._base import Item, SeenIds, Source
 from ._columns import Columns
+from ._feed import feed as feed_rows
 from ._given import open_given
 from ._lists import PartialSource, is_web, open_list, open_picture, open_url, open_url_list
 from ._manifest import LAYOUTS, open_manifest
@@ -37,7 +38,18 @@ from ._walk import (
     open_glob,
 )
 
-__all__ = ["KINDS", "Columns", "Item", "SeenIds", "Source", "gone", "open_source", "printable", "read"]
+__all__ = [
+    "KINDS",
+    "Columns",
+    "Item",
+    "SeenIds",
+    "Source",
+    "feed_rows",
+    "gone",
+    "open_source",
+    "printable",
+    "read",
+]
 
 KINDS = {
     "folder": "a folder, with its sub-folders",

@@ -9,6 +9,7 @@
 """
 
 from .attacks import Attack
+from .deeds import Deeds, deeds
 from .pins import Pins, read_pins
 from .reactions import Lists, Reactions
 from .settings import NOTICE, PREFIX, WorldSettings
@@ -23,6 +24,7 @@ __all__ = [
     "NOTICE",
     "PREFIX",
     "Attack",
+    "Deeds",
     "Lists",
     "Pins",
     "Reactions",
@@ -33,6 +35,7 @@ __all__ = [
     "World",
     "WorldReport",
     "WorldSettings",
+    "deeds",
     "make_tastes",
     "read_manifest",
     "read_pins",

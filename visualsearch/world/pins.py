@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visualsearch.errors import UsageError
+from visualsearch.phrases import phrases, settled
 from visualsearch.types import Float16, Float64
 
 from .settings import FEWEST_PINS
-from .words import phrases, settled
 
 if TYPE_CHECKING:
     from visualsearch.engine import Index

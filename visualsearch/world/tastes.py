@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from visualsearch.phrases import common_names, name_of
 from visualsearch.types import Float16, Float32, Float64, Int64, UInt8
 
 from .chance import stream
 from .pins import Pins
-from .words import common_names, name_of
 
 MOST_CLUSTERS = 96
 SAMPLE = 20_000

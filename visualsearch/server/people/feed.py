@@ -72,6 +72,8 @@ def _feed(
         raise RefusedError(Kind.BAD_CURSOR, error.what, error.why, error.remedy) from error
     hits = serving.index.feed(who.person, k, cursor=cursor, looked=looked)
     serving.metrics.observe("feed", hits.seconds)
+    if serving.settings.promote:
+        hits = serving.promotions.beside_feed(hits, None if who.limited else who.person)
     return FeedOut(
         hits=reasoned(hits),
         total=hits.total,

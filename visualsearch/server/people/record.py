@@ -47,6 +47,7 @@ class Record:
         self.signer = signer or Signer(service.index.folder)
         self.pool = Pool("people", 16, 1024)
         self.upkeep_pool = Pool("people upkeep", 1, 2)
+        self.insight_pool = Pool("insight", 1, 8)
         self.rates = Rates(settings.event_rate, max(2000, round(10 * settings.event_rate)))
         self.own_rates = Rates(100 * settings.event_rate, max(10_000, round(400 * settings.event_rate)))
         self._levels: TTLCache[str, ConsentLevel] = TTLCache(REMEMBERED, CONSENT_SECONDS)
@@ -167,6 +168,7 @@ class Record:
                 return False
             days = self.settings.event_days
             self._step("sessions", people.end_sessions)
+            self._step("published", people.publish_due)
             self._step("rolled", people.roll)
             if days is not None:
                 self._step("expired", lambda: people.expire(days))
@@ -196,4 +198,5 @@ class Record:
         """Finish what runs."""
         self._stopping.set()
         self.upkeep_pool.close()
+        self.insight_pool.close()
         self.pool.close()

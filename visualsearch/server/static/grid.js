@@ -194,7 +194,12 @@ export class Grid {
     card.score.hidden = !scored;
     card.score.textContent = scored ? pin.score.toFixed(2) : "";
     card.score.title = scored ? t("Cosine {score}", { score: pin.score.toFixed(4) }) : "";
-    card.open.setAttribute("aria-label", scored ? t("{title}, likeness {score}", { title, score: pin.score.toFixed(2) }) : title);
+    if (pin.promoted) {
+      card.score.hidden = false;
+      card.score.textContent = t("Promoted");
+      card.score.title = pin.why?.sentence ?? "";
+    }
+    card.open.setAttribute("aria-label", pin.promoted ? t("{title}, promoted", { title }) : scored ? t("{title}, likeness {score}", { title, score: pin.score.toFixed(2) }) : title);
     if (card.plus) {
       card.plus.setAttribute("aria-label", t("More of {title}", { title }));
       card.minus.setAttribute("aria-label", t("Less of {title}", { title }));

@@ -11,6 +11,7 @@ const grids = new Set();
 /** Where a card stands, as events and saves say it. */
 export const seenAt = (surface) => (card) => ({
   surface, slot: card.slot, row: card.row, column: card.column, ...(card.answer ? { answer: card.answer } : {}),
+  ...(card.pin.placement ? { variant: `promoted:${card.pin.placement}` } : {}),
 });
 
 /** A grid in `list`. `surface` is what events call the place; `more` are further actions of a Grid; `more.seen` goes with every save. */

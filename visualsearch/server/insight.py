@@ -1,0 +1,108 @@
+"""The addresses of insight: trends, shops and timing, as JSON and as pages, for keys with the scope `insight`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from visualsearch.errors import MissingExtraError
+from visualsearch.insight import find_trends, merchant_report, report_page, timing_report
+
+from .access import CAN_GAIN_INSIGHT
+from .openapi import refused
+from .people.record import Record
+from .problems import Kind, RefusedError
+from .routes import Serving
+from .service import Service
+
+insight_routes = APIRouter(prefix="/insight", tags=["insight"], dependencies=[CAN_GAIN_INSIGHT])
+
+Day = Annotated[str | None, Query(description="The last day to look at, as 2026-11-28.", max_length=10)]
+Form = Annotated[Literal["json", "html"], Query(description="JSON, or a page to read.", alias="format")]
+Weeks = Annotated[int, Query(ge=1, le=520, description="Whole weeks to look at.")]
+Fewest = Annotated[int, Query(ge=5, le=10_000, description="People behind each figure that is told.")]
+BOTH: dict[int | str, dict[str, Any]] = {
+    **refused(404, 409),
+    200: {
+        "description": "The report.",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/html": {"schema": {"type": "string"}},
+        },
+    },
+}
+
+
+@insight_routes.get("/trends", responses=BOTH, summary="Looks that rise, peak and fade")
+async def trends(
+    request: Request,
+    serving: Serving,
+    days: Annotated[int, Query(ge=1, le=1200, description="Days to look at.")] = 60,
+    until: Day = None,
+    by: Annotated[list[Literal["region", "age", "interest"]] | None, Query(max_length=3)] = None,
+    form: Form = "json",
+) -> Response:
+    """Counts have noise. A new day is charged to its month's budget; what was told before costs nothing."""
+    asked = lambda: find_trends(serving.index, days=days, until=until, by=by or ())  # noqa: E731
+    return await _report(request, serving, asked, form)
+
+
+@insight_routes.get("/merchant/{domain}", responses=BOTH, summary="What a shop's pins did")
+async def merchant(
+    request: Request,
+    serving: Serving,
+    domain: Annotated[str, Path(max_length=253, description="The shop's domain.")],
+    weeks: Weeks = 12,
+    until: Day = None,
+    fewest: Fewest = 10,
+    utm: Annotated[bool, Query(description="List the pins' links with UTM tags.")] = False,
+    form: Form = "json",
+) -> Response:
+    """Every figure has at least `fewest` people behind it; null stands for those that have not."""
+
+    def asked() -> Any:
+        return merchant_report(serving.index, domain, weeks=weeks, until=until, fewest=fewest, utm=utm)
+
+    return await _report(request, serving, asked, form)
+
+
+@insight_routes.get("/timing", responses=BOTH, summary="When people look, and when to publish")
+async def timing(
+    request: Request,
+    serving: Serving,
+    domain: Annotated[
+        str | None, Query(max_length=253, description="Only people who touched its pins.")
+    ] = None,
+    weeks: Weeks = 8,
+    until: Day = None,
+    slots: Annotated[int, Query(ge=1, le=8, description="Times to suggest.")] = 5,
+    fewest: Fewest = 10,
+    form: Form = "json",
+) -> Response:
+    """Busy hours of the week, the half-life of new pins, and a schedule with its expected gain."""
+
+    def asked() -> Any:
+        return timing_report(
+            serving.index, domain=domain, weeks=weeks, until=until, slots=slots, fewest=fewest
+        )
+
+    return await _report(request, serving, asked, form)
+
+
+async def _report(request: Request, serving: Service, asked: Callable[[], Any], form: str) -> Response:
+    record: Record = request.app.state.people
+    if not record.exists:
+        raise RefusedError(
+            Kind.NOT_FOUND, "there is nothing to see yet", "this server keeps no record of people so far", ""
+        )
+    try:
+        found = await record.insight_pool.run(asked)
+    except MissingExtraError as error:
+        raise RefusedError(Kind.STARTING, error.what, error.why, error.remedy) from error
+    headers = {"Cache-Control": "no-store"}
+    if form == "html":
+        return HTMLResponse(report_page(found), headers=headers)
+    return JSONResponse(found.to_dict(), headers=headers)
