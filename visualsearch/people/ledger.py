@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 from visualsearch.errors import BudgetError, UsageError
 
 from .persons import Base
-from .schema import budgets, charges, releases
+from .schema import budgets, releases, spendings
 
 EPSILON, DELTA = 9.0, 1e-8
 """The usual most that is spent of a data set: room for a month of days and weeks, by three fields. `DELTA` is far below one in
@@ -100,7 +100,7 @@ class Ledger(Base):
 
         def work(db: Connection) -> str:
             if not self.store.sqlite:
-                db.exec_driver_sql('LOCK TABLE "charges" IN SHARE ROW EXCLUSIVE MODE')
+                db.exec_driver_sql('LOCK TABLE "spendings" IN SHARE ROW EXCLUSIVE MODE')
             held = db.execute(select(releases.c.answer).where(releases.c.release == name)).scalar()
             if held is not None:
                 return str(held)
@@ -109,7 +109,7 @@ class Ledger(Base):
             at = self.now()
             row = (name, _text(question), epsilon, delta, rho, answer, at)
             self.store.insert(db, releases, [row])
-            self.store.insert(db, charges, [(data_set, name, rho, at) for data_set in sorted(data_sets)])
+            self.store.insert(db, spendings, [(data_set, name, rho, at) for data_set in sorted(data_sets)])
             return answer
 
         return json.loads(self.store.write(work))
@@ -122,7 +122,7 @@ class Ledger(Base):
     def budgets(self) -> list[Budget]:
         """Of every data set that was charged or has a bound of its own, by name."""
         with self.store.read() as db:
-            names = set(db.execute(select(charges.c.data_set).distinct()).scalars())
+            names = set(db.execute(select(spendings.c.data_set).distinct()).scalars())
             names |= set(db.execute(select(budgets.c.data_set)).scalars())
             return [_budget(db, name) for name in sorted(names)]
 
@@ -135,8 +135,8 @@ class Ledger(Base):
 
 
 def _budget(db: Connection, data_set: str) -> Budget:
-    chosen = select(func.coalesce(func.sum(charges.c.rho), 0.0), func.count())
-    rho, count = db.execute(chosen.where(charges.c.data_set == data_set)).one()
+    chosen = select(func.coalesce(func.sum(spendings.c.rho), 0.0), func.count())
+    rho, count = db.execute(chosen.where(spendings.c.data_set == data_set)).one()
     own = db.execute(select(budgets.c.epsilon, budgets.c.delta).where(budgets.c.data_set == data_set)).first()
     limit, delta = (EPSILON, DELTA) if own is None else (own.epsilon, own.delta)
     return Budget(data_set, epsilon_of(float(rho), delta), limit, delta, int(count))

@@ -341,8 +341,8 @@ releases = Table(
     Column("at", BigInteger, nullable=False),
 )
 """Figures that were told: the question as JSON, what its noise cost, and the answer, which the same question gets again."""
-charges = Table(
-    "charges",
+spendings = Table(
+    "spendings",
     SCHEMA,
     Column("data_set", Text, primary_key=True),
     Column("release", Text, primary_key=True),

@@ -23,12 +23,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("release", name=op.f("pk_releases")),
     )
     op.create_table(
-        "charges",
+        "spendings",
         sa.Column("data_set", sa.Text(), nullable=False),
         sa.Column("release", sa.Text(), nullable=False),
         sa.Column("rho", sa.Float(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("data_set", "release", name=op.f("pk_charges")),
+        sa.PrimaryKeyConstraint("data_set", "release", name=op.f("pk_spendings")),
     )
     op.create_table(
         "budgets",
@@ -90,5 +90,5 @@ def downgrade() -> None:
     op.drop_index("ux_domains_verified", table_name="domains")
     op.drop_table("domains")
     op.drop_table("budgets")
-    op.drop_table("charges")
+    op.drop_table("spendings")
     op.drop_table("releases")
