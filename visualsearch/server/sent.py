@@ -25,6 +25,7 @@ from .sizes import size_at
 
 def hit_out(hit: Hit) -> HitOut:
     """A hit as it is sent; where a ranker ordered it, with what it was ordered by."""
+    width, height = size_at(hit.uri) or (None, None)
     plain = HitOut(
         id=hit.id,
         score=hit.score,
@@ -34,7 +35,8 @@ def hit_out(hit: Hit) -> HitOut:
         picture=picture_url(hit.id),
         promoted=hit.promoted,
         placement=hit.placement,
-        **_size(hit.uri),
+        width=width,
+        height=height,
     )
     if hit.why is not None and (hit.promoted is not None or hit.rank_score is not None):
         plain.why = reason_out(hit.why)
@@ -88,24 +90,21 @@ def look_out(found: Look, upload: str | None) -> LookOut:
 
 def pin_out(pin: Pin) -> PinOut:
     """A pin as it is sent."""
+    width, height = size_at(pin.uri) or (None, None)
     return PinOut(
         id=pin.id,
         attributes=pin.attributes,
         uri=_public(pin.uri),
         picture=picture_url(pin.id),
         hash=pin.hash.hex() if pin.hash else None,
-        **_size(pin.uri),
+        width=width,
+        height=height,
     )
 
 
 def picture_url(name: str) -> str:
     """Where a pin's picture is served."""
     return f"/pins/{quote(name, safe='')}/picture"
-
-
-def _size(uri: str) -> dict[str, int]:
-    found = size_at(uri)
-    return {} if found is None else {"width": found[0], "height": found[1]}
 
 
 def _public(uri: str) -> str | None:
