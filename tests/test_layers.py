@@ -35,7 +35,7 @@ LAYERS = (
     {"searching"},
     {"recommending"},
     {"engine"},
-    {"backup", "embedding", "world", "experiments", "trust", "promote", "insight"},
+    {"backup", "embedding", "world", "experiments", "trust", "promote", "insight", "learn"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},

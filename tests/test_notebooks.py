@@ -40,6 +40,14 @@ assert not set(interests_of(index, "ada").pins) & set(of["tools"][:6])
 assert all(not e.id.startswith("tools/") for hit in after for e in hit.why.evidence if hit.why.kind == "interest")
 assert saves["feed"] > saves["popular"]
 """,
+    "learn_and_prove": """
+assert np.abs(found - true).mean() < 0.1  # the places' chances
+assert lesson.taught is not None and low > 0
+assert preferred.low > 0.5  # sessions prefer the learnt one
+assert kept_on.state is State.RUNNING and kept_on.ramp == 1.0
+assert good[-1].lines[0].estimate.treatment > good[-1].lines[0].estimate.control
+assert stopped.state is State.STOPPED and "saves_per_100 went from" in stopped.reason
+""",
     "tune_and_measure": """
 assert chosen.preset == "hnsw" and chosen.recall >= 0.95
 assert measured >= 0.9

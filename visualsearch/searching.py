@@ -13,8 +13,9 @@ import numpy as np
 from visualsearch.contents import Contents
 from visualsearch.encoders import OwnEncoder
 from visualsearch.keywords import keywords_of
-from visualsearch.ranking import BY_COSINE, Context, Ranker, ranker_of
+from visualsearch.ranking import ADAPTED_DEPTH, BY_COSINE, Context, Ranker, ranker_of
 from visualsearch.search import (
+    Heads,
     Judge,
     Noise,
     SearchOptions,
@@ -37,6 +38,8 @@ class Searching(Contents):
         super().__init__(folder, catalog)
         self._own = OwnEncoder(folder, self.spec, encoder, options)
         self._noise = Noise()
+        self.heads = Heads(folder, self.spec)
+        """The maps that `visualsearch adapt` learnt over the vectors."""
 
     @property
     def encoder(self) -> Encoder:
@@ -63,7 +66,7 @@ class Searching(Contents):
     def run(self, query: Query, ranker: Ranker | str = BY_COSINE, context: Context | None = None) -> Hits:
         """Answer a Query; `search` is the friendly form. `ranker` orders the hits, `context` is what it knows of the request."""
         started = time.perf_counter()
-        chosen = ranker_of(ranker)
+        chosen, context = self._adapted(query, ranker_of(ranker), context)
         made = encoded(query, lambda: self.encoder, self.spec)
         with self._open() as (reader, snapshot):
             vector, seeds = vector_of(query, made, reader, snapshot)
@@ -72,6 +75,16 @@ class Searching(Contents):
             hits = judge.said(answered(reader, snapshot, vector, judge.settled(query), own, chosen, context))
         notes = (*hits.notes, *unread(query, lambda: self.encoder))
         return replace(hits, notes=notes, seconds=time.perf_counter() - started, vector=vector)
+
+    def _adapted(
+        self, query: Query, ranker: Ranker, context: Context | None
+    ) -> tuple[Ranker, Context | None]:
+        """The ranker behind the learnt map, and a depth that suits it; both as they were where nothing was learnt."""
+        chosen = self.heads.ranker(query, ranker)
+        if chosen is ranker:
+            return ranker, context
+        known = context or Context()
+        return chosen, replace(known, depth=max(known.depth, ADAPTED_DEPTH))
 
     def vector(self, query: Query) -> Float32:
         """The (d,) float32 unit vector that a query stands for."""

@@ -85,6 +85,7 @@ PARTS = (
     "ann",
     "pictures",
     "learnt",
+    "adapted",
     "writer.lock",
     "writer.json",
 )

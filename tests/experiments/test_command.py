@@ -70,7 +70,10 @@ def test_a_guardrail_of_ones_own_numbers_stops_it(folder: Path, tmp_path: Path) 
         open_experiments(index.people).assign_many("warm", [f"p{n}" for n in range(60)])
         index.people.record([Event("search", "p1")])
     found = run(folder, "report", "--numbers", str(numbers), "--apply")
-    assert found["decision"]["action"] in ("stop", "wait")
+    assert found["decision"]["action"] == "stop"
+    assert "latency_ms went from" in found["decision"]["reason"]
+    with vs.open(folder) as index:
+        assert open_experiments(index.people).get("warm").state == "stopped"
 
 
 @pytest.mark.parametrize(

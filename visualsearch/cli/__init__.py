@@ -14,6 +14,7 @@ import typer
 from visualsearch.errors import VisualSearchError
 
 from . import (
+    adapt,
     backup,
     bench,
     compact,
@@ -65,6 +66,7 @@ COMMANDS = (
     extension,
     people,
     learn,
+    adapt,
     related,
     feed,
     ideas,

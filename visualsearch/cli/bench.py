@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .bench_insight import insight
+from .bench_ranking import ranking
 from .bench_trust import experiments, trust
-from .common import AsJson, Device, Model, PrecisionOption, emit, note
+from .common import AsJson, Device, Model, PrecisionOption, emit, note, open_index
 from .panels import Panels
 
 if TYPE_CHECKING:
     from visualsearch.quality import Report, Row
+    from visualsearch.ranking import Head
 
 DataFolder = Annotated[
     Path | None,
@@ -51,6 +53,14 @@ def quality(
         int | None,
         typer.Option(help="Thin every set to this many items: a quick look, no figures to compare.", min=1),
     ] = None,
+    adapted: Annotated[
+        Path | None,
+        typer.Option(
+            "--adapted",
+            metavar="INDEX",
+            help="Compare pictures behind the map that `adapt` learnt for this index.",
+        ),
+    ] = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     as_json: AsJson = False,
@@ -67,9 +77,15 @@ def quality(
     wanted = [name.strip() for name in tasks.split(",") if name.strip()]
     choose(wanted)  # a mistyped name should not cost the loading of a model
     encoder = load_encoder(model or "bundled", device=device, precision=precision)
+    head = None if adapted is None else _head(adapted, encoder.spec.fingerprint)
     start = time.perf_counter()
     report = measure(
-        encoder, data, tasks=wanted, limit=limit, on_task=lambda task: note(f"measuring {task.name} ...")
+        encoder,
+        data,
+        tasks=wanted,
+        limit=limit,
+        head=head,
+        on_task=lambda task: note(f"measuring {task.name} ..."),
     )
     seconds = time.perf_counter() - start
     if as_json:
@@ -251,6 +267,25 @@ def bench_recommend(
     note(f"{found.persons:,} persons tested; {found.seconds:,.0f} s without the peers")
 
 
+def _head(folder: Path, fingerprint: str) -> Head:
+    """The learnt map of an index, for the encoder that is measured."""
+    from visualsearch.errors import EncoderMismatchError, UsageError
+
+    with open_index(folder) as index:
+        if index.spec.fingerprint != fingerprint:
+            raise EncoderMismatchError(
+                f"cannot measure with the map of {folder}",
+                f"it was learnt for {index.spec.name}",
+                f"Give --model {index.spec.name}",
+            )
+        found = index.heads.current()
+    if found is None:
+        raise UsageError(
+            f"{folder} is not adapted", "it has no map", f"Run: visualsearch adapt {folder} --labels ..."
+        )
+    return found.head
+
+
 def _values(row: Row) -> dict[str, Any]:
     return {
         "task": row.task,
@@ -298,6 +333,7 @@ def _figure(value: float) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the command and its sub-commands."""
+    bench.command()(ranking)
     bench.command()(trust)
     bench.command()(experiments)
     bench.command()(insight)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .common import AsJson, Folder, emit, note, open_index
 from .people import Address
+
+if TYPE_CHECKING:
+    from visualsearch.engine import Index
 
 
 def learn(
@@ -19,23 +22,35 @@ def learn(
     ] = "",
     again: Annotated[bool, typer.Option("--again", help="Build also what did not change.")] = False,
     seed: Annotated[int, typer.Option(help="The same saves and seed give the same bytes.", min=0)] = 0,
+    ranker: Annotated[
+        bool | None,
+        typer.Option(
+            "--ranker/--no-ranker",
+            help="Order feeds by a ranker that clicks taught, where it wins on held-out lists. Off until switched on.",
+        ),
+    ] = None,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn from people's saves what related pins and ideas need, and print what changed with its held-out figures.
 
     Only saves on public boards are learnt from, of people whose consent is on. What is learnt lies in DIR/learnt: deleting it
-    loses nothing.
+    loses nothing. --ranker learns from events too, and needs the extra `learn`; once on, each run keeps it up to date.
 
-    Example: `visualsearch learn pins.index`
+    Examples: `visualsearch learn pins.index`, `visualsearch learn pins.index --ranker`
     """
-    from visualsearch.recommend import BUILDERS
+    from visualsearch.recommend import BUILDERS, TAUGHT
     from visualsearch.recommend import learn as run
 
     names = [name.strip() for name in only.split(",") if name.strip()]
     with open_index(folder) as index:
         index.people_address = address
-        report = run(index, BUILDERS, only=names, seed=seed, again=again, say=note)
+        builders = dict(BUILDERS)
+        if _wanted(index, ranker):
+            from visualsearch.learn import ranker_builder
+
+            builders[TAUGHT] = ranker_builder(index.people)
+        report = run(index, builders, only=names, seed=seed, again=again, say=note)
     if as_json:
         emit(asdict(report))
         return
@@ -50,7 +65,17 @@ def learn(
     )
 
 
-_STATES = {"built": "built", "kept": "nothing changed", "nothing": "too few saves to learn from"}
+def _wanted(index: Index, ranker: bool | None) -> bool:
+    """Whether the owner wants the ranker: as they say now, else as it was switched on before."""
+    from visualsearch.recommend import TAUGHT, open_learnt
+
+    if ranker is not None:
+        return ranker
+    learnt = open_learnt(index.folder)
+    return learnt is not None and TAUGHT in learnt
+
+
+_STATES = {"built": "built", "kept": "nothing changed", "nothing": "too little to learn from"}
 
 
 def _before(before: Mapping[str, Any] | None, name: str, value: Any) -> str:

@@ -76,6 +76,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "check",
                 "month",
             ),  # insight
+            *("labels", "clicks", "variants", "undo", "adapted", "ranker"),  # adapt, bench, learn
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
             *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn
         ),

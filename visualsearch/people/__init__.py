@@ -28,6 +28,7 @@ from .model import (
     Status,
     Verdict,
     pseudonym_number,
+    pseudonym_text,
     same_place,
     weight,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "forget_since",
     "open_people",
     "pseudonym_number",
+    "pseudonym_text",
     "rho_of",
     "same_place",
     "weight",

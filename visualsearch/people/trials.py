@@ -25,7 +25,10 @@ Row = dict[str, Any]
 DECLARED = ("locale", "region", "age_band", "gender", "device")
 """Fields of a profile by which people may be told apart in a report."""
 _JSON = ("plan", "ramps")
-_COLUMNS = ("person", "at", "kind", "pin_id", "session", "answer", "variant", "dwell_ms", "value", "currency")
+_COLUMNS = (
+    *("person", "at", "kind", "pin_id", "session", "answer", "variant", "dwell_ms", "value", "currency"),
+    *("surface", "slot", "slot_row", "slot_column", "propensity"),
+)
 
 
 class Exposures(NamedTuple):
@@ -44,6 +47,7 @@ class EventColumns(NamedTuple):
     """Events as columns, (n,) each. Texts are codes into `names`: column -> texts; -1 where there is none.
 
     `dwell` is -1 and `value` is 0 where the event has none.
+    `numbers` has `slot`, `slot_row` and `slot_column` (-1), and `propensity` (NaN).
     """
 
     person: NDArray[np.int64]
@@ -52,6 +56,7 @@ class EventColumns(NamedTuple):
     value: NDArray[np.float64]
     codes: Mapping[str, NDArray[np.int64]]
     names: Mapping[str, Sequence[str]]
+    numbers: Mapping[str, NDArray[Any]]
 
     def __len__(self) -> int:
         return len(self.person)
@@ -238,7 +243,7 @@ def _columns(table: Any) -> EventColumns:
     import pyarrow.compute as pc
 
     codes, names = {}, {}
-    for name in ("kind", "pin_id", "session", "answer", "variant", "currency"):
+    for name in ("kind", "pin_id", "session", "answer", "variant", "currency", "surface"):
         coded = table.column(name).combine_chunks().dictionary_encode()
         codes[name] = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         names[name] = coded.dictionary.to_pylist()
@@ -249,4 +254,11 @@ def _columns(table: Any) -> EventColumns:
         pc.fill_null(table.column("value"), 0.0).to_numpy(),
         codes,
         names,
+        {
+            **{
+                name: pc.fill_null(table.column(name), -1).to_numpy()
+                for name in ("slot", "slot_row", "slot_column")
+            },
+            "propensity": pc.fill_null(table.column("propensity"), float("nan")).to_numpy(),
+        },
     )

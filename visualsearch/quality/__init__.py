@@ -13,8 +13,10 @@ from typing import Any
 
 from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UnknownNameError, UsageError
+from visualsearch.ranking import Head
 
 from .bench import Bench, Row, State, Task
+from .clicks import Ranked, measure_ranking, ndcg, read_labelled, simulated
 from .data import DATASETS, Data, Dataset
 from .look import measure_look
 from .look_bench import LookBench
@@ -35,6 +37,7 @@ __all__ = [
     "Dataset",
     "LookBench",
     "Measured",
+    "Ranked",
     "Report",
     "Row",
     "State",
@@ -44,7 +47,11 @@ __all__ = [
     "measure",
     "measure_insight",
     "measure_look",
+    "measure_ranking",
     "measure_recommend",
+    "ndcg",
+    "read_labelled",
+    "simulated",
 ]
 
 
@@ -75,6 +82,7 @@ def measure(
     *,
     tasks: Sequence[str] = (),
     limit: int | None = None,
+    head: Head | None = None,
     on_task: Callable[[Task], None] = lambda _: None,
 ) -> Report:
     """Run the tasks with the encoder on the sets below `folder` (see `visualsearch.quality.data`).
@@ -82,6 +90,7 @@ def measure(
     A task whose data is not there gives a row that says so, unless it was asked for by name: then UsageError, before
     anything is measured. A task that needs words gives a row that says so where the encoder has no text tower.
     `limit` thins every set to that many items, for a quick look; figures with a limit compare with nothing else.
+    `head` is the learnt map of an adapted index.
     """
     if folder is not None and not folder.is_dir():
         raise UsageError(
@@ -94,7 +103,7 @@ def measure(
     gaps = {task.name: task.missing(data) for task in chosen}
     if tasks and any(gaps.values()):
         raise _no_data(gaps, folder)
-    bench = Bench(encoder, data, limit)
+    bench = Bench(encoder, data, limit, head)
     rows: list[Row] = []
     for task in chosen:
         if gaps[task.name]:

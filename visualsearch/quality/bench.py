@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from visualsearch.encoders import BaseEncoder
 from visualsearch.errors import UsageError
 from visualsearch.evaluate import Flags, hit_rate, precision_at_k
+from visualsearch.ranking import ADAPTED_DEPTH, Head
 from visualsearch.types import Float32
 
 from .data import Data, Labelled
@@ -46,15 +47,19 @@ class Bench:
     """An encoder, the data, and the vectors of the picture files that were embedded so far.
 
     Only vectors are kept, 4 * dim bytes a picture; pictures are decoded a few batches ahead. `limit` thins every
-    set to that many items, evenly over its sorted list, so that each class keeps its share.
+    set to that many items, evenly over its sorted list, so that each class keeps its share. `head` is a learnt map (`visualsearch
+    adapt`): pictures are compared as a search of an adapted index compares them.
     """
 
-    def __init__(self, encoder: BaseEncoder, data: Data, limit: int | None = None) -> None:
+    def __init__(
+        self, encoder: BaseEncoder, data: Data, limit: int | None = None, head: Head | None = None
+    ) -> None:
         if limit is not None and limit < 1:
             raise UsageError(
                 f"the limit is {limit}", "it must be 1 or more", "Leave it out to measure on everything"
             )
         self.encoder, self.data, self.limit = encoder, data, limit
+        self.head = head
         self._known: dict[Path, Float32] = {}
 
     def thin(self, items: Sequence[T]) -> list[T]:
@@ -69,6 +74,17 @@ class Bench:
         if new:
             self._known.update(zip(new, self.encoder.embed_images(new), strict=True))
         return np.stack([self._known[path] for path in paths])
+
+    def alike(self, queries: Float32, stored: Float32) -> Float32:
+        """(q, d), (n, d) unit vectors of pictures -> (q, n) scores: cosines, or the likeness behind the learnt map."""
+        scores = cosines(queries, stored)
+        if self.head is None:
+            return scores
+        made = self.head.likeness(queries, stored, scores)
+        if scores.shape[1] > ADAPTED_DEPTH:  # a search turns only the nearest around
+            far = np.argpartition(-scores, ADAPTED_DEPTH, axis=1)[:, ADAPTED_DEPTH:]
+            np.put_along_axis(made, far, np.take_along_axis(scores, far, 1) - 3, 1)
+        return np.asarray(np.round(made, 6), np.float32)
 
     def words(self, names: Sequence[str], prompt: str = "{}") -> Float32:
         """(n, d) unit vectors of the names, each put into the prompt."""
@@ -102,7 +118,7 @@ def cosines(queries: Float32, stored: Float32) -> Float32:
 
 def by_class(bench: Bench, asked: Sequence[Labelled], stored: Sequence[Labelled]) -> tuple[Float32, Flags]:
     """Cosines of asked to stored pictures, and which of them have the same label."""
-    scores = cosines(bench.pictures(paths(asked)), bench.pictures(paths(stored)))
+    scores = bench.alike(bench.pictures(paths(asked)), bench.pictures(paths(stored)))
     relevant: Flags = np.array([item.label for item in asked])[:, None] == np.array(
         [item.label for item in stored]
     )

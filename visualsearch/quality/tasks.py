@@ -55,7 +55,7 @@ def clothing_names(bench: Bench) -> list[Row]:
 def grocery_catalogue(bench: Bench) -> list[Row]:
     """A shop photograph's catalog picture."""
     asked, stored = bench.thin(bench.data.grocery("val")), bench.data.grocery_classes()
-    scores = cosines(bench.pictures(paths(asked)), bench.pictures(paths(stored)))
+    scores = bench.alike(bench.pictures(paths(asked)), bench.pictures(paths(stored)))
     targets = np.array([int(item.label) for item in asked])
     values = {f"R@{k}": pair_recall(scores, targets, k) for k in (1, 10)}
     return [_row("grocery-catalogue", values, scores)]
@@ -252,7 +252,7 @@ def _rng(n: int) -> np.random.Generator:
 
 def _drawn(bench: Bench, task: str, what: str, queries: Iterable[Image], pool: Sequence[Path]) -> Row:
     """Query n was drawn from picture n of the pool."""
-    scores = cosines(bench.encoder.embed_images(queries), bench.pictures(pool))
+    scores = bench.alike(bench.encoder.embed_images(queries), bench.pictures(pool))
     same = np.arange(len(scores))
     values = {f"R@{k}": pair_recall(scores, same, k) for k in (1, 10) if k <= len(pool)}
     return _row(task, values, scores, what=what, note=f"seed {SEED}")

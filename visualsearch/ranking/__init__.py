@@ -4,6 +4,7 @@
 `diversity` variety and caps, `by_attribute` sorting, `names` the rankers that can be named.
 """
 
+from .adapted import ADAPTED_DEPTH, Adapted, Head
 from .base import (
     BY_COSINE,
     DEPTH,
@@ -19,29 +20,35 @@ from .base import (
 )
 from .by_attribute import ByAttribute
 from .diversity import SOURCE, Capped, Varied, capped, source_of, varied
+from .learned import Trees, lightgbm
 from .names import KNOWN, RANKERS, ranker_of
 from .signals import SIGNALS, Weighted, signal
 
 __all__ = [
+    "ADAPTED_DEPTH",
     "BY_COSINE",
     "DEPTH",
     "KNOWN",
     "RANKERS",
     "SIGNALS",
     "SOURCE",
+    "Adapted",
     "ByAttribute",
     "ByCosine",
     "Candidates",
     "Capped",
     "Context",
     "Details",
+    "Head",
     "Held",
     "Ranker",
     "Ranking",
     "Signal",
+    "Trees",
     "Varied",
     "Weighted",
     "capped",
+    "lightgbm",
     "ranked",
     "ranker_of",
     "signal",

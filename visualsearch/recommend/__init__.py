@@ -36,6 +36,7 @@ from .matrix import (
 from .personal import Personal, personal_term, search_for
 from .related import Blend, graph_for, related
 from .sensitive import Topics, allowed, topics_of
+from .taught import SIGNAL_NAMES, TAUGHT, Taught, TaughtRanker, taught_of, taught_signals
 from .why import by_sight, more, quoted
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "FIGURES",
     "FOLLOWS",
     "PAIRS",
+    "SIGNAL_NAMES",
+    "TAUGHT",
     "Blend",
     "BoardHit",
     "Builder",
@@ -60,6 +63,8 @@ __all__ = [
     "Part",
     "Personal",
     "Saves",
+    "Taught",
+    "TaughtRanker",
     "Topics",
     "Weights",
     "allowed",
@@ -93,6 +98,8 @@ __all__ = [
     "related",
     "search_for",
     "strongest",
+    "taught_of",
+    "taught_signals",
     "text_list",
     "texts_arrays",
     "topics_of",

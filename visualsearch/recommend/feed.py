@@ -28,6 +28,7 @@ from .looks import units
 from .mixing import FEED, FeedRanker, Signals
 from .sensitive import Topics, allowed, topics_of
 from .sources import Pool, gathered, interest_values, shelf_of
+from .taught import TaughtRanker, taught_of
 
 if TYPE_CHECKING:
     from visualsearch.people import People
@@ -69,7 +70,7 @@ def feed(
     session = None if mine is not None or not looked else of_session(index, looked[:MOST_LOOKED], now)
     if session is not None and session.items:
         mine = session
-    chosen = ANONYMOUS if mine is None else ranker if mine.items else FOLLOWING
+    chosen = ANONYMOUS if mine is None else _ranker(index, mine, ranker) if mine.items else FOLLOWING
     page = _Page(index, mine, k, pages, now, chosen)
     hits = page.made()
     after = cursors.written([*pages, page.numbers]) if len(hits) == k else None
@@ -91,6 +92,15 @@ def less(index: RelatedIndex, person: str, hit: Hit) -> None:
     refused = [verdict for verdict in people.record(distinct) if verdict.reason]
     if refused:
         raise ConsentError("cannot keep that", refused[0].reason, refused[0].remedy)
+
+
+def _ranker(index: RelatedIndex, mine: Interests, ranker: FeedRanker) -> FeedRanker:
+    """The ranker that clicks taught, where the owner switched it on and it won; else the hand-made one."""
+    found = taught_of(index.folder) if ranker is RANKER else None
+    if found is None:
+        return ranker
+    newest = mine.vectors[np.argsort(-mine.weights, kind="stable")]
+    return TaughtRanker(taught=found, saved=newest, hidden_pins=mine.hidden)
 
 
 def _people(index: RelatedIndex) -> People | None:
@@ -135,7 +145,10 @@ class _Page:
         self, pool: Pool, names: Sequence[str], vectors: Float32
     ) -> tuple[Ranking, list[int], list[Reason], Why]:
         """The ranking, the page's candidates and their reasons. What no reason can be given for loses what brought it."""
-        candidates = Candidates.of(np.zeros(len(names), np.float32), vectors=vectors, ids=names)
+        details: dict[str, Any] = {"vectors": vectors, "ids": names}
+        if isinstance(self.ranker, TaughtRanker):
+            details["added"] = _added(self.index, names)
+        candidates = Candidates.of(np.zeros(len(names), np.float32), **details)
         for left in reversed(range(ROUNDS)):
             signals = self._signals(pool, names, vectors)
             context = Context(k=self.k, now=self.now / 1000, data={FEED: signals})
@@ -196,6 +209,14 @@ class _Page:
     def _why(self, pool: Pool, names: Sequence[str], signals: Signals, vectors: Float32) -> Why:
         mine = self.mine or Interests()
         return Why(pool, mine, names, signals, vectors, items_of(self.index), self.now)
+
+
+def _added(index: RelatedIndex, names: Sequence[str]) -> list[float]:
+    """When pins were added, in Unix seconds; 0 for one that is gone by now."""
+    with index.catalog.read() as reader:
+        numbers = reader.look_up("pin", "id", list(names))
+        times = reader.added(list(numbers.values()))
+    return [times.get(numbers[name], 0.0) if name in numbers else 0.0 for name in names]
 
 
 def _hit(pin: Pin, score: Any, parts: Mapping[str, Float32], at: int, reason: Reason, why: Why) -> Hit:

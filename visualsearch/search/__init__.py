@@ -3,6 +3,7 @@
 from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plain_pictures
 from .columns import columns_after
 from .filters import parse
+from .heads import Heads
 from .mixing import encoded, mixed, unread, vector_of
 from .options import DEFAULT_WEIGHTS, IS_PRODUCT, SearchOptions, all_weights, products_only
 from .page import answered, answered_each, stored_rows
@@ -25,6 +26,7 @@ __all__ = [
     "WORDS_SHARE",
     "Both",
     "Check",
+    "Heads",
     "Judge",
     "Level",
     "Node",
