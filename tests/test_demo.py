@@ -21,6 +21,8 @@ from visualsearch.types import Float32
 
 from .fakes import FakeEncoder
 
+MIAS = ("Flower shop", "Fruit bowl", "Woodland walk")
+
 
 class Page(HTMLParser):
     """The command and the ids of the results of every section."""
@@ -121,9 +123,29 @@ def test_running_it_again_embeds_nothing_and_says_where_the_page_is(made: Made) 
     before = sections(made)
     result = run("demo", "--to", str(made.page.parent))
     assert result.exit_code == 0
-    assert result.stdout == f"{made.page}\n"
+    assert result.stdout == f"{made.page}\n{made.people}\n"
     assert f"all {made.pins} pins were indexed already" in result.stderr
     assert sections(made) == before
+
+
+def test_a_person_s_page_shows_boards_ideas_and_a_feed_with_reasons(made: Made) -> None:
+    found = Page(made.people.read_text(encoding="utf-8")).sections
+    assert len(found) == 4
+    with open_index(made.page.parent / "pins.index") as index:
+        saves = {title: {s.pin for s in index.people.pins_of(title, viewer="mia")} for title in MIAS}
+        before = index.people.save_counts(["plants/daffodil"])
+    for (command, ids), title in zip(found, [*MIAS, "feed"], strict=True):
+        result = run(*command[1:], "--json")
+        assert result.exit_code == 0, title
+        assert [hit["id"] for hit in json.loads(result.stdout)["hits"]] == ids, title
+        assert len(ids) == (20 if title == "feed" else 8)
+        assert not set(ids) & saves.get(title, set())
+    page = made.people.read_text(encoding="utf-8")
+    assert page.count('class="why"') == sum(len(ids) for _, ids in found)
+    assert "Saved together" in page
+    assert run("demo", "--to", str(made.page.parent)).exit_code == 0
+    with open_index(made.page.parent / "pins.index") as index:
+        assert index.people.save_counts(["plants/daffodil"]) == before
 
 
 def test_a_place_that_is_a_file_is_refused_with_a_reason(tmp_path: Path) -> None:

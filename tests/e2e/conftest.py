@@ -61,7 +61,12 @@ def open_page(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
 
     def opened(path: str = "/", expected: tuple[str, ...] = (), **options: Any) -> Any:
         context = browser.new_context(
-            **{"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce"} | options
+            **{
+                "viewport": {"width": 1280, "height": 860},
+                "reduced_motion": "reduce",
+                "service_workers": "block",
+            }
+            | options
         )
         contexts.append(context)
         page = context.new_page()

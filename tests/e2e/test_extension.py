@@ -117,7 +117,7 @@ def test_the_browser_gives_it_the_id_that_servers_know(worker: Any) -> None:
 
 
 def test_the_menu_offers_pictures_and_parts(worker: Any) -> None:
-    for name in ("picture", "part"):
+    for name in ("picture", "keep", "part"):
         worker.evaluate(MENU_ITEM, name)
 
 
@@ -137,7 +137,22 @@ def test_a_picture_of_a_page_is_searched_after_the_key_is_given(
     assert panel.locator("#results li span").first.inner_text() == "1.00"
     assert panel.locator("#status").inner_text() == "Best of 20 pins"
     panel.wait_for_function("() => document.querySelector('#results img').naturalWidth > 0")
-    assert panel.locator("#results a").first.get_attribute("href") == f"{address}/?like=colours%2Fred"
+    assert panel.locator("#results a").first.get_attribute("href") == f"{address}/?pin=colours%2Fred"
+    tops = panel.locator("#results > li").evaluate_all("all => all.slice(0, 2).map((one) => one.offsetTop)")
+    assert tops[0] == tops[1]  # row by row: the order is that of the likeness
+    panel.locator("#words").fill("blue")
+    panel.keyboard.press("Enter")
+    panel.wait_for_function(
+        "() => [...document.querySelectorAll('#results b')].slice(0, 2).some((one) => one.textContent === 'Plain blue')"
+    )
+    panel.locator("#words").fill("")
+    panel.locator("#products").check()
+    panel.wait_for_function("() => document.querySelector('#results .facts')?.textContent.startsWith('0.5')")
+    assert (
+        panel.locator("#keep")
+        .get_attribute("href")
+        .startswith(f"{address}/?at=keep&from=extension&image=upload")
+    )
 
 
 def test_a_rectangle_over_a_page_is_searched(

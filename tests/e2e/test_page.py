@@ -181,7 +181,8 @@ def test_a_result_leads_to_more_like_it_and_refines(open_page: Open) -> None:
     assert first(page) == "colours/red"
     assert page.locator("#words").input_value() == "red"
     page.locator(".card .open").nth(2).click()
-    name = None
+    page.wait_for_url(re.compile(r"\?pin="))
+    page.get_by_role("link", name="Search with it").click()
     page.wait_for_url(re.compile(r"\?like="))
     settled(page)
     assert page.locator("#about h3").inner_text().startswith(("Mosaic", "Plain"))
@@ -327,14 +328,29 @@ def test_the_keyboard_reaches_search_and_results_in_order(open_page: Open) -> No
     assert page.evaluate("document.activeElement.id") == "words"
     page.locator("#results").focus()
     reached = []
-    for _ in range(9):
+    for _ in range(12):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.closest('.card')?.querySelector('.name').title"))
-    assert reached == [name for name in titles(page)[:3] for _ in range(3)]
+    assert reached == [name for name in titles(page)[:3] for _ in range(4)]
     page.locator("#words").fill("blue")
     page.keyboard.press("Enter")
     wait_first(page, "colours/blue")
     assert page.locator("#status").get_attribute("aria-live") == "polite"
+
+
+def test_a_group_of_filters_is_one_stop_and_arrows_go_through_it(open_page: Open) -> None:
+    page = open_page()
+    page.wait_for_selector("#filter-list .chip")
+    page.locator("#filters summary").focus()
+    page.keyboard.press("Tab")
+    focused = "document.activeElement.firstChild.textContent"
+    assert page.evaluate(focused) == "odd"
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(focused) == "even"
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("is=category"))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.type") == "range"
 
 
 def test_dark_and_light_are_chosen_and_remembered(open_page: Open) -> None:
@@ -378,16 +394,12 @@ def test_axe_finds_nothing_serious(
 
 def test_the_page_before_pictures_is_light(browser: Any, address: str) -> None:
     page = browser.new_context().new_page()
-    sizes: dict[str, int] = {}
-    page.on(
-        "response",
-        lambda answer: (
-            sizes.update({answer.url: len(answer.body())}) if "/picture" not in answer.url else None
-        ),
-    )
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108  Playwright marks what it is given
     page.goto(address)
     page.wait_for_selector("#results[aria-busy=false]", state="attached")
     page.wait_for_load_state("networkidle")
-    assert len(sizes) >= 10
-    assert sum(sizes.values()) <= 150_000
+    shell = [one for one in asked if "/picture" not in one.url]
+    assert len(shell) >= 10
+    assert sum(one.sizes()["responseBodySize"] for one in shell) <= 100_000
     page.context.close()

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import demo_people
 from .common import Model, note, progress, show_failures
+from .serve import serve_index
 
 if TYPE_CHECKING:
     from visualsearch.engine import Index
@@ -45,12 +47,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Made:
-    """What the demo made: the page (its absolute path), and which queries could not be run and why."""
+    """What the demo made: the pages (absolute paths) of the queries and of a person, and which queries could not be run and
+    why.
+    """
 
     page: Path
     report: IndexReport
     pins: int
     absent: tuple[str, ...]
+    people: Path
 
 
 EXAMPLES = (
@@ -87,9 +92,12 @@ def demo(
         "visualsearch-demo"
     ),
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the web browser.")] = False,
+    live: Annotated[bool, typer.Option("--serve", help="Then serve the live page on these pins.")] = False,
     model: Model = None,
 ) -> None:
-    """Index the sample pins that come with the package, run five kinds of query, and write a page of results.
+    """Index the sample pins that come with the package, run five kinds of query, and let a few people save pins.
+
+    Two pages are written: the queries, and a person's boards, ideas and feed.
 
     Example: `visualsearch demo --to /tmp/demo --open`
     """
@@ -106,11 +114,15 @@ def demo(
         note(f"not run: {reason}")
     ran = len(EXAMPLES) - len(made.absent)
     note(
-        f"{ran} of {len(EXAMPLES)} kinds of query run; {seconds:.1f} s in all. The page, for any web browser:"
+        f"{ran} of {len(EXAMPLES)} kinds of query run; {seconds:.1f} s in all. Two pages, for any web browser:"
+        " the queries, and a person’s boards, ideas and feed:"
     )
     print(page)
+    print(made.people)
     if show:
         typer.launch(page.as_uri())
+    if live:
+        serve_index(to / "pins.index", model)
     if report.failed:
         raise typer.Exit(1)
 
@@ -132,6 +144,8 @@ def make(to: Path, model: Encoder | str | None = None) -> Made:
         index.run(_query(EXAMPLES[0], pictures))
         sections = [_section(index, folder, example, pictures) for example in EXAMPLES]
         pins, name = len(index), index.spec.name
+        demo_people.settle(index)
+        people = demo_people.write(index, folder, to / "people.html")
     lead = (
         f"{pins:,} sample pins, five ways to ask. The model “{name}” ran on this machine; nothing was sent"
         " anywhere."
@@ -145,7 +159,7 @@ def make(to: Path, model: Encoder | str | None = None) -> Made:
         facts=FACTS,
     )
     absent = tuple(f"{section.title}: {section.absent}" for section in sections if section.hits is None)
-    return Made(page.resolve(), report, pins, absent)
+    return Made(page.resolve(), report, pins, absent, people)
 
 
 def _copied(to: Path) -> Mapping[str, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -147,6 +147,23 @@ def serve(
         trust=trust.value,
     )
     run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
+
+
+def serve_index(folder: Path, model: Any = None, port: int = 0) -> None:
+    """Serve an index to this machine at a free port, and open its page in the web browser, until Ctrl-C."""
+    from visualsearch.errors import MissingExtraError
+
+    try:
+        from visualsearch.server.run import run
+        from visualsearch.server.settings import Settings
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"serving needs {error.name}", "serve") from error
+
+    def started(address: str) -> None:
+        note(f"serving {folder} at {address} (API: {address}docs); stop with Ctrl-C")
+        typer.launch(address)
+
+    run(folder, "127.0.0.1", port, Settings(), started, encoder=model)
 
 
 def _make_key(folder: Path, scope: KeyScope, days: float | None) -> None:

@@ -17,6 +17,7 @@ from ._boxes import check_box, crop, parse_crop
 from ._budget import in_hand, limit_memory, memory_limit
 from ._decode import decode
 from ._fast import accelerate
+from ._header import size_of
 from ._load import Picture, load, thumbnail
 from ._resize import resized
 from ._sniff import PICTURE_SUFFIXES, sniff
@@ -39,6 +40,7 @@ __all__ = [
     "memory_limit",
     "parse_crop",
     "resized",
+    "size_of",
     "sniff",
     "thumbnail",
     "view",

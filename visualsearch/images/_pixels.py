@@ -31,6 +31,9 @@ _TURNS = {
     8: Pillow.Transpose.ROTATE_90,
 }
 
+_QUARTERS = frozenset({5, 6, 7, 8})
+"""Orientations that exchange width and height."""
+
 _WIDE_MODES = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _ALPHA_MODES = {"LA", "RGBA", "PA"}
@@ -60,6 +63,11 @@ def to_rgb(image: Image, *, own: bool = False, colours: Image | None = None) -> 
     # profile and orientation have been applied: left behind, they would be applied once more by the next reader
     rgb.info = {}
     return rgb
+
+
+def turned(image: Image) -> bool:
+    """Whether the upright picture has width and height exchanged; `image` need not be loaded."""
+    return _orientation(image) in _QUARTERS
 
 
 def _orientation(image: Image) -> int:

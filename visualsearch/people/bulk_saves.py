@@ -24,6 +24,7 @@ ROWS = 5_000
 """Rows of a transaction: others' saves wait as long."""
 _ID = re.compile(r"b[0-9a-f]{16}")
 _COLUMNS = ("board", "person", "pin", "pin_id", "pin_hash", "note", "at", "gone")
+_BOARD = ("board", "owner", "title", "folded", "description", "kind", "ends", "secret", "created")
 _BOARDS = "SELECT owner, folded, board FROM boards WHERE owner"
 Row = tuple[int, Mapping[str, Any]]
 
@@ -87,7 +88,7 @@ class BulkSaves(Saves):
             for (number, fold), title in titles.items()
             if (number, fold) not in found
         ]
-        self.store.insert(db, boards, fresh)
+        self.store.insert(db, boards, fresh, columns=_BOARD)
         return found | {(row[1], row[3]): row[0] for row in fresh}
 
 

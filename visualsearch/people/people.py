@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import backups as _backups  # noqa: F401  forgetting cleans backups too
+from .arranging import Arranging
 from .claims import Claims
 from .columns import Columns
 from .domains import Domains
@@ -42,6 +43,7 @@ class People(
     Planned,
     Rulings,
     Watching,
+    Arranging,
 ):
     """Who did what: people, boards, saves, follows, comments, events.
 

@@ -68,6 +68,17 @@ def _save(row: Any) -> Save:
     )
 
 
+def by_number(db: Connection, number: int) -> Save:
+    """The save of a number that exists."""
+    return _save(db.execute(_BY_NUMBER, {"number": number}).one())
+
+
+def seen(db: Connection, numbers: Sequence[int], viewer: int | None) -> list[Save]:
+    """Saves by their numbers, in no order, as a viewer may see them."""
+    rows = [row for part in chunks(numbers) for row in db.execute(_SAVE.where(saves.c.save.in_(part))).all()]
+    return _seen(db, rows, viewer)
+
+
 def _seen(db: Connection, rows: Sequence[Any], viewer: int | None) -> list[Save]:
     """Rows as values; a save that the viewer may not see is not named as the one from which a pin was taken."""
     sources = {row.repin_of for row in rows} - {None}
@@ -79,7 +90,8 @@ def _seen(db: Connection, rows: Sequence[Any], viewer: int | None) -> list[Save]
     return [each if each.repin_of in shown else replace(each, repin_of=None) for each in plain_values]
 
 
-def _unsaved(pin: str, board: str) -> UnknownNameError:
+def unsaved(pin: str, board: str) -> UnknownNameError:
+    """A pin that is not on the board."""
     return UnknownNameError("save", pin, [], f"The board {board!r} does not hold that pin")
 
 
@@ -201,7 +213,7 @@ class Saves(Base):
             held = select(saves).where(saves.c.pin_id == pin, saves.c.gone.is_(False))
             row = db.execute(held.where(saves.c.board == source.board)).first()
             if row is None:
-                raise _unsaved(pin, board)
+                raise unsaved(pin, board)
             if known.number not in (row.person, source.owner):
                 raise ForbiddenError(
                     f"cannot move {pin!r}", "somebody else saved it", "Save it again instead"
@@ -210,7 +222,15 @@ class Saves(Base):
             if there is not None:
                 remove_saves(db, [there.save])
             place = section_of(db, target.board, section)
-            moved = update(saves).where(saves.c.save == row.save).values(board=target.board, section=place)
+            moved = (
+                update(saves)
+                .where(saves.c.save == row.save)
+                .values(
+                    board=target.board,
+                    section=place,
+                    **({} if target.board == source.board else {"position": None}),
+                )
+            )
             db.execute(moved)
             return int(row.save)
 

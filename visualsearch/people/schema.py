@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration; `migrations/versions` has it."""
 
 SCHEMA = MetaData(
@@ -86,6 +86,7 @@ boards = Table(
     Column("ends", BigInteger),
     Column("secret", Boolean, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("cover", Text),
     UniqueConstraint("owner", "folded"),
 )
 sections = Table(
@@ -121,6 +122,7 @@ saves = Table(
     Column("repin_of", BigInteger, ForeignKey("saves.save", ondelete="SET NULL")),
     Column("at", BigInteger, nullable=False),
     Column("gone", Boolean, nullable=False),
+    Column("position", Float),
     Index(
         "ux_saves_board_pin_id",
         "board",

@@ -12,6 +12,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from visualsearch import __version__
@@ -35,6 +37,7 @@ from .service import Service
 from .sessions import Sessions
 from .settings import Settings
 
+_FRESH = {"Cache-Control": "no-cache"}
 people_routes = tuple(each.routes for each in (feed, boards, saves, comments, events, me))
 
 log = logging.getLogger("visualsearch.server")
@@ -114,7 +117,33 @@ def _add_pages(app: FastAPI) -> None:
     async def icon() -> FileResponse:
         return FileResponse(folder / "icon.svg")
 
-    app.mount("/static", StaticFiles(directory=folder), "static")
+    @app.get("/sw.js", include_in_schema=False)
+    async def worker() -> FileResponse:
+        return FileResponse(folder / "sw.js", headers=_FRESH)
+
+    @app.get("/manifest.webmanifest", include_in_schema=False)
+    async def manifest() -> FileResponse:
+        return FileResponse(
+            folder / "manifest.webmanifest", media_type="application/manifest+json", headers=_FRESH
+        )
+
+    @app.get("/save.js", include_in_schema=False)
+    async def save_button() -> FileResponse:
+        # The one file that pages of other sites may load: it holds nothing of anybody.
+        return FileResponse(
+            folder / "save.js", headers={**_FRESH, "Cross-Origin-Resource-Policy": "cross-origin"}
+        )
+
+    app.mount("/static", GZipMiddleware(_Shell(directory=folder), minimum_size=1000), "static")
+
+
+class _Shell(StaticFiles):
+    """The page's files: a browser asks whether its copy is the newest, and is sent only what is not."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        answer = super().file_response(*args, **options)
+        answer.headers.update(_FRESH)
+        return answer
 
 
 async def _background(service: Service) -> None:

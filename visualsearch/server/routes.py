@@ -156,14 +156,14 @@ async def list_pins(
     found, total = await serving.light.run(
         catalog.pins, serving.index, where, sort, k, offset, serving.settings
     )
-    shown = PinsOut(pins=[pin_out(pin) for pin in found], total=total, more=offset + len(found) < total)
-    return await _answered(request, shown)
+    sent = await serving.light.run(lambda: [pin_out(pin) for pin in found])
+    return await _answered(request, PinsOut(pins=sent, total=total, more=offset + len(found) < total))
 
 
 @pin_routes.get("/pins/{id}", dependencies=[CAN_READ], responses=refused(404), summary="One pin")
 async def get_pin(name: PinId, serving: Serving) -> PinOut:
     """What is known of it."""
-    return pin_out(await serving.light.run(serving.pin, unquote(name)))
+    return await serving.light.run(lambda: pin_out(serving.pin(unquote(name))))
 
 
 @pin_routes.get(
@@ -302,13 +302,14 @@ async def _pin_body(
 
 # -- the server ---------------------------------------------------------------------------------------------------
 @system_routes.get("/info", dependencies=[CAN_READ], responses=refused(), summary="The index in figures")
-async def info(serving: Serving) -> InfoOut:
+async def info(request: Request, serving: Serving) -> InfoOut:
     """As `visualsearch info --json`, without places of the server."""
     values = await serving.light.run(serving.info)
     limits = serving.settings
     return InfoOut(
         **{name: values[name] for name in InfoOut.model_fields if name in values},
         version=__version__,
+        people=request.app.state.people.enabled,
         limits={
             "body_bytes": limits.max_body,
             "pixels": limits.max_pixels,

@@ -35,6 +35,13 @@ Answer = Annotated[
         description="The id of this served list. An event about one of its entries names it, and the entry's `slot`.",
     ),
 ]
+Side = Annotated[
+    int | None,
+    Field(
+        exclude_if=lambda value: value is None,
+        description="Of the upright picture, in pixels; left out where it is not known without fetching it.",
+    ),
+]
 Absent = Annotated[str | None, Field(exclude_if=lambda value: value is None)]
 Crop = Annotated[list[float], Field(min_length=4, max_length=4)]
 
@@ -155,6 +162,8 @@ class HitOut(BaseModel):
     picture: str = Field(
         description="Where the picture is; add size=320 for a thumbnail of that longer side."
     )
+    width: Side = None
+    height: Side = None
     promoted: Absent = Field(
         default=None, description="The campaign that pays for this place; absent of others."
     )
@@ -276,6 +285,8 @@ class PinOut(BaseModel):
     uri: str | None = None
     picture: str
     hash: str | None = Field(default=None, description="SHA-256 of the picture's file.")
+    width: Side = None
+    height: Side = None
 
 
 class PinsOut(BaseModel):
@@ -344,6 +355,7 @@ class InfoOut(BaseModel):
     recall: float | None
     attributes: list[str]
     version: str
+    people: bool = Field(description="Whether this server keeps a record of people.")
     limits: dict[str, float]
 
 

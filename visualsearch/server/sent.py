@@ -20,10 +20,12 @@ from .schemas import (
     ReasonedHit,
     ReasonOut,
 )
+from .sizes import size_at
 
 
 def hit_out(hit: Hit) -> HitOut:
     """A hit as it is sent; where a ranker ordered it, with what it was ordered by."""
+    width, height = size_at(hit.uri) or (None, None)
     plain = HitOut(
         id=hit.id,
         score=hit.score,
@@ -33,6 +35,8 @@ def hit_out(hit: Hit) -> HitOut:
         picture=picture_url(hit.id),
         promoted=hit.promoted,
         placement=hit.placement,
+        width=width,
+        height=height,
     )
     if hit.why is not None and (hit.promoted is not None or hit.rank_score is not None):
         plain.why = reason_out(hit.why)
@@ -86,12 +90,15 @@ def look_out(found: Look, upload: str | None) -> LookOut:
 
 def pin_out(pin: Pin) -> PinOut:
     """A pin as it is sent."""
+    width, height = size_at(pin.uri) or (None, None)
     return PinOut(
         id=pin.id,
         attributes=pin.attributes,
         uri=_public(pin.uri),
         picture=picture_url(pin.id),
         hash=pin.hash.hex() if pin.hash else None,
+        width=width,
+        height=height,
     )
 
 

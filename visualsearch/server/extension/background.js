@@ -2,18 +2,20 @@
 
 const PICTURE = "picture";
 const PART = "part";
+const KEEP = "keep";
 const LARGEST = 6_000_000; // characters of a picture in the session's storage, which holds 10 MB
 
 chrome.runtime.onInstalled.addListener(() => {
   chrome.contextMenus.create({ id: PICTURE, title: "Find look-alikes", contexts: ["image"] });
+  chrome.contextMenus.create({ id: KEEP, title: "Save to a board", contexts: ["image"] });
   chrome.contextMenus.create({ id: PART, title: "Search a part of this page", contexts: ["page", "link", "selection", "video"] });
 });
 
 // The panel may only be opened while the click is being handled, so that comes first.
 chrome.contextMenus.onClicked.addListener((info, tab) => {
   chrome.sidePanel.open({ windowId: tab.windowId });
-  if (info.menuItemId === PICTURE) picture(info, tab);
-  else select(tab);
+  if (info.menuItemId === PART) select(tab);
+  else picture(info, tab, info.menuItemId === KEEP);
 });
 
 chrome.action.onClicked.addListener((tab) => {
@@ -28,8 +30,11 @@ chrome.runtime.onMessage.addListener((message, sender) => {
 
 const post = (task) => chrome.storage.session.set({ task: { ...task, at: Date.now() } });
 
-/** A picture that was clicked: its bytes as the page sees them, else its address for the server to fetch. */
-export async function picture({ srcUrl, frameId }, tab) {
+/**
+ * A picture that was clicked: its bytes as the page sees them, else its address for the server to fetch. `keep`: it is to be
+ * saved to a board, together with what its page says of itself.
+ */
+export async function picture({ srcUrl, frameId }, tab, keep = false) {
   await post({ kind: "waiting" });
   let data = null;
   try {
@@ -40,8 +45,9 @@ export async function picture({ srcUrl, frameId }, tab) {
     });
     data = result;
   } catch { /* a page that may not be read: the address has to do */ }
-  if (data) await post({ kind: "data", data });
-  else if (/^https?:/.test(srcUrl)) await post({ kind: "address", address: srcUrl });
+  const from = { keep, page: tab.url, title: tab.title };
+  if (data) await post({ kind: "data", data, ...from });
+  else if (/^https?:/.test(srcUrl)) await post({ kind: "address", address: srcUrl, ...from });
   else await post({ kind: "failed", why: "This picture cannot be read from its page. Drag a rectangle over it instead." });
 }
 

@@ -146,8 +146,10 @@ def known_as(error: UnknownNameError) -> Exception:
     return RefusedError(Kind.NOT_FOUND, f"there is no such {error.kind}", "", UNKNOWN[error.kind])
 
 
-def caller_of(request: Request, named: str | None, changes: bool) -> Caller:
-    """Who asks. Raises RefusedError for a wrong key, for a person that the asker may not speak for, and for forgery."""
+def caller_of(request: Request, named: str | None, changes: bool, token: str | None = None) -> Caller:
+    """Who asks; `token` is the CSRF token where the body brought it. Raises RefusedError for a wrong key, for a person that
+    the asker may not speak for, and for forgery.
+    """
     scopes, person, subject = _granted(request)
     limited = request.headers.get("sec-gpc") == "1" or request.headers.get("dnt") == "1"
     if named is not None:
@@ -159,7 +161,7 @@ def caller_of(request: Request, named: str | None, changes: bool) -> Caller:
         subject = visitor
     csrf = None if subject is None else csrf_token(request, subject)
     if changes and subject is not None:
-        _check_forgery(request, subject)
+        _check_forgery(request, subject, token)
     return Caller(person, scopes, limited, csrf)
 
 
@@ -275,7 +277,7 @@ def csrf_token(request: Request, subject: str) -> str:
     return signer.sign("csrf", digest_of(subject))
 
 
-def _check_forgery(request: Request, subject: str) -> None:
+def _check_forgery(request: Request, subject: str, token: str | None) -> None:
     """Raise RefusedError unless the server's own page sent this: a browser adds the cookie whoever asks."""
     if not _same_origin(request):
         raise RefusedError(
@@ -285,7 +287,7 @@ def _check_forgery(request: Request, subject: str) -> None:
             "A program sends a person's token instead, or an Origin header with the server's address",
         )
     signer: Signer = request.app.state.people.signer
-    if not signer.check("csrf", digest_of(subject), request.headers.get(CSRF, "")):
+    if not signer.check("csrf", digest_of(subject), request.headers.get(CSRF, token or "")):
         raise RefusedError(
             Kind.FORBIDDEN,
             f"the header {CSRF} is missing or wrong",

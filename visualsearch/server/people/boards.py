@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -11,6 +12,9 @@ from visualsearch.people import Board, People
 
 from ..openapi import json_body, refused
 from ..reading import read_json
+from ..schemas import PinOut
+from ..sent import picture_url, pin_out
+from ..service import Service
 from .asking import SECURED, Caller, Named, ask, own, theirs
 from .cursors import opened, page
 from .saves import save_out
@@ -36,9 +40,11 @@ BoardId = Annotated[
 ]
 
 
-def board_out(board: Board) -> BoardOut:
-    """A board as it is sent."""
-    return BoardOut.model_validate(board)
+def board_out(board: Board, covers: Sequence[str] = ()) -> BoardOut:
+    """A board as it is sent; `covers` are pins that stand for it."""
+    made = BoardOut.model_validate(board)
+    made.covers = [picture_url(pin) for pin in covers]
+    return made
 
 
 @routes.get("/boards", responses=refused(404), summary="A person's boards")
@@ -62,7 +68,8 @@ async def list_boards(
             lambda: people.boards(whose, viewer=who.person, k=k + 1, after=last), unknown_too=owner is None
         )
         shown, more = page(signer_of(request), place, found, k, lambda board: [board.id])
-        return BoardsOut(boards=[board_out(board) for board in shown], cursor=more)
+        covers = people.covers([board.id for board in shown], viewer=who.person)
+        return BoardsOut(boards=[board_out(each, covers.get(each.id, ())) for each in shown], cursor=more)
 
     return await ask(request, person, work)
 
@@ -90,7 +97,8 @@ async def get_board(request: Request, name: BoardId, person: Named = None) -> Bo
     """A secret one is not there for others than its owner and collaborators."""
 
     def work(people: People, who: Caller) -> BoardOut:
-        return board_out(people.board(part(name), viewer=who.person))
+        board = people.board(part(name), viewer=who.person)
+        return board_out(board, people.covers([board.id], viewer=who.person).get(board.id, ()))
 
     return await ask(request, person, work)
 
@@ -109,7 +117,10 @@ async def change_board(request: Request, name: BoardId, person: Named = None) ->
         changes = given.model_dump(exclude_unset=True, exclude={"person"})
         if not changes:
             raise UsageError("nothing is to change", "the body names no field", "Name what changes")
-        return board_out(people.change_board(who.name, part(name), **changes))
+        if "cover" in changes:
+            people.set_cover(who.name, part(name), changes.pop("cover"))
+        board = people.change_board(who.name, part(name), **changes)
+        return board_out(board, people.covers([board.id], viewer=who.person).get(board.id, ()))
 
     return await ask(request, given.person or person, work, changes=True)
 
@@ -133,7 +144,8 @@ async def board_pins(
     person: Named = None,
     section: Annotated[str | None, Query(max_length=600, pattern=PLAIN)] = None,
     order: Annotated[
-        str, Query(pattern="^(newest|oldest)$", description="newest or oldest first")
+        str,
+        Query(pattern="^(newest|oldest|own)$", description="newest or oldest first, or as they were put"),
     ] = "newest",
     gone: Annotated[bool, Query(description="Also pins that left the index.")] = False,
     k: K = 50,
@@ -145,17 +157,18 @@ async def board_pins(
         board = people.board(part(name), viewer=who.person).id
         place = f"pins {board} {section} {order} {gone}"
         after = opened(signer_of(request), place, cursor)
-        found = people.pins_of(
-            board,
-            viewer=who.person,
-            section=section,
-            k=k + 1,
-            after=after[0] if after else None,
-            gone=gone,
-            oldest=order == "oldest",
-        )
-        shown, more = page(signer_of(request), place, found, k, lambda save: [save.id])
-        return BoardPinsOut(saves=[save_out(save) for save in shown], cursor=more)
+        wanted: dict[str, Any] = {"viewer": who.person, "section": section, "k": k + 1, "gone": gone}
+        if order == "own":
+            last = (float(after[0]), int(after[1])) if after else None
+            placed = people.arranged(board, after=last, **wanted)
+            ordered, more = page(signer_of(request), place, placed, k, lambda each: [each[0], each[1].id])
+            shown = [save for _, save in ordered]
+        else:
+            oldest, before = order == "oldest", after[0] if after else None
+            found = people.pins_of(board, after=before, oldest=oldest, **wanted)
+            shown, more = page(signer_of(request), place, found, k, lambda save: [save.id])
+        pins = _known(request, [save.pin for save in shown if not save.gone])
+        return BoardPinsOut(saves=[save_out(save) for save in shown], cursor=more, pins=pins)
 
     found = await ask(request, person, work)
     found.answer = await answer_of(request)
@@ -171,12 +184,19 @@ async def board_pins(
 async def move_pin(
     request: Request, name: BoardId, pin: Annotated[str, Path(max_length=12_288)], person: Named = None
 ) -> SaveOut:
-    """To another board, or to another section of the same."""
+    """To another board, to another section or place of the same; or note something on it."""
     given = await read_json(request, MoveIn)
+    named = given.model_fields_set - {"person"}
 
     def work(people: People, who: Caller) -> SaveOut:
-        source = part(name)
-        moved = people.move(who.name, part(pin), board=source, to=given.to or source, section=given.section)
+        place, moving = part(name), part(pin)
+        if named & {"to", "section"} or not named:
+            moved = people.move(who.name, moving, board=place, to=given.to or place, section=given.section)
+            place = moved.board
+        if "note" in named:
+            moved = people.annotate(who.name, moving, board=place, note=given.note)
+        if "before" in named:
+            moved = people.arrange(who.name, moving, board=place, before=given.before)
         return save_out(moved)
 
     return await ask(request, given.person or person, work, changes=True)
@@ -192,6 +212,14 @@ async def remove_pin(
         return RemovedOut(removed=people.unsave(who.name, part(pin), board=part(name)))
 
     return await ask(request, person, work, changes=True)
+
+
+def _known(request: Request, names: Sequence[str]) -> list[PinOut]:
+    """What the index knows of pins."""
+    serving: Service = request.app.state.service
+    with serving.index.catalog.read() as reader:
+        found = [reader.by_id(name) for name in names]
+    return [pin_out(pin) for pin in found if pin is not None]
 
 
 # -- sections and collaborators ------------------------------------------------------------------------------------

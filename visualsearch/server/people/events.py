@@ -49,7 +49,7 @@ async def record(request: Request, person: Named = None) -> Response:
 
 def _record(request: Request, kept: Record, body: bytes, person: str | None) -> Response:
     batch, events, refusals = _read(body)
-    who = caller_of(request, batch.person or person, changes=True)
+    who = caller_of(request, batch.person or person, changes=True, token=batch.csrf)
     if who.person is None and Scope.ACT not in who.scopes:
         assert who.name  # raises: nobody is named
     people = kept.open()

@@ -168,27 +168,32 @@ async def similar_boards(
 ) -> SimilarBoards:
     """By the pins that they share, and by pins that look alike."""
 
-    def work(people: People, who: Caller) -> list[BoardHit]:
+    def work(people: People, who: Caller) -> SimilarBoards:
         board = people.board(part(name), viewer=who.person).id
-        return serving.index.boards_like(board, k, person=who.person)
+        return _boards(people, serving.index.boards_like(board, k, person=who.person))
 
-    return _boards(await ask(request, person, work))
+    return await ask(request, person, work)
 
 
 @routes.get("/me/similar", responses=refused(404), summary="Boards of others with the caller's taste")
 async def similar_taste(request: Request, serving: Serving, person: Named = None, k: K = 20) -> SimilarBoards:
     """Public boards that hold what the caller saved, or what looks like it."""
 
-    def work(people: People, who: Caller) -> list[BoardHit]:
-        return own(lambda: serving.index.boards_like(None, k, person=who.name))
+    def work(people: People, who: Caller) -> SimilarBoards:
+        return _boards(people, own(lambda: serving.index.boards_like(None, k, person=who.name)))
 
-    return _boards(await ask(request, person, work))
+    return await ask(request, person, work)
 
 
-def _boards(found: list[BoardHit]) -> SimilarBoards:
+def _boards(people: People, found: list[BoardHit]) -> SimilarBoards:
+    covers = people.covers([hit.board.id for hit in found])
     return SimilarBoards(
         boards=[
-            SimilarBoard(**board_out(hit.board).model_dump(), score=hit.score, why=reason_out(hit.why))
+            SimilarBoard(
+                **board_out(hit.board, covers.get(hit.board.id, ())).model_dump(),
+                score=hit.score,
+                why=reason_out(hit.why),
+            )
             for hit in found
         ]
     )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from visualsearch.people import BoardKind, CommentState
 
-from ..schemas import Answer
+from ..schemas import Answer, PinOut
 
 LONG = 20_000
 """Longer texts are refused before anything looks at them; what each may be long, the record says."""
@@ -62,6 +62,9 @@ class BoardChanges(Named):
     kind: BoardKind = BoardKind.INTEREST
     ends: Time | None = None
     secret: bool = False
+    cover: PinName | None = Field(
+        default=None, description="A pin of the board to stand for it; null: the newest."
+    )
 
 
 class BoardOut(BaseModel):
@@ -79,6 +82,9 @@ class BoardOut(BaseModel):
     sections: list[str]
     collaborators: list[str]
     saves: int = Field(description="How many pins are on it.")
+    covers: list[str] = Field(
+        default=[], description="Pictures of up to four of its pins, in lists of boards and for one board."
+    )
 
 
 class BoardsOut(BaseModel):
@@ -103,10 +109,14 @@ class CollaboratorIn(Named):
 
 
 class MoveIn(Named):
-    """Where a pin of a board goes."""
+    """Where a pin of a board goes, and what is noted on it. What is left out stays, but for an empty body: no section."""
 
     to: Word | None = Field(default=None, description="Another board; default: it stays on this one.")
     section: Text | None = Field(default=None, description="The section there; null: none.")
+    before: PinName | None = Field(
+        default=None, description="The pin that it is put before in the board's own order; null: behind all."
+    )
+    note: Text = ""
 
 
 # -- saves ---------------------------------------------------------------------------------------------------------
@@ -165,6 +175,7 @@ class BoardPinsOut(BaseModel):
 
     saves: list[SaveOut]
     cursor: Cursor
+    pins: list[PinOut] = Field(description="What is known of these pins, as far as they are in the index.")
     answer: Answer = None
 
 

@@ -57,6 +57,11 @@ class _Batch(Named):
         default=None, description="The client's time when it sent them: a wrong clock is corrected by it."
     )
 
+    csrf: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None,
+        description="Stands for the header X-CSRF-Token, which `navigator.sendBeacon` cannot send.",
+    )
+
 
 class EventsIn(_Batch):
     """A batch of events. An event without `person` is of the batch's `person`."""

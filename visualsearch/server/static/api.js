@@ -8,14 +8,19 @@ export class Problem extends Error {
 }
 
 let login = null;
+let csrf = null; // what changes in the name of a cookie need
+
 
 /** What to do when a key is needed: an async function that asks for one. */
 export const whenKeyNeeded = (ask) => { login = ask; };
 
-async function call(path, options = {}) {
+export const token = () => csrf;
+
+export async function call(path, options = {}) {
   let answer;
+  const changes = options.method && options.method !== "GET" && csrf ? { "X-CSRF-Token": csrf } : {};
   try {
-    answer = await fetch(path, { ...options, headers: { Accept: "application/json", ...options.headers } });
+    answer = await fetch(path, { ...options, headers: { Accept: "application/json", ...changes, ...options.headers } });
     if (answer.ok) return answer.status === 204 ? null : await answer.json(); // the line may break here, too
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -23,6 +28,10 @@ async function call(path, options = {}) {
   }
   const body = await answer.json().catch(() => ({}));
   const kind = (body.type ?? "").split("#")[1] ?? "internal";
+  if (kind === "person-needed" && !options.again) { // from here on the visitor is somebody
+    await me();
+    return call(path, { ...options, again: true });
+  }
   if (answer.status === 401 && login && path !== "/session") {
     await login(body.detail);
     return call(path, options);
@@ -33,8 +42,15 @@ async function call(path, options = {}) {
     options.signal?.throwIfAborted();
     return call(path, { ...options, tried: true });
   }
+  if (kind === "forbidden" && csrf && options.method && !options.again) { // the cookie or the server's secret is a new one
+    csrf = null;
+    await me();
+    return call(path, { ...options, again: true });
+  }
   throw new Problem(kind, body.title ?? "That did not work", body.detail ?? "", answer.status);
 }
+
+export const isAddress = (text) => /^https?:\/\/\S+$/i.test(text.trim());
 
 const json = (value, method = "POST", signal = undefined) => ({
   method,
@@ -45,6 +61,7 @@ const json = (value, method = "POST", signal = undefined) => ({
 
 export const search = (query, signal) => call("/search", json(query, "POST", signal));
 export const look = (query, signal) => call("/look", json(query, "POST", signal));
+export const upload = (blob) => call("/uploads", { method: "POST", body: blob, headers: { "Content-Type": "application/octet-stream" } });
 export const info = () => call("/info");
 export const attributes = () => call("/attributes");
 
@@ -80,3 +97,25 @@ export function pictureOf(image, upload, size) {
   const name = image?.startsWith("upload:") ? image.slice(7) : upload;
   return name ? `/uploads/${encodeURIComponent(name)}/picture?size=${size}` : null;
 }
+
+// -- people -----------------------------------------------------------------------------------------------------------
+const named = (name) => encodeURIComponent(name);
+const words = (query) => new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined)).toString();
+
+/** Who asks; a visitor gets a cookie by it, so it is asked for only when something is to be kept. */
+export async function me() {
+  const found = await call("/me");
+  csrf = found.csrf;
+  return found;
+}
+export const send = (method, path, body) => call(path, body === undefined ? { method } : json(body, method));
+export const related = (id, k, signal) => call(`/pins/${named(id)}/related?${words({ k })}`, { signal });
+export const savesOf = (pin, k, signal) => call(`/saves?${words({ pin, k })}`, { signal });
+export const saves = (cursor) => call(`/saves?${words({ k: 200, cursor })}`);
+export const boards = (query = {}, signal = undefined) => call(`/boards?${words({ k: 200, ...query })}`, { signal });
+export const board = (id, signal) => call(`/boards/${named(id)}`, { signal });
+export const boardPins = (id, query, signal) => call(`/boards/${named(id)}/pins?${words(query)}`, { signal });
+export const ideas = (id, query, signal) => call(`/boards/${named(id)}/ideas?${words(query)}`, { signal });
+export const feed = (query, signal) => call(`/feed?${words(query)}`, { signal });
+export const follows = () => call("/follows?k=200");
+export const comments = (pin, cursor, signal) => call(`/pins/${named(pin)}/comments?${words({ k: 50, cursor })}`, { signal });

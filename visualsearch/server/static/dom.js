@@ -32,6 +32,12 @@ export const ICONS = {
   plus: "M12 5v14M5 12h14",
   minus: "M5 12h14",
   close: "m6 6 12 12M18 6 6 18",
+  keep: "M6 4h12v16l-6-4.500-6 4.500z",
+  down: "m6 9 6 6 6-6",
+  back: "M15 5 8 12l7 7",
+  dots: "M5 12h.01M12 12h.01M19 12h.01",
+  lock: "M7 11V8a5 5 0 0 1 10 0v3M5 11h14v9H5z",
+  hide: "M4 4l16 16M9.900 5.200A9 9 0 0 1 12 5c6 0 9 7 9 7a15 15 0 0 1-2.500 3.500M6.500 7.500A15 15 0 0 0 3 12s3 7 9 7a9 9 0 0 0 4-.900",
   out: "M9 6H6v12h12v-3M13 5h6v6m0-6-8 8",
 };
 
@@ -54,3 +60,6 @@ export function say(value) {
   if (value !== null && typeof value === "object") return JSON.stringify(value);
   return String(value);
 }
+
+/** Why a pin is there, in words: the number beside them says little to most. Empty where there is no reason. */
+export const reason = (pin) => (pin.why?.sentence ?? "").replace(/ \(cosine -?[\d.]+\)$/, "");

@@ -49,6 +49,7 @@ function values(one, change) {
     list.append(more);
     open(false);
   }
+  roving(list);
   const show = (state) => {
     const chosen = state.chosen[one.name] ?? [];
     for (const { value, chip } of chips) {
@@ -113,6 +114,22 @@ function range(one, change) {
   };
   draw();
   return { node: group(one.name, said, el("div", { class: "range" }, el("span", { class: "rail", "aria-hidden": "true" }), track, low, high)), show };
+}
+
+/** One stop for the Tab key in a group of buttons; the arrow keys go from one to the next. */
+function roving(list) {
+  const buttons = () => [...list.querySelectorAll("button")].filter((one) => !one.hidden);
+  const stop = (wanted) => { for (const one of list.querySelectorAll("button")) one.tabIndex = one === wanted ? 0 : -1; };
+  stop(buttons()[0]);
+  list.setAttribute("role", "group");
+  list.addEventListener("focusin", (event) => stop(event.target.closest("button")));
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const all = buttons();
+    all[(all.indexOf(document.activeElement) + step + all.length) % all.length]?.focus();
+  });
 }
 
 const group = (name, ...children) => el("fieldset", {}, el("legend", {}, name), ...children);

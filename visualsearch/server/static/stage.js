@@ -2,6 +2,7 @@
 
 import { el } from "/static/dom.js";
 import { place } from "/static/grid.js";
+import { t } from "/static/words.js";
 
 const SMALLEST = 0.04; // a side of the box, as a fraction
 const STEP = 0.03;
@@ -10,7 +11,8 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 export class Stage {
   /**
-   * `changed(crop, done)`: the box moved; `done` when the hand is off it. A crop of null is the whole picture.
+   * `changed(crop, done, step)`: the box moved; `done` when the hand is off it, a `step` by an arrow key. A crop of null is
+   * the whole picture.
    * `wished()`: dots are asked for.
    */
   constructor(root, changed, wished) {
@@ -20,9 +22,9 @@ export class Stage {
     this.image = el("img", { alt: "", draggable: "false" });
     this.shade = el("div", { class: "shade", "aria-hidden": "true" });
     this.box = el("button", { class: "box", type: "button" }, ...CORNERS.map((at) => el("i", { class: `grip ${at}`, "data-grip": at })));
-    this.whole = el("button", { class: "whole", type: "button", onclick: () => this.set(null, true) }, "Whole picture");
-    this.draw = el("button", { class: "whole", type: "button", onclick: () => this.begin() }, "Search a part");
-    this.find = el("button", { class: "whole", type: "button", onclick: wished }, "Find objects");
+    this.whole = el("button", { class: "whole", type: "button", onclick: () => this.set(null, true) }, t("Whole picture"));
+    this.draw = el("button", { class: "whole", type: "button", onclick: () => this.begin() }, t("Search a part"));
+    this.find = el("button", { class: "whole", type: "button", onclick: wished }, t("Find objects"));
     this.frame = el("div", { class: "frame" }, this.image, this.shade, this.box);
     this.dots = el("div", { class: "dots" });
     this.frame.append(this.dots);
@@ -59,7 +61,7 @@ export class Stage {
       const dot = el("button", {
         class: "dot",
         type: "button",
-        "aria-label": `Search ${label ? `the ${label}` : "this object"}, number ${at + 1} in the picture`,
+        "aria-label": label ? t("Search the {label}, number {n} in the picture", { label, n: at + 1 }) : t("Search this object, number {n} in the picture", { n: at + 1 }),
         onclick: () => this.set(box, true),
         onpointerenter: () => place(this.glow(), box),
         onfocus: () => place(this.glow(), box),
@@ -79,7 +81,7 @@ export class Stage {
   }
 
   /** Put the box; `tell` when a visitor did it. */
-  set(crop, tell = false) {
+  set(crop, tell = false, step = false) {
     this.crop = crop;
     this.box.hidden = this.shade.hidden = this.whole.hidden = !crop;
     this.draw.hidden = Boolean(crop);
@@ -89,9 +91,9 @@ export class Stage {
       const [x0, y0, x1, y1] = crop.map((number) => `${100 * number}%`);
       this.shade.style.clipPath = `polygon(evenodd, 0 0, 100% 0, 100% 100%, 0 100%, 0 0, ${x0} ${y0}, ${x1} ${y0}, ${x1} ${y1}, ${x0} ${y1}, ${x0} ${y0})`;
       const said = crop.map((number) => Math.round(100 * number));
-      this.box.setAttribute("aria-label", `Searched part: from ${said[0]}, ${said[1]} to ${said[2]}, ${said[3]} percent. Arrow keys move it, with Shift they resize it, Escape searches the whole picture.`);
+      this.box.setAttribute("aria-label", t("Searched part: from {x}, {y} to {right}, {bottom} percent. Arrow keys move it, with Shift they resize it, Escape searches the whole picture.", { x: said[0], y: said[1], right: said[2], bottom: said[3] }));
     }
-    if (tell) this.changed(crop, true);
+    if (tell) this.changed(crop, true, step);
   }
 
   begin() {
@@ -149,7 +151,7 @@ export class Stage {
     const [x0, y0, x1, y1] = this.crop;
     this.set(event.shiftKey
       ? [x0, y0, Math.min(1, Math.max(x0 + SMALLEST, x1 + dx)), Math.min(1, Math.max(y0 + SMALLEST, y1 + dy))]
-      : moved(this.crop, dx, dy), true);
+      : moved(this.crop, dx, dy), true, true);
   }
 }
 

@@ -1,12 +1,17 @@
 // What is being looked at, and its address: every state has one, so back, forward and sharing work.
 
-const LISTS = ["text", "like", "unlike"];
+let start = () => "/";
+/** Say what the address is where nothing is asked. */
+export const whereToStart = (address) => { start = address; };
+
+const LISTS = ["text", "not_text", "like", "unlike"];
 
 /** A state with nothing asked. */
 export const empty = () => ({
   image: null, // "upload:HASH", "pin:ID" or an address
   crop: null, // [x0, y0, x1, y1] as fractions
   text: [],
+  not_text: [],
   like: [],
   unlike: [],
   chosen: {}, // attribute -> values
@@ -43,6 +48,20 @@ const cut = (text) => {
   return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
 };
 
+/** The words as they are typed: the first, then "+more" and "-less". */
+export const words = ({ text, not_text: not }) => [text[0] ?? "", ...text.slice(1).map((one) => `+${one}`), ...not.map((one) => `-${one}`)].join(" ").trim();
+
+/** What was typed, as parts of a query. A sign counts after a space, or at the very beginning. */
+export function spoken(typed) {
+  const parts = typed.trim().split(/\s+(?=[+\u2212-]\S)/);
+  const found = { text: [], not_text: [] };
+  for (const part of parts) {
+    const sign = /^[+\u2212-]\S/.test(part) ? part[0] : "";
+    found[sign && sign !== "+" ? "not_text" : "text"].push(sign ? part.slice(1) : part);
+  }
+  return found;
+}
+
 export function toAddress(state) {
   const words = new URLSearchParams();
   if (state.image) words.set("image", state.image);
@@ -56,7 +75,7 @@ export function toAddress(state) {
   }
   if (state.sort) words.set("sort", state.sort);
   const text = words.toString();
-  return text ? `/?${text}` : "/";
+  return text ? `/?${text}` : start();
 }
 
 /** Whether anything is looked for, filters aside. */

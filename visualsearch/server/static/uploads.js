@@ -1,0 +1,34 @@
+// Pictures that this browser searched by. The server forgets them after a while; from here they are sent again, so that
+// back, reload and a bookmark go on working.
+
+import * as api from "/static/api.js";
+
+const STORE = "uploads";
+const MOST = 20;
+const PREFIX = "/uploaded/";
+
+export const recall = {
+  /** Keep a picture under the server's name for it; what is oldest goes. */
+  async keep(name, blob) {
+    if (!name || !("caches" in globalThis)) return;
+    try {
+      const store = await caches.open(STORE);
+      await store.put(PREFIX + name, new Response(blob, { headers: { "Content-Type": blob.type || "application/octet-stream" } }));
+      const kept = await store.keys();
+      await Promise.all(kept.slice(0, Math.max(0, kept.length - MOST)).map((old) => store.delete(old)));
+    } catch { /* no room, or none allowed: the link lasts as long as the server keeps the picture */ }
+  },
+
+  /** `ask()`, and once more where the server has forgotten a picture that is still here. */
+  async again(image, ask) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error.kind !== "upload-gone" || !image?.startsWith("upload:") || !("caches" in globalThis)) throw error;
+      const found = await (await caches.open(STORE)).match(PREFIX + image.slice(7));
+      if (!found) throw error;
+      await api.upload(await found.blob());
+      return ask();
+    }
+  },
+};
