@@ -51,21 +51,21 @@ def plain(counts: np.ndarray, most: int, rho: float) -> np.ndarray:
     return counts.astype(np.int64)
 
 
-def test_who_opted_out_is_not_counted(shop: vs.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_opted_out_is_not_counted(untold: vs.Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daily, "noisy", plain)
-    monkeypatch.setattr(shop.people, "release", lambda question, sets, epsilon, make: make(0.01))
-    who = shop.people.counted(["region"])
+    monkeypatch.setattr(untold.people, "release", lambda question, sets, epsilon, make: make(0.01))
+    who = untold.people.counted(["region"])
     assert len(who) == 398  # one allows nothing, one no clicks
     assert int((who.declared["region"] < 0).sum()) == 1  # one keeps the profile to themselves
     day = MONDAY // DAY_MS + 55
-    told = Releases(shop.people, read_collection(shop)).days(day, day)
+    told = Releases(untold.people, read_collection(untold)).days(day, day)
     tables = list(
-        shop.people.event_tables(day * DAY_MS, (day + 1) * DAY_MS, ("person", "pin"), kinds=daily.KINDS)
+        untold.people.event_tables(day * DAY_MS, (day + 1) * DAY_MS, ("person", "pin"), kinds=daily.KINDS)
     )
     persons = np.concatenate([table.column("person").to_numpy() for table in tables])
-    gone = shop.people.numbers_of(["user-0399", "user-0398"])
+    gone = untold.people.numbers_of(["user-0399", "user-0398"])
     pins = np.concatenate([table.column("pin").to_numpy() for table in tables])
-    collection = read_collection(shop)
+    collection = read_collection(untold)
     cluster = collection.cluster[collection.places(pins)]
     kept = ~np.isin(persons, gone)
     assert told.counts.sum() == len(set(zip(persons[kept], cluster[kept], strict=True)))

@@ -11,7 +11,7 @@ import pytest
 import visualsearch as vs
 from visualsearch.errors import ConflictError, UnknownNameError, UsageError
 from visualsearch.people import Level
-from visualsearch.recommend import BUILDERS, learn
+from visualsearch.recommend import BUILDERS, graph, learn
 from visualsearch.trust import Limits, Trust
 
 from ..fakes import FakeEncoder
@@ -95,7 +95,10 @@ def test_pins_in_doubt_are_found_behind_all_others(judged: Trust) -> None:
 
 
 @pytest.mark.parametrize("judged", ["sqlite"], indirect=True)
-def test_learnt_things_ignore_judged_accounts_and_are_the_same_again_after_undo(judged: Trust) -> None:
+def test_learnt_things_ignore_judged_accounts_and_are_the_same_again_after_undo(
+    judged: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "FRESH_SECONDS", -1.0)  # a walk looks for changes every time
     index = judged.index
 
     def learnt() -> dict[str, str]:
