@@ -223,13 +223,14 @@ class Index(Recommending):
         return shop(self, scene, asked)
 
     def complete(self, pin: str, k: int = 5, *, label_by: str = "category", where: str | None = None) -> Hits:
-        """Pins of other categories that go with a stored pin: of its board first, then alike in colour and texture.
+        """Pins of other categories that go with a stored pin: what people saved with it first, each with its reason, then of the
+        board that the manifest names, then alike in colour and texture.
 
-        A first version: it knows nothing of taste, season or fit. Raises UnknownNameError, UsageError, FilterError.
+        It knows nothing of season or fit. Raises UnknownNameError, UsageError, FilterError.
         """
         from visualsearch.look import complete_pin
 
-        return complete_pin(self, pin, k, label_by, where)
+        return complete_pin(self, pin, k, label_by, where, self.saved_with(pin))
 
     def words(self, vocabulary: Sequence[str] | None = None) -> Words:
         """The vectors of a vocabulary (None: the built-in one), encoded at the first call. Raises EncoderError."""

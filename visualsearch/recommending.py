@@ -88,6 +88,12 @@ class Recommending(Searching):
 
         return related(self, pins, k, weights=weights, seed=seed)
 
+    def saved_with(self, pin: str, k: int = 100) -> list[Hit]:
+        """Up to k pins that people saved together with a pin, the closest first, each with its reason; [] without a record."""
+        if not self.has_people:
+            return []
+        return [hit for hit in self.related(pin, k) if hit.signals.get("walk", 0.0) > 0]
+
     def ideas(
         self,
         board: str | None = None,

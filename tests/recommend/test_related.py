@@ -303,3 +303,20 @@ def test_a_hit_shows_its_reason_in_json(index: vs.Index) -> None:
     assert values["why"]["kind"] == "together"
     assert values["why"]["evidence"][0]["kind"] == "board"
     assert "why" not in index.search(like=pin(3), k=1)[0].to_dict()
+
+
+def test_what_goes_with_a_pin_is_what_people_saved_with_it(index: vs.Index) -> None:
+    for at in range(COUNT):
+        index.update(pin(at), {"category": "abc"[at % 3]})
+    before = index.complete(pin(0), 6)
+    assert before.plan == "style"
+    fill(index)
+    hits = index.complete(pin(0), 6)
+    assert hits.plan == "saves+style"
+    assert {hit.attributes["category"] for hit in hits} == {"b", "c"}
+    assert set(themes(hits)[:4]) == {0}, "what stands on the same boards comes first"
+    assert all(hit.why is not None and hit.signals["walk"] > 0 for hit in hits[:4])
+    check_reasons(index, Hits(tuple(hits[:4]), 4, ""), [pin(0)])
+    assert index.complete(pin(0), 6, where="category = 'b'")[0].attributes["category"] == "b"
+    cold = index.complete(pin(45), 6)  # nobody saved it: through its look-alikes
+    assert {hit.attributes["category"] for hit in cold} == {"b", "c"}

@@ -23,10 +23,12 @@ def complete(
     k: int,
     label_by: str = "category",
     where: str | None = None,
+    saved_with: Sequence[Hit] = (),
 ) -> Hits:
     """k pins of other categories than `categories` that go with it, in a first, plain sense.
 
-    Pins that are on one of `boards` (attribute `board`) come first: people put them together. The rest is filled with pins
+    `saved_with`, pins that people saved with it, the closest first, come first, each with its reason; then pins that are on one
+    of `boards` (attribute `board`) by the manifest. The rest is filled with pins
     that look alike in colour and texture, as far as the encoder's vector has it: the pins of other categories nearest to
     the mean of `vectors`, (n, d) float32. At most a third of the places go to one category. It knows nothing of taste,
     season or fit. Raises UsageError when no pin has the attribute `label_by`.
@@ -41,21 +43,42 @@ def complete(
         others = f"({where}) and {others}"
     centre = vectors.mean(0, keepdims=True)
     centre /= np.linalg.norm(centre)
-    together: list[Hit] = []
+    together = _fitting(index, centre, saved_with, others)
     if boards:
         same = f"{others} and board in ({', '.join(_quoted(name) for name in sorted(set(boards)))})"
         found = index.nearest(centre, k=6 * k, where=same)[0]
-        together = [replace(hit, signals={**hit.signals, "board": 1.0}) for hit in found]
+        together += [replace(hit, signals={**hit.signals, "board": 1.0}) for hit in found]
     alike = index.nearest(centre, k=6 * k, where=others)[0]
     pins = {hit.id: hit for hit in reversed([*together, *alike])}  # of two hits of a pin the first counts
     listed = [pins[name] for name in dict.fromkeys(hit.id for hit in [*together, *alike])]
     kept = capped([str(hit.attributes[label_by]) for hit in listed], max(1, -(-k // 3)))[:k]
-    plan = "board+style" if boards else "style"
+    plan = "+".join(["saves"] * bool(saved_with) + ["board"] * bool(boards) + ["style"])
     return Hits(tuple(listed[place] for place in kept.tolist()), alike.total, plan)
 
 
+def _fitting(index: SearchedIndex, centre: Float32, saved_with: Sequence[Hit], others: str) -> list[Hit]:
+    """Of the pins that people saved with it those of other categories, in their order."""
+    if not saved_with:
+        return []
+    named = ", ".join(_quoted(hit.id) for hit in saved_with)
+    found = {
+        hit.id: hit
+        for hit in index.nearest(centre, k=len(saved_with), where=f"{others} and id in ({named})")[0]
+    }
+    return [
+        replace(found[hit.id], signals={**found[hit.id].signals, "walk": hit.signals["walk"]}, why=hit.why)
+        for hit in saved_with
+        if hit.id in found
+    ]
+
+
 def complete_pin(
-    index: SearchedIndex, pin: str, k: int, label_by: str = "category", where: str | None = None
+    index: SearchedIndex,
+    pin: str,
+    k: int,
+    label_by: str = "category",
+    where: str | None = None,
+    saved_with: Sequence[Hit] = (),
 ) -> Hits:
     """See `Index.complete`."""
     attributes = index.attributes_of(pin)
@@ -68,6 +91,7 @@ def complete_pin(
         k,
         label_by,
         f"id != {_quoted(pin)}" + (f" and ({where})" if where is not None else ""),
+        saved_with,
     )
 
 
