@@ -40,6 +40,7 @@ from visualsearch.resources import models_dir
 SENTENCE = "/sentences/Div_7_output_0"  # MiniLM's vector in the graph
 MEANING = slice(256, 512)
 MAX_TOKENS = 64
+SHARES = {"eshop": 4.0, **{f"emoji_{vendor}": 1.5 for vendor in VENDORS}}  # sets that count for more than their size says
 SHARP = 6.0  # how fast a landmark's say falls with distance
 
 
@@ -51,7 +52,7 @@ class Settings:
     flat: float = 0.1  # of the mean variance, added before whitening
     classes: float = 1.0  # weight of the class names beside all pictures' texts
     kinds: float = 0.6
-    emoji: float = 0.2  # names of emoji stay near where the first round has them
+    emoji: float = 0.5  # names of emoji stay near where the first round has them
     balance: float = 0.5  # a set counts by its size to this power
     seed: int = 0
     steps: int = 300  # of the contrast that follows
@@ -181,6 +182,10 @@ class Pictures:
     chances: NDArray[np.float16]
     words: list[Weighted]
 
+    def shares(self, balance: float) -> NDArray[np.float64]:
+        """How much each picture counts."""
+        return np.full(len(self.words), SHARES.get(self.name, 1.0) * len(self.words) ** (balance - 1))
+
 
 class Pool:
     """Texts and what their pictures look like: mean vectors (n, 512) and weights, and the covariance of all pictures."""
@@ -189,7 +194,7 @@ class Pool:
         self.texts = list({text: None for one in pictures for words in one.words for text, _ in words})
         at = {text: row for row, text in enumerate(self.texts)}
         vectors = np.concatenate([one.vectors for one in pictures])
-        share = np.concatenate([np.full(len(one.words), len(one.words) ** (settings.balance - 1)) for one in pictures])
+        share = np.concatenate([one.shares(settings.balance) for one in pictures])
         rows, columns, weights = [], [], []
         for place, words in enumerate(words for one in pictures for words in one.words):
             total = sum(weight for _, weight in words)
@@ -296,7 +301,7 @@ class Contrast:
         self.vectors = torch.from_numpy(np.concatenate([one.vectors for one in pictures]))
         self.rows = [np.array([at[text] for text, _ in words]) for one in pictures for words in one.words]
         self.sums = [np.cumsum([weight for _, weight in words]) for one in pictures for words in one.words]
-        share = np.concatenate([np.full(len(one.words), len(one.words) ** (settings.balance - 1)) for one in pictures])
+        share = np.concatenate([one.shares(settings.balance) for one in pictures])
         self.share = share / share.sum()
         chances = np.concatenate([one.chances for one in pictures]).astype(np.float32)
         sure = chances.max(1) > 0.5
