@@ -129,7 +129,9 @@ def test_a_map_is_fitted_to_what_texts_aim_at_and_keeps_others_apart(text_map):
     marks = text_map.unit(rng.standard_normal((16, 384)).astype(np.float32)).T
     x = text_map.unit(rng.standard_normal((12, 384)).astype(np.float32))
     y = text_map.unit(rng.standard_normal((12, 512)).astype(np.float32))
-    fitted = text_map.solved(marks, [(x, y, np.full(12, 1 / 12))], text_map.Settings(ridge=1e-4, mark_ridge=1e-4))
+    fitted = text_map.solved(
+        marks, [(x, y, np.full(12, 1 / 12))], text_map.Settings(ridge=1e-4, mark_ridge=1e-4)
+    )
     assert ((fitted(x) @ y.T).argmax(1) == np.arange(12)).all()
 
 
@@ -137,4 +139,5 @@ def test_a_group_stands_on_one_side_of_the_cut(text_map, training_script):
     words = training_script("words")
     assert words.joined(6, iter([(4, 2), (2, 0), (5, 3)])) == [0, 1, 0, 3, 0, 3]
     sides = [words.side_of(f"flowers/{number}.jpg") for number in range(700)]
-    assert {side: sides.count(side) // 50 for side in ("train", "val", "kept")} == {"train": 10, "val": 1, "kept": 1}
+    assert sides.count("train") > 450
+    assert min(sides.count("val"), sides.count("kept")) > 70

@@ -3,11 +3,12 @@
     phi(x)   = [x, exp(6 (x . l - 1)) for each landmark sentence l]
     sentence = unit(W phi(x) + b)
 
-No picture vector changes, so indexes stay as they are. W begins as a ridge regression, in closed form. What a text aims at is the mean of
-the pictures that bear it, whitened: of two directions in which pictures vary, the common one says less (linear discriminants, Fisher
-1936). ImageNet's class names aim at the vectors that the image tower holds for them, whitened among each other, kinds at theirs
-in the same way. Landmarks let a name keep its place while sentences near it move. Some hundred steps of contrast follow: a picture
-finds its text among others and a text its picture, photographs keep their classes and kinds, and texts without pictures stay.
+No picture vector changes, so indexes stay as they are. W begins as a ridge regression, in closed form. What a text aims
+at is the mean of the pictures that bear it, whitened: of two directions in which pictures vary, the common one says less
+(linear discriminants, Fisher 1936). ImageNet's class names aim at the vectors that the image tower holds for them, whitened
+among each other, kinds at theirs in the same way. Landmarks let a name keep its place while sentences near it move.
+Some hundred steps of contrast follow: a picture finds its text among others and a text its picture, photographs keep
+their classes and kinds, and texts without pictures stay. At last the first round's vector is added.
 """
 
 from __future__ import annotations
@@ -31,7 +32,19 @@ from texts import class_names
 from torch import Tensor
 from torch.nn import functional as F
 from words import (
-    SETS, VENDORS, Sources, Vectors, Weighted, add_sources, called, first_round, loose, old_called, old_set, sources_of, words_set,
+    SETS,
+    VENDORS,
+    Sources,
+    Vectors,
+    Weighted,
+    add_sources,
+    called,
+    first_round,
+    loose,
+    old_called,
+    old_set,
+    sources_of,
+    words_set,
 )  # fmt: skip
 
 from visualsearch.encoders.bundled import spelled
@@ -40,7 +53,6 @@ from visualsearch.resources import models_dir
 SENTENCE = "/sentences/Div_7_output_0"  # MiniLM's vector in the graph
 MEANING = slice(256, 512)
 MAX_TOKENS = 64
-SHARES = {"eshop": 4.0, **{f"emoji_{vendor}": 1.5 for vendor in VENDORS}}  # sets that count for more than their size says
 SHARP = 6.0  # how fast a landmark's say falls with distance
 
 
@@ -52,7 +64,7 @@ class Settings:
     flat: float = 0.1  # of the mean variance, added before whitening
     classes: float = 1.0  # weight of the class names beside all pictures' texts
     kinds: float = 0.6
-    emoji: float = 0.5  # names of emoji stay near where the first round has them
+    emoji: float = 0.2  # names of emoji stay near where the first round has them
     balance: float = 0.5  # a set counts by its size to this power
     seed: int = 0
     steps: int = 300  # of the contrast that follows
@@ -64,6 +76,7 @@ class Settings:
     noise: float = 0.05  # laid on the sentence vectors, as a length
     keep: float = 1.0  # weight of ImageNet's classes
     sorts: float = 1.0  # weight of their kinds
+    first: float = 0.8  # how long the first round's vector is beside the new one, in the mean
     hold: float = 4.0  # weight of staying where the regression put texts without pictures
 
 
@@ -83,6 +96,7 @@ class SentenceVectors:
 
         self._tokenizer = Tokenizer.from_file(str(model.parent / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # the file pads to more than is read
         self._file = file
         self._known: dict[str, Vectors] = {}
         if file.exists():
@@ -96,7 +110,9 @@ class SentenceVectors:
             feeds = {"input_ids": np.array([one.ids]), "attention_mask": np.array([one.attention_mask])}
             self._known[text] = self._session.run([SENTENCE], feeds)[0][0].astype(np.float16)
         if len(new) > 100:
-            np.savez(self._file, texts=np.array(list(self._known)), vectors=np.stack(list(self._known.values())))
+            np.savez(
+                self._file, texts=np.array(list(self._known)), vectors=np.stack(list(self._known.values()))
+            )
         return np.stack([self._known[text] for text in texts]).astype(np.float32)
 
 
@@ -154,7 +170,9 @@ def kind_names(wordnet: Path) -> tuple[list[str], NDArray[np.bool_]]:
         for kind in chain:
             members[kind] += 1
     kinds = sorted(kind for kind, count in members.items() if count <= MOST)
-    return [nouns[kind].words[0] for kind in kinds], np.array([[k in chain for k in kinds] for chain in chains])
+    return [nouns[kind].words[0] for kind in kinds], np.array(
+        [[k in chain for k in kinds] for chain in chains]
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +202,7 @@ class Pictures:
 
     def shares(self, balance: float) -> NDArray[np.float64]:
         """How much each picture counts."""
-        return np.full(len(self.words), SHARES.get(self.name, 1.0) * len(self.words) ** (balance - 1))
+        return np.full(len(self.words), len(self.words) ** (balance - 1))
 
 
 class Pool:
@@ -241,14 +259,15 @@ def landmarks(pool: Pool, x: Vectors, more: list[tuple[Vectors, float]], setting
     """(384, h) sentences to measure nearness to, rounded as they are stored: half from the pool, shares of `more`."""
     rng = np.random.default_rng(settings.seed)
     own = rng.choice(len(x), settings.landmarks // 2, replace=False, p=pool.weights)
-    drawn = [x[own], *(rows[rng.choice(len(rows), int(settings.landmarks * part), False)] for rows, part in more)]
+    drawn = [
+        x[own],
+        *(rows[rng.choice(len(rows), int(settings.landmarks * part), False)] for rows, part in more),
+    ]
     codes, scale = rounded(np.concatenate(drawn).T)
     return codes * scale
 
 
-def fit(
-    pool: Pool, sentences: SentenceVectors, others: Others, settings: Settings
-) -> TextMap:
+def fit(pool: Pool, sentences: SentenceVectors, others: Others, settings: Settings) -> TextMap:
     """The map of a pool, and of the other texts."""
     shipped, kinds = ShippedMap(sentences.model), others.kinds
     x, class_x, kind_x = sentences(pool.texts), sentences(class_names()), sentences(kinds)
@@ -278,7 +297,9 @@ def solved(
     empty = TextMap(marks, np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
     features = np.concatenate([empty.features(x) for x, _, _ in aims])
     wanted = np.concatenate([y for _, y, _ in aims])
-    weights = np.concatenate([w for *_, w in aims]).astype(np.float32)[:, None] / sum(w.sum() for *_, w in aims)
+    weights = np.concatenate([w for *_, w in aims]).astype(np.float32)[:, None] / sum(
+        w.sum() for *_, w in aims
+    )
     mean, middle = (weights * features).sum(0), (weights * wanted).sum(0)
     centred = features - mean
     square = ((centred * weights).T @ centred).astype(np.float64)
@@ -293,7 +314,9 @@ def solved(
 class Contrast:
     """What the second step sees: a picture's text among others, ImageNet's classes and kinds, and what is to stay."""
 
-    def __init__(self, pictures: list[Pictures], sentences: SentenceVectors, others: Others, settings: Settings) -> None:
+    def __init__(
+        self, pictures: list[Pictures], sentences: SentenceVectors, others: Others, settings: Settings
+    ) -> None:
         self.settings = settings
         texts = list({text: None for one in pictures for words in one.words for text, _ in words})
         at = {text: row for row, text in enumerate(texts)}
@@ -347,7 +370,9 @@ def refine(start: TextMap, data: Contrast) -> TextMap:
     fixed = features(data.class_x), features(data.kind_x), features(data.still)
     stay = F.normalize(fixed[2] @ first[0] + first[1], dim=1)
     for step in range(s.steps):
-        optimiser.param_groups[0]["lr"] = s.rate * min(1, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / s.steps))
+        optimiser.param_groups[0]["lr"] = (
+            s.rate * min(1, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / s.steps))
+        )
         drawn, texts = data.draw(rng)
         x = data.x[texts]
         spoilt = F.normalize(x + s.noise * torch.randn_like(x) / x.shape[1] ** 0.5, dim=1)
@@ -357,7 +382,10 @@ def refine(start: TextMap, data: Contrast) -> TextMap:
         loss = matched(scores, same, near)
         loss = loss + matched(scores[:, : s.batch].T, same[:, : s.batch], near[:, : s.batch])
         sure = torch.from_numpy(rng.choice(len(data.sure), 64))
-        for weight, of, wanted in ((s.keep, fixed[0], data.chances[sure]), (s.sorts, fixed[1], data.kinds[sure])):
+        for weight, of, wanted in (
+            (s.keep, fixed[0], data.chances[sure]),
+            (s.sorts, fixed[1], data.kinds[sure]),
+        ):
             logs = torch.log_softmax(data.sure[sure] @ said(of).T / s.temperature, 1)
             loss = loss - weight * (logs * wanted).sum(1).mean()
         some = torch.from_numpy(rng.choice(len(stay), 128))
@@ -373,6 +401,19 @@ def refine(start: TextMap, data: Contrast) -> TextMap:
     return TextMap(start.marks, averaged[0].numpy(), averaged[1].numpy())
 
 
+def beside(fitted: TextMap, shipped: ShippedMap, x: Vectors, share: float) -> TextMap:
+    """The new map and the first round's, added, so that what that one knew keeps its place. Lengths are measured on `x`."""
+    lengths = [
+        float(np.linalg.norm(raw, axis=1).mean())
+        for raw in (fitted.features(x) @ fitted.weights + fitted.bias, x @ shipped.weights + shipped.bias)
+    ]
+    scale = share * lengths[0] / lengths[1]
+    weights, bias = fitted.weights.copy(), fitted.bias.copy()
+    weights[: x.shape[1], MEANING] += scale * shipped.weights
+    bias[MEANING] += scale * shipped.bias
+    return TextMap(fitted.marks, weights, bias)
+
+
 def graft(source: Path, fitted: TextMap, target: Path) -> None:
     """The text tower of `source` with the map in place of its own; positions beyond those that are read are left out."""
     model = onnx.load(source)
@@ -382,14 +423,16 @@ def graft(source: Path, fitted: TextMap, target: Path) -> None:
     for node in graph.node:  # in the order in which they run: what follows the sentence vector goes
         if ahead & set(node.input):
             ahead |= set(node.output)
-        else:
+        elif not node.output[0].startswith("map."):  # another map's weights
             kept.append(node)
     made = onnx.helper.make_node
     stored: list[onnx.TensorProto] = []
 
     def weights(name: str, values: Vectors) -> list[onnx.NodeProto]:
         codes, scale = rounded(values)
-        stored.extend([numpy_helper.from_array(codes, f"{name}.codes"), numpy_helper.from_array(scale, f"{name}.scale")])
+        stored.extend(
+            [numpy_helper.from_array(codes, f"{name}.codes"), numpy_helper.from_array(scale, f"{name}.scale")]
+        )
         return [
             made("Cast", [f"{name}.codes"], [f"{name}.wide"], to=onnx.TensorProto.FLOAT),
             made("Mul", [f"{name}.wide", f"{name}.scale"], [name]),
@@ -415,7 +458,7 @@ def graft(source: Path, fitted: TextMap, target: Path) -> None:
     for one in graph.initializer:
         if one.name == "sentences.places.weight":
             one.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(one)[:MAX_TOKENS].copy(), one.name))
-    stored += [one for one in graph.initializer if one.name in used]
+    stored += [one for one in graph.initializer if one.name in used and not one.name.startswith("map.")]
     del graph.initializer[:]
     graph.initializer.extend(stored)
     onnx.checker.check_model(model)
@@ -439,9 +482,13 @@ def main() -> None:
     others = others_of(sources, arguments.wordnet)
     fitted = fit(Pool(pictures, settings), sentences, others, settings)
     fitted = refine(fitted, Contrast(pictures, sentences, others, settings))
+    some = sentences(others.free[:3000])
+    fitted = beside(fitted, ShippedMap(arguments.first), some, settings.first)
     graft(arguments.first, fitted, arguments.text)
     size = arguments.text.stat().st_size
-    print(f"{arguments.text}: {size / 1e6:.2f} MB, sha256 {hashlib.sha256(arguments.text.read_bytes()).hexdigest()}")
+    print(
+        f"{arguments.text}: {size / 1e6:.2f} MB, sha256 {hashlib.sha256(arguments.text.read_bytes()).hexdigest()}"
+    )
 
 
 if __name__ == "__main__":

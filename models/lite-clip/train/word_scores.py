@@ -1,9 +1,9 @@
 """The table of what words find, for text towers side by side: `words` kept aside, and the sets of the first round.
 
-Every row asks with what no picture of training shows: the seventh kept aside of each set of `words` (`words.py`), validation photographs of
-clothes and groceries, the held-out captions of tuxpaint, household things and clip art, the emoji of a vendor never trained on. ConSE
-(Norouzi et al. 2014) stands beside the rows of class names. The last columns are the gain of the last tower over the first, with
-an interval of 95 per cent by bootstrap over the row's queries.
+Every row asks with what no picture of training shows: the seventh kept aside of each set of `words` (`words.py`), validation
+photographs of clothes and groceries, the held-out captions of tuxpaint, household things and clip art, the emoji of a vendor
+never trained on. ConSE (Norouzi et al. 2014) stands beside the rows of class names. The last columns are the gain of the
+last tower over the first, with an interval of 95 per cent by bootstrap over the row's queries.
 """
 
 from __future__ import annotations
@@ -17,13 +17,37 @@ import numpy as np
 from numpy.typing import NDArray
 from text_map import SentenceVectors, kind_names, unit
 from texts import COLOURS, class_names
-from words import NAMED, SETS, UNSEEN_VENDOR, Group, Sources, Vectors, add_sources, first_round, old_set, seen, sources_of, words_set
+from words import (
+    NAMED,
+    SETS,
+    UNSEEN_VENDOR,
+    Group,
+    Sources,
+    Vectors,
+    add_sources,
+    first_round,
+    old_set,
+    seen,
+    sources_of,
+    words_set,
+)
 
 from visualsearch.encoders.bundled import BundledEncoder, load
 
 Text = Callable[[list[str]], Vectors]
 Rows = dict[str, NDArray[np.float64]]
-CATEGORIES = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
+CATEGORIES = (
+    "dress",
+    "hat",
+    "longsleeve",
+    "outwear",
+    "pants",
+    "shirt",
+    "shoes",
+    "shorts",
+    "skirt",
+    "t-shirt",
+)
 SURE = 0.5
 WAYS = 2000
 
@@ -70,7 +94,13 @@ class Table:
         return vectors[sure], chances[sure].argmax(1), chances[sure]
 
     def rows(self, text: Text) -> Rows:
-        return self.words(text) | self.colours(text) | self.first(text) | self.classes(text) | self.of_kinds(text)
+        return (
+            self.words(text)
+            | self.colours(text)
+            | self.first(text)
+            | self.classes(text)
+            | self.of_kinds(text)
+        )
 
     def words(self, text: Text) -> Rows:
         found = {}
@@ -93,24 +123,28 @@ class Table:
             group = self.sets[name]
             rows = [i for i in np.flatnonzero(group.side == self.side) if group.labels[i][at] in COLOURS]
             right = [
-                COLOURS[int((text([f"{c} {group.captions[i][0]}" for c in COLOURS]) @ group.vectors[i]).argmax())]
+                COLOURS[
+                    int((text([f"{c} {group.captions[i][0]}" for c in COLOURS]) @ group.vectors[i]).argmax())
+                ]
                 == group.labels[i][at]
                 for i in rows
             ]
             found[f"{name}, colour"] = np.array(right, float)
         return found
 
-    def _captions(self, found: Rows, name: str, group: Group, ks: tuple[int, ...]) -> None:
+    def _captions(self, text: Text, found: Rows, name: str, group: Group, ks: tuple[int, ...]) -> None:
         rows = np.flatnonzero(group.side == "kept")
         own = np.array([group.captions[i][0] for i in rows])
         asked = sorted(set(own))
-        scores, right = text_scores(self.text, asked, group.vectors[rows]), np.array(asked)[:, None] == own[None]
+        scores, right = (
+            text_scores(text, asked, group.vectors[rows]),
+            np.array(asked)[:, None] == own[None],
+        )
         for k in ks:
             found[f"{name} left out, R@{k}"] = hits(scores, right, k)
 
     def first(self, text: Text) -> Rows:
         found: Rows = {}
-        self.text = text
         clothes = self.old["clothing_validation"]
         paths = seen(self.sources, "clothing_validation")[2]
         labels = np.array([CATEGORIES.index(Path(path).parent.name) for path in paths])
@@ -129,12 +163,12 @@ class Table:
         for k in (1, 10):
             found[f"emoji of an unseen vendor, R@{k}"] = hits(scores, np.eye(len(scores), dtype=np.bool_), k)
         for name, ks in (("tuxpaint", (1, 10)), ("furniture", (1, 10)), ("openclipart", (10,))):
-            self._captions(found, name, self.old[name], ks)
+            self._captions(text, found, name, self.old[name], ks)
         return found
 
     def classes(self, text: Text, photographs: Vectors | None = None) -> Rows:
         """ImageNet's class names: the surest photograph of each class, and photographs by the names of all classes."""
-        own, classes, chances = self.photographs
+        own, classes, _ = self.photographs
         vectors = own if photographs is None else photographs
         names = class_names()
         asked = np.unique(classes)
@@ -168,7 +202,9 @@ def text_scores(text: Text, asked: list[str], vectors: Vectors) -> Vectors:
     return text(asked) @ vectors.T
 
 
-def gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: int = 0) -> tuple[float, float, float]:
+def gain(
+    before: NDArray[np.float64], after: NDArray[np.float64], seed: int = 0
+) -> tuple[float, float, float]:
     """Mean difference and its interval, by bootstrap over queries."""
     rng, apart = np.random.default_rng(seed), after - before
     means = apart[rng.integers(0, len(apart), (WAYS, len(apart)))].mean(1)
@@ -204,7 +240,13 @@ def main() -> None:
     add_sources(parser)
     parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))
     parser.add_argument("--side", choices=("val", "kept"), default="kept")
-    parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders with a model.toml, the first to compare with")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folders with a model.toml, the first to compare with",
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     sources = sources_of(arguments)
@@ -221,7 +263,9 @@ def main() -> None:
     sets = list(first)[: len(SETS)]
     low = mean_gain(first, last, sets)
     figures = "".join(f"{np.mean([column[name].mean() for name in sets]):8.3f}" for column in columns)
-    print(f"{f'mean over {len(sets)} sets of words':46s}{figures}   {low[0]:+.3f} [{low[1]:+.3f}, {low[2]:+.3f}]")
+    print(
+        f"{f'mean over {len(sets)} sets of words':46s}{figures}   {low[0]:+.3f} [{low[1]:+.3f}, {low[2]:+.3f}]"
+    )
     if arguments.json:
         found = [{name: float(values.mean()) for name, values in column.items()} for column in columns]
         arguments.json.write_text(json.dumps(found, indent=1), encoding="utf-8")

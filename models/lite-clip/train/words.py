@@ -1,8 +1,8 @@
 """Pictures with words for the text map: which sets there are, what they are called, and which side of the cut they are on.
 
-`vectors` asks the shipped image tower once for every picture: its vector and ImageNet's class probabilities. Every seventh group of
-`words` is kept aside ("kept"), another seventh validates ("val"), by a hash of the group's first path. A group holds what shows one
-thing: near doubles, sides of a thing, dishes of one title.
+This script asks the shipped image tower once for every picture: its vector and ImageNet's class probabilities. Every seventh
+group of `words` is kept aside ("kept"), another seventh validates ("val"), by a hash of the group's first path. A group
+holds what shows one thing: near doubles, sides of a thing, dishes of one title.
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ from visualsearch.quality import Data
 from visualsearch.resources import models_dir
 
 Vectors = NDArray[np.float32]
-NAMED = ("ambientcg", "caltech101", "clothing_more", "flowers", "objects_3d", "trashnet")  # few names, many pictures
+NAMED = (
+    "ambientcg",
+    "caltech101",
+    "clothing_more",
+    "flowers",
+    "objects_3d",
+    "trashnet",
+)  # few names, many pictures
 CAPTIONED = ("openstax", "drinks", "products", "dishes", "cars", "streetcomplete", "gcompris")
 SETS = (*NAMED, *CAPTIONED)
 VENDORS = ("noto", "twemoji", "fluent-3d")
@@ -53,8 +60,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the pictures lie: `data` holds words/, clothing/, grocery/ and eshop/; `bench` is a folder of `bench quality`
-    with tuxpaint/, furniture/ and emoji/; `share` is /usr/share with openclipart in it; `npm` is node_modules; `out` keeps the vectors."""
+    """Where the pictures lie.
+
+    `data` holds words/, clothing/, grocery/ and eshop/; `bench` is a folder of `bench quality` with tuxpaint/, furniture/ and
+    emoji/; `share` is /usr/share with openclipart in it; `npm` is node_modules; `out` keeps the vectors.
+    """
 
     data: Path
     bench: Path
@@ -172,13 +182,22 @@ def called(name: str, caption: str, whole: str, labels: list[str]) -> Weighted:
         return said(whole, ";".join(labels))
     if name in ("ambientcg", "clothing_more"):
         colour = labels[1] if name == "ambientcg" else labels[-1]
-        found = [(caption, 0.35), (f"{colour} {caption}", 0.4), (f"a photo of a {colour} {caption}", 0.1), (colour, 0.05)]
+        found = [
+            (caption, 0.35),
+            (f"{colour} {caption}", 0.4),
+            (f"a photo of a {colour} {caption}", 0.1),
+            (colour, 0.05),
+        ]
         if whole.endswith(" for children"):
             found += [(whole, 0.15), (f"{colour} {whole}", 0.1)]
         return [*found, (f"{caption} texture", 0.1)] if name == "ambientcg" else found
     if name == "drinks":
         words = [word.strip() for word in labels[1].split(",") if word.strip()] if len(labels) > 1 else []
-        found = [(caption, 0.6), (f"{caption} drink", 0.15), *((f"{word} drink", 0.1 / len(words)) for word in words)]
+        found = [
+            (caption, 0.6),
+            (f"{caption} drink", 0.15),
+            *((f"{word} drink", 0.1 / len(words)) for word in words),
+        ]
         return [*found, (labels[2][:200], 0.15)] if len(labels) > 2 and len(labels[2]) > 15 else found
     if name == "products":
         more = [label[:150] for label in labels if len(label) > 3 and not label.startswith("brand:")]
@@ -194,7 +213,7 @@ def called(name: str, caption: str, whole: str, labels: list[str]) -> Weighted:
 
 
 def clipart(sources: Sources) -> list[tuple[Path, list[str], bool]]:
-    """Openclipart's drawings with titles and keywords, most telling first, and whether they are held out, as `pack.py` has them."""
+    """Openclipart's drawings, their titles and keywords, and whether they are held out, as `pack.py` has them."""
     root, twins = sources.share / "openclipart/png", sources.share / "openclipart/svg"
     found, stars = [], 0
     for path in sorted(root.rglob("*.png")):
@@ -245,7 +264,9 @@ def first_round(sources: Sources) -> dict[str, list[tuple[Path, list[str], bool]
         ]
     found["grocery_catalogue"] = [(one.path, [one.label], True) for one in data.grocery_classes()]
     rows = json.loads((sources.data / "eshop" / "catalog.json").read_text(encoding="utf-8"))
-    brand = {row["Name"]: [row["Name"], row["Name"].replace(row["Brand"], "").strip(), row["Type"]] for row in rows}
+    brand = {
+        row["Name"]: [row["Name"], row["Name"].replace(row["Brand"], "").strip(), row["Type"]] for row in rows
+    }
     found["eshop"] = [(one.path, brand[one.label], False) for one in data.eshop()]
     return found
 
@@ -330,7 +351,9 @@ def main() -> None:
     sources = sources_of(parser.parse_args())
     sources.out.mkdir(parents=True, exist_ok=True)
     tower = Tower()
-    listed = {name: [sources.data / "words" / name / row["path"] for row in rows_of(sources, name)] for name in SETS}
+    listed = {
+        name: [sources.data / "words" / name / row["path"] for row in rows_of(sources, name)] for name in SETS
+    }
     listed |= {name: [path for path, *_ in rows] for name, rows in first_round(sources).items()}
     for name, paths in listed.items():
         target = sources.out / f"{name}.npz"
