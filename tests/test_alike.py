@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ from PIL import Image
 import visualsearch as vs
 from tests.fakes import FakeEncoder, paint_many
 from visualsearch.encoders import load_encoder
+from visualsearch.encoders.bundled import load
 from visualsearch.errors import UsageError
 from visualsearch.look.naming import VOCABULARY
 from visualsearch.quality.mix import nonsense
+from visualsearch.resources import models_dir
 from visualsearch.samples import manifest
+from visualsearch.search import alike
 from visualsearch.search.alike import FEWEST, NOT_JUDGED, UNRELATED, Noise, plain_pictures
 from visualsearch.types import Hits
 
@@ -39,7 +43,7 @@ def refused(index: vs.Index, texts: list[str]) -> float:
 def test_nonsense_is_alike_to_nothing_and_what_is_there_is(pins: vs.Index) -> None:
     assert refused(pins, ["xqzv blorf", *nonsense(60)]) >= 0.9
     assert refused(pins, ["dog", "guitar", "apple", "car", "strawberry", "elephant", "a red car"]) == 0
-    assert refused(pins, ["lamp"]) == 1  # there is none among the sample pins
+    assert refused(pins, ["sofa", "printer"]) == 1  # there is none among the sample pins
 
 
 def test_a_white_picture_is_alike_to_nothing_and_a_pin_s_own_picture_is(pins: vs.Index) -> None:
@@ -150,3 +154,19 @@ def test_meaningless_queries_are_no_words_and_show_nothing() -> None:
 def test_a_verdict_is_for_people() -> None:
     said = Hits((), 3, "exact", best=0.09, alike=False, noise=0.164).verdict
     assert said == "nothing alike: the best score 0.09 is what unrelated queries reach here (up to 0.16)"
+
+
+def test_the_noise_of_words_is_kept_for_each_text_tower_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+
+    def nowhere(name: str, make: object) -> Path:
+        kept.append(name)
+        raise OSError("no cache here")
+
+    monkeypatch.setattr(alike, "keep_in_cache", nowhere)
+    monkeypatch.setattr(alike, "_encoded", lambda kind, encoder: np.zeros((1, 2), np.float32))
+    encoder = load(models_dir() / "lite-clip")
+    alike._meaningless("words", encoder)
+    encoder._spec = replace(encoder.spec, words="another")
+    alike._meaningless("words", encoder)
+    assert len(set(kept)) == 2

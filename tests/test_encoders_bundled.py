@@ -274,3 +274,51 @@ def test_more_texts_than_one_run_takes_keep_their_order(bag_of_words):
     np.testing.assert_array_equal(
         bag_of_words.embed_texts(texts).argmax(1), [2 if n % 3 else 3 for n in range(70)]
     )
+
+
+@pytest.fixture
+def with_words(tmp_path):
+    """A copy of the bundled model whose files can be changed."""
+    source = models_dir() / "lite-clip"
+    for name in ("image.onnx", "text.onnx", "tokenizer.json"):
+        (tmp_path / name).symlink_to(source / name)
+    table = (source / "model.toml").read_text(encoding="utf-8")
+    (tmp_path / "model.toml").write_text(table, encoding="utf-8")
+    return tmp_path
+
+
+FIRST_ROUND = "92b5a91f13cd430d"
+"""The fingerprint that indexes of the first bundled model recorded."""
+
+
+def test_indexes_of_the_first_text_tower_are_the_bundled_models_own():
+    assert load_encoder("bundled").spec.fingerprint == FIRST_ROUND
+
+
+def test_another_text_tower_keeps_the_fingerprint_and_another_image_tower_does_not(with_words):
+    before = load(with_words).spec
+    (with_words / "text.onnx").unlink()
+    (with_words / "text.onnx").write_bytes(b"another")
+    after = load(with_words).spec
+    assert (after.fingerprint, after.weights) == (before.fingerprint, before.weights)
+    assert after.words != before.words
+    (with_words / "image.onnx").unlink()
+    (with_words / "image.onnx").write_bytes(b"another")
+    assert load(with_words).spec.fingerprint != before.fingerprint
+
+
+def test_without_a_first_text_tower_the_fingerprint_follows_the_text_tower(with_words):
+    table = (with_words / "model.toml").read_text(encoding="utf-8")
+    kept = [line for line in table.splitlines() if not line.startswith("first")]
+    (with_words / "model.toml").write_text("\n".join(kept), encoding="utf-8")
+    before = load(with_words).spec
+    (with_words / "text.onnx").unlink()
+    (with_words / "text.onnx").write_bytes(b"another")
+    assert load(with_words).spec.fingerprint != before.fingerprint
+
+
+def test_what_an_index_records_of_a_model_does_not_name_its_text_tower():
+    spec = load_encoder("bundled").spec
+    assert spec.words
+    assert "words" not in json.loads(spec.to_json())
+    assert type(spec).from_json(spec.to_json()) == spec

@@ -15,6 +15,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from visualsearch import samples
+from visualsearch.encoders.bundled import load
 from visualsearch.resources import models_dir
 
 VISUAL, COPIES, SEMANTIC = 12, 6, 8
@@ -98,3 +99,45 @@ def test_the_copy_path_read_back_from_the_shipped_file_calculates_what_the_file_
     found = F.normalize(path.eval()(torch.from_numpy(plain)), dim=1)
     wanted = F.normalize(torch.from_numpy(embedding[:, 128:256]), dim=1)
     assert (found * wanted).sum(1).min() > 0.99
+
+
+@pytest.fixture(scope="module")
+def text_map(training_script: Callable[[str], ModuleType]) -> ModuleType:
+    for name in ("store", "pack", "texts", "kinds", "words"):  # those that it reads from
+        training_script(name)
+    return training_script("text_map")
+
+
+def test_a_text_tower_calculates_the_map_that_was_put_into_it(text_map, tmp_path):
+    rng = np.random.default_rng(0)
+    source = models_dir() / "lite-clip" / "text.onnx"
+    sentences = text_map.SentenceVectors(source, tmp_path / "sentences.npz")
+    texts = ["a red dress", "hammer", "two dogs run over a meadow"]
+    marks = text_map.unit(rng.standard_normal((8, 384)).astype(np.float32)).T
+    fitted = text_map.TextMap(
+        marks, rng.standard_normal((392, 512)).astype(np.float32), rng.standard_normal(512).astype(np.float32)
+    )
+    text_map.graft(source, fitted, tmp_path / "text.onnx")
+    for name in ("tokenizer.json", "image.onnx", "model.toml"):
+        (tmp_path / name).symlink_to(source.parent / name)
+    found = load(tmp_path).embed_texts(texts)
+    assert (found * fitted(sentences(texts))).sum(1).min() > 0.99
+
+
+def test_a_map_is_fitted_to_what_texts_aim_at_and_keeps_others_apart(text_map):
+    rng = np.random.default_rng(0)
+    marks = text_map.unit(rng.standard_normal((16, 384)).astype(np.float32)).T
+    x = text_map.unit(rng.standard_normal((12, 384)).astype(np.float32))
+    y = text_map.unit(rng.standard_normal((12, 512)).astype(np.float32))
+    fitted = text_map.solved(
+        marks, [(x, y, np.full(12, 1 / 12))], text_map.Settings(ridge=1e-4, mark_ridge=1e-4)
+    )
+    assert ((fitted(x) @ y.T).argmax(1) == np.arange(12)).all()
+
+
+def test_a_group_stands_on_one_side_of_the_cut(text_map, training_script):
+    words = training_script("words")
+    assert words.joined(6, iter([(4, 2), (2, 0), (5, 3)])) == [0, 1, 0, 3, 0, 3]
+    sides = [words.side_of(f"flowers/{number}.jpg") for number in range(700)]
+    assert sides.count("train") > 450
+    assert min(sides.count("val"), sides.count("kept")) > 70

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -57,7 +57,8 @@ class EncoderSpec:
     recorded but is not part of the fingerprint, since vectors of one model may be mixed: bf16 agrees with
     fp32 to cosine 0.999, and an int8 conversion whose mean cosine is below 0.98 is refused when it is made
     (`encoders.trials`). `name` is what `load_encoder` takes to load the encoder again; where it holds a
-    path, `identity` stands for it in the fingerprint, so that a checkpoint may be moved.
+    path, `identity` stands for it in the fingerprint, so that a checkpoint may be moved. `words` is the sha256 (hex) of a text
+    tower that may change while the vectors of pictures stay. It is no part of the fingerprint, and no index records it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class EncoderSpec:
     precision: Precision = Precision.FP32
     text: bool = True
     identity: str = ""
+    words: str = field(default="", compare=False)
 
     @property
     def fingerprint(self) -> str:
@@ -81,7 +83,9 @@ class EncoderSpec:
 
     def to_json(self) -> str:
         """The spec as JSON text, read back by `from_json`."""
-        return json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        del values["words"]
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> EncoderSpec:

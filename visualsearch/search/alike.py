@@ -204,7 +204,10 @@ def _meaningless(kind: str, encoder: Encoder) -> Float32:
     """Vectors of queries that mean nothing; of a model known by name they are kept in the user's cache folder."""
     if not isinstance(encoder, BaseEncoder):
         return _encoded(kind, encoder)
-    name = "noise-" + cache_key({"model": encoder.spec.fingerprint, "kind": kind, "of": UNRELATED})
+    spec = encoder.spec
+    name = "noise-" + cache_key(
+        {"model": spec.fingerprint, "words": spec.words, "kind": kind, "of": UNRELATED}
+    )
     file = "vectors.npy"
 
     def make(folder: Path) -> None:
