@@ -1,6 +1,6 @@
 """How long reports take over many events, and how much memory. All people are simulated.
 
-    python -m benchmarks.insight --events 10000000
+    python benchmarks/insight.py [--events 10000000] [--smoke] [--to DIR]
 
 An index of 20,000 pins in plain clusters, 40 shops, 100,000 people; 60 closed days of events, of which 86 % are impressions. A
 report reads what it needs from the closed days' files; the collection is read and clustered first, and counts too.
@@ -9,7 +9,6 @@ report reads what it needs from the closed days' files; the collection is read a
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from common import report
 
 import visualsearch as vs
 from visualsearch.insight import find_trends, merchant_report, timing_report
@@ -93,9 +93,9 @@ def measured(folder: Path, events: int) -> dict[str, Any]:
             "timing": lambda: timing_report(index, weeks=8),
         }
         found: dict[str, Any] = {"simulated": True, "events": events}
-        for name, report in reports.items():
+        for name, run in reports.items():
             began, worked = time.perf_counter(), time.process_time()
-            report()
+            run()
             found[f"{name}_processor_seconds"] = round(time.process_time() - worked, 2)
             found[f"{name}_seconds"] = round(time.perf_counter() - began, 2)
             found[f"{name}_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -108,8 +108,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--events", type=lambda text: int(float(text)), default=10_000_000)
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--to", type=Path)
+    given = parser.parse_args()
+    if given.smoke:
+        given.events = 20_000
     with tempfile.TemporaryDirectory() as place:
-        print(json.dumps(measured(Path(place) / "pins.index", parser.parse_args().events), indent=1))
+        row = {"name": "reports", **measured(Path(place) / "pins.index", given.events)}
+    report("insight", {"rows": [row], "goals": []}, given.to)
 
 
 if __name__ == "__main__":

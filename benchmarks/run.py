@@ -95,6 +95,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "feed": Benchmark(
         "feed.py", "a feed in a simulated world: saves, variety, latency; a search that knows who asks", ()
     ),
+    "cold_pins": Benchmark("cold_pins.py", "pins that nobody saved: how well a board's ideas find them"),
+    "feed_size": Benchmark(
+        "feed_size.py", "a feed at a million pins and ten million saves: latency, freshness"
+    ),
+    "insight": Benchmark("insight.py", "trends, merchant's report and timing over ten million events"),
     "campaign": Benchmark(
         "campaign.py", "kills, full disks, torn files, jumping clocks: what is lost, twice there or back"
     ),

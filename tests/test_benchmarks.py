@@ -174,6 +174,27 @@ def feed(result: Result) -> None:
     assert sum(row["chosen"] for name, row in rows.items() if name.startswith("search")) == 1
 
 
+def cold_pins(result: Result) -> None:
+    found = rows(result)
+    assert found["ideas"]["cold_recall"] > 0
+    assert found["ideas"]["cold_boards"] >= 1
+    assert found["popular"]["cold_recall"] == 0, "nobody saved them"
+
+
+def feed_size(result: Result) -> None:
+    for row in result["rows"]:
+        assert row["saves_that_counted_at_once"] == 1.0
+        assert 0 < row["p50_ms"] <= row["p99_ms"]
+
+
+def insight(result: Result) -> None:
+    row = rows(result)["reports"]
+    assert row["simulated"] is True
+    for name in ("trends", "merchant", "timing"):
+        assert row[f"{name}_seconds"] > 0
+        assert row[f"{name}_peak_mb"] < 4000
+
+
 def campaign(result: Result) -> None:
     found = rows(result)
     assert set(found) == {"kill", "http", "disk", "torn", "clock"}
@@ -236,6 +257,9 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "people_http": people_http,
     "recommend": recommend,
     "feed": feed,
+    "cold_pins": cold_pins,
+    "feed_size": feed_size,
+    "insight": insight,
     "campaign": campaign,
     "fuzz": fuzz,
     "promote": promote,

@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import re
-import re
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path

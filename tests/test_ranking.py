@@ -410,7 +410,6 @@ def test_the_command_line_ranks_and_tells_by_what(
 def test_the_arguments_of_a_search_have_the_same_names_everywhere() -> None:
     fields = {field.name for field in dataclasses.fields(SearchOptions)}
     python_only = {"parts", "max_pixels", "context"}
-    python_only |= {"person", "personal"}  # a request may not say on whose behalf it asks
     assert set(SearchRequest.model_fields) == (fields - python_only - {"ranker"}) | {"rank", "sort"}
     assert (set(SearchRequest.model_fields) - {"weights"}) | {"weight"} == NAMES
     assert {"self", *fields} == set(inspect.signature(vs.Index.search).parameters)

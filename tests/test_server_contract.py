@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+
+from visualsearch.server.app import create_app
 
 from .serving import catalogue, served, service
 
@@ -124,3 +128,10 @@ def test_every_answer_is_one_that_the_document_names(schema: Any, method: str, p
         case.call_and_validate(checks=CHECKS)
 
     check()
+
+
+def test_every_reference_of_the_document_leads_somewhere(tmp_path: Path) -> None:
+    document = create_app(service(catalogue(tmp_path))).openapi()
+    names = re.findall(r"#/components/schemas/(\w+)", json.dumps(document))
+    assert len(names) > 50
+    assert set(names) <= set(document["components"]["schemas"])

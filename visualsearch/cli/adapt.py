@@ -47,7 +47,7 @@ def adapt(
     changes, and the exit code is 1.
     Searches by pictures and stored pins use it at once. Searches with words, and with another --rank, do not.
 
-    Examples: `visualsearch adapt pins.index --labels folder`, `visualsearch adapt pins.index --undo`
+    Example: `visualsearch adapt pins.index --labels folder`. To take it back: `visualsearch adapt pins.index --undo`
     """
     from visualsearch.errors import UsageError
     from visualsearch.learn import adapt as run

@@ -37,7 +37,7 @@ def learn(
     Only saves on public boards are learnt from, of people whose consent is on. What is learnt lies in DIR/learnt: deleting it
     loses nothing. --ranker learns from events too, and needs the extra `learn`; once on, each run keeps it up to date.
 
-    Examples: `visualsearch learn pins.index`, `visualsearch learn pins.index --ranker`
+    Example: `visualsearch learn pins.index`. With a ranker from clicks: `visualsearch learn pins.index --ranker`
     """
     from visualsearch.recommend import BUILDERS, TAUGHT
     from visualsearch.recommend import learn as run

@@ -253,7 +253,9 @@ class _Judge:
             held = {arm: Sample(np.asarray(by_arm.get(arm, ()), np.float64)) for arm in self.arms}
             control, *others = held.values()
             for arm, sample in zip(list(held)[1:], others, strict=True):
-                lines.append(Line(metric, arm, compare(control, sample, share=share, alpha=self.alpha)))
+                # Numbers tell of units of their own, which may have been seen before the record's clock says so.
+                own = max(share, (len(control.value) + len(sample.value)) / self.plan.people)
+                lines.append(Line(metric, arm, compare(control, sample, share=own, alpha=self.alpha)))
         return lines
 
     def _views(self, names: Sequence[str]) -> list[Line]:

@@ -24,6 +24,8 @@ MODELS: tuple[type[BaseModel], ...] = (
     LessIn,
     *BODIES,
 )
+_TAKEN: dict[str, type[BaseModel]] = {}
+"""Bodies of routes that other rooms of the server brought."""
 PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 PICTURES = {"image/*": PICTURE, "application/octet-stream": PICTURE}
 PROBLEM = {
@@ -50,6 +52,7 @@ def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
     """The `openapi_extra` of a route that takes `model` as JSON."""
+    _TAKEN[model.__name__] = model
     return {"requestBody": {"required": True, "content": {"application/json": _ref(model)}}}
 
 
@@ -104,7 +107,8 @@ def describe(app: FastAPI) -> None:
                 routes=app.routes,
             )
             _, models = models_json_schema(
-                [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
+                [(model, "validation") for model in dict.fromkeys((*MODELS, *_TAKEN.values()))],
+                ref_template="#/components/schemas/{model}",
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(models["$defs"])
