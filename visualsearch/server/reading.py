@@ -38,6 +38,7 @@ PLAIN = (
     "diversity",
     "personal",
     "person",
+    "products",
 )
 FILE = "image"
 NAMES = frozenset({*LISTS, *PLAIN, "crop", "weight"})
