@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+import visualsearch as vs
 from visualsearch import guarded
-from visualsearch.errors import PictureError
+from visualsearch.errors import FilterError, PictureError
 from visualsearch.promote import Promotions, from_feed, from_pages, product_of, put
 
 from .world import Clock, campaign, made, opened
@@ -209,3 +210,8 @@ def test_products_only_and_nothing_sold_out_is_promoted(index: Any, tmp_path: Pa
     assert not [hit for hit in Promotions(index).search(**others) if hit.promoted]
     put(index, campaign("shoes", pins=("shoe/00",)))
     assert [hit.id for hit in Promotions(index).search(**others) if hit.promoted] == ["shoe/00"]
+
+
+def test_products_alone_of_an_index_without_any_says_what_to_do(index: vs.Index) -> None:
+    with pytest.raises(FilterError, match=r"known to be a product.*promote products"):
+        index.search(text="red", products=True)

@@ -2,11 +2,11 @@
 
 from .alike import PINS_SHARE, UNRELATED, WORDS_SHARE, Judge, Level, Noise, plain_pictures
 from .columns import columns_after
-from .filters import parse
+from .filters import IS_PRODUCT, parse
 from .heads import Heads
 from .hidden import Hidden
 from .mixing import encoded, mixed, unread, vector_of
-from .options import DEFAULT_WEIGHTS, IS_PRODUCT, SearchOptions, all_weights, products_only
+from .options import DEFAULT_WEIGHTS, SearchOptions, all_weights, products_only
 from .page import answered, answered_each, stored_rows
 from .query_checks import check_query, unit_rows
 from .scales import SAMPLE, Sample, blended

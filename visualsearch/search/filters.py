@@ -37,6 +37,8 @@ from visualsearch.errors import FilterError
 from .tree import COLUMNS, Both, Check, Either, Filter, Node, Not, Test, Value
 
 _HALVES = re.compile("[\ud800-\udfff]")
+IS_PRODUCT = "is_product"
+"""The attribute that is true of pins which are products."""
 MAX_LENGTH = 20_000
 MAX_DEPTH = 60
 SHALLOW, SHORT = 8, 100
@@ -259,6 +261,12 @@ class _Parser:
         self.next += 1
         name = token.text.strip("`")
         if self.known is not None and name not in COLUMNS and name not in self.known:
+            if name == IS_PRODUCT:
+                raise FilterError(
+                    "cannot search among products alone",
+                    "no pin of this index is known to be a product",
+                    "Read a feed or pages first: visualsearch promote products",
+                )
             near = (
                 difflib.get_close_matches(name, list(self.known), n=5, cutoff=0.5) or sorted(self.known)[:12]
             )

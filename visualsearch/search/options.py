@@ -11,6 +11,7 @@ from visualsearch.errors import UnknownNameError, UsageError
 from visualsearch.ranking import BY_COSINE, Context, Ranker, ranker_of
 from visualsearch.types import MAX_PIXELS, Box, Part, Query
 
+from .filters import IS_PRODUCT
 from .query_checks import check_query, check_weight
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {
@@ -106,10 +107,6 @@ class SearchOptions:
                 "cannot weigh the person", f"personal is {self.personal!r}", "Give 0 to 1; 0 switches it off"
             )
         return ranker_of(self.ranker, self.diversity)
-
-
-IS_PRODUCT = "is_product"
-"""The attribute that is true of pins which are products."""
 
 
 def products_only(where: str | None) -> str:
