@@ -53,5 +53,10 @@ def test_a_cluster_embeds_as_this_process_does(tmp_path: Path) -> None:
 
 def test_a_cluster_that_is_not_there_is_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # Another test may run a cluster of its own on this machine at this moment.
+    from ray._private import services
+
+    monkeypatch.setattr(services, "find_gcs_addresses", set)
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda temp_dir: None)
     with pytest.raises(UsageError, match=r"cannot join the Ray cluster 'auto'.*ray start"):
         next(Cluster("bundled", {}, "auto")(open_source(str(photos))))
