@@ -58,8 +58,7 @@ def adapt(
             "it takes one of --labels, --boards, --clicks, --variants and --undo",
             "Example: visualsearch adapt pins.index --labels folder",
         )
-    with open_index(folder) as index:
-        index.people_address = address
+    with open_index(folder, people=address) as index:
         if undo:
             number = index.heads.undo()
             if as_json:

@@ -168,11 +168,13 @@ def emit(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=ascii_only, indent=2, default=str, allow_nan=False))
 
 
-def open_index(folder: Path, model: str | None = None, **options: Any) -> Index:
-    """The index of a command's DIR argument."""
+def open_index(folder: Path, model: str | None = None, *, people: str | None = None, **options: Any) -> Index:
+    """The index of a command's DIR argument; `people` is where its record of people is, None for beside it."""
     from visualsearch.engine import Index
 
-    return Index.open(folder, model, **options)
+    index = Index.open(folder, model, **options)
+    index.people_address = people
+    return index
 
 
 def show_hits(hits: Hits) -> None:

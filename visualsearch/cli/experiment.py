@@ -33,8 +33,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name
 def _opened(folder: Path, address: str | None) -> Iterator[Experiments]:
     from visualsearch.experiments import open_experiments
 
-    with open_index(folder) as index:
-        index.people_address = address
+    with open_index(folder, people=address) as index:
         yield open_experiments(index.people)
 
 

@@ -52,8 +52,7 @@ def feed(
     """
     from visualsearch.errors import UnknownNameError, UsageError
 
-    with open_index(folder) as index:
-        index.people_address = address
+    with open_index(folder, people=address) as index:
         hits = index.feed(person, k, cursor=cursor)
         if less is not None:
             if person is None:

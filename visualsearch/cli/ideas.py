@@ -56,8 +56,7 @@ def ideas(
 
     Example: `visualsearch ideas pins.index Kitchen --person ada -k 12 --why`
     """
-    with open_index(folder) as index:
-        index.people_address = address
+    with open_index(folder, people=address) as index:
         if boards:
             _show_boards(index.boards_like(board, k, person=person), as_json)
             return

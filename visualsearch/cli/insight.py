@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +13,7 @@ from .panels import Panels
 from .people import Address
 
 if TYPE_CHECKING:
-    from visualsearch.engine import Index
+    pass
 
 insight = typer.Typer(
     name="insight",
@@ -34,13 +32,6 @@ Fewest = Annotated[
     int, typer.Option("--fewest", help="People who must be behind a figure that is told.", min=5)
 ]
 Page = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the report as a web page.")]
-
-
-@contextmanager
-def _opened(folder: Path, address: str | None) -> Iterator[Index]:
-    with open_index(folder) as index:
-        index.people_address = address
-        yield index
 
 
 def _told(found: Any, html: Path | None, as_json: bool) -> None:
@@ -82,7 +73,7 @@ def trends(
     """
     from visualsearch.insight import find_trends
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         found = find_trends(index, days=days, until=until, by=by or (), epsilon=epsilon, say=note)
     _told(found, html, as_json)
 
@@ -114,7 +105,7 @@ def merchant(
     from visualsearch.insight import merchant_report
 
     people = _people(held_out)
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         found = merchant_report(
             index, domain, weeks=weeks, until=until, fewest=fewest, held_out=people, utm=utm
         )
@@ -142,7 +133,7 @@ def timing(
     """
     from visualsearch.insight import timing_report
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         found = timing_report(index, domain=domain, weeks=weeks, until=until, slots=slots, fewest=fewest)
     _told(found, html, as_json)
 
@@ -166,7 +157,7 @@ def claim(
     from visualsearch.insight import claim as begin
     from visualsearch.insight import instructions, verify
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         made = begin(index.people, merchant_name, domain, "dns" if dns else "file")
         if check:
             made = verify(index.people, merchant_name, domain)
@@ -198,7 +189,7 @@ def budget(
 
     if (month is None) != (limit is None):
         raise UsageError("nothing to set", "--month and --limit-epsilon go together", "Give both or none")
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         if month is not None and limit is not None:
             index.people.set_budget(f"people {month}", limit)
         found = index.people.budgets()

@@ -43,8 +43,7 @@ def learn(
     from visualsearch.recommend import learn as run
 
     names = [name.strip() for name in only.split(",") if name.strip()]
-    with open_index(folder) as index:
-        index.people_address = address
+    with open_index(folder, people=address) as index:
         builders = dict(BUILDERS)
         if _wanted(index, ranker):
             from visualsearch.learn import ranker_builder

@@ -45,8 +45,7 @@ EXPORTS = (".html", ".htm", ".json", ".zip")
 
 @contextmanager
 def _opened(folder: Path, address: str | None) -> Iterator[People]:
-    with open_index(folder) as index:
-        index.people_address = address
+    with open_index(folder, people=address) as index:
         yield index.people
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +12,6 @@ from .panels import Panels
 from .people import Address
 
 if TYPE_CHECKING:
-    from visualsearch.engine import Index
     from visualsearch.promote import Campaign
 
 promote = typer.Typer(
@@ -27,13 +24,6 @@ promote = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="A campaign's id.", show_default=False)]
-
-
-@contextmanager
-def _opened(folder: Path, address: str | None) -> Iterator[Index]:
-    with open_index(folder) as index:
-        index.people_address = address
-        yield index
 
 
 def _values(campaign: Campaign) -> dict[str, Any]:
@@ -73,7 +63,7 @@ def import_(
     """
     from visualsearch.promote import import_campaigns
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         done = import_campaigns(index, file)
     for row in done.refused[:SHOWN_FAILURES]:
         note(plain(f"line {row.line}: {row.reason}. {row.remedy}"))
@@ -94,7 +84,7 @@ def list_(folder: Folder, address: Address = None, as_json: AsJson = False) -> N
     """
     from visualsearch.promote import open_promotions
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         found = open_promotions(index).campaigns()
     if as_json:
         emit({"campaigns": [_values(campaign) for campaign in found]})
@@ -113,7 +103,7 @@ def show(folder: Folder, name: Name, address: Address = None, as_json: AsJson = 
     """
     from visualsearch.promote import open_promotions
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         found = open_promotions(index).get(name)
     if as_json:
         emit(_values(found))
@@ -140,7 +130,7 @@ def stop(
     """
     from visualsearch.promote import stop as stopped
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         found = stopped(index, name, reason)
     emit(_values(found)) if as_json else note(_line(found))
 
@@ -161,7 +151,7 @@ def budget(
     """
     from visualsearch.promote import set_budget
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         found = set_budget(index, name, amount)
     emit(_values(found)) if as_json else note(_line(found))
 
@@ -184,7 +174,7 @@ def report(
     from visualsearch.promote import lines
     from visualsearch.promote import report as reported
 
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         made = reported(index, campaigns or None)
     if html is not None:
         from visualsearch.promote import write_report
@@ -204,7 +194,7 @@ def rebuild(folder: Folder, address: Address = None, as_json: AsJson = False) ->
 
     Example: `visualsearch promote rebuild pins.index`
     """
-    with _opened(folder, address) as index:
+    with open_index(folder, people=address) as index:
         done = index.people.rebuild_ledger()
     wrong = {name: {"kept": kept, "ledger": added} for name, (kept, added) in done.wrong.items()}
     if as_json:

@@ -39,8 +39,7 @@ def related(
 
     Example: `visualsearch related pins.index oak-stool -k 12 --why`
     """
-    with open_index(folder) as index:
-        index.people_address = address
+    with open_index(folder, people=address) as index:
         names = ids_of(pins)
         hits = index.related(names, k, weights=weight or None, seed=seed)
         places = {} if html is None else index.uris(names)

@@ -169,8 +169,7 @@ def search(
             "no picture, words or pin was given",
             "Example: visualsearch search pins.index shoe.jpg",
         )
-    with open_index(folder, model, device=device, precision=precision) as opened:
-        opened.people_address = address
+    with open_index(folder, model, people=address, device=device, precision=precision) as opened:
         hits = opened.asked(asked)
         places = {} if html is None else opened.uris([p.like for p in query.parts if p.like is not None])
     for line in (hits.verdict, *hits.notes):

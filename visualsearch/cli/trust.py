@@ -41,8 +41,7 @@ Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kep
 def _opened(folder: Path, address: str | None, act: bool = True) -> Iterator[Trust]:
     from visualsearch.trust import Limits, Trust
 
-    with open_index(folder) as index:
-        index.people_address = address
+    with open_index(folder, people=address) as index:
         yield Trust(index, Limits(act=act))
 
 
