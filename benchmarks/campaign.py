@@ -217,7 +217,7 @@ SHARES = {"kill": 0.5, "http": 0.2, "disk": 0.1, "torn": 0.1, "clock": 0.1}
 
 
 def run(fault: str, place: Path, times: int, seconds: float, seed: int) -> dict[str, Any]:
-    """Let a fault happen so many times, or for so long; a row of figures, and the flaws."""
+    """Let a fault happen `times` times, or for `seconds`; a row of figures and flaws."""
     mounted = None
     if fault == "disk":
         try:

@@ -151,7 +151,7 @@ class Run:
         self.shown = mmap.mmap(-1, ROOM)
 
     def go(self, inputs: int, seconds: float) -> dict[str, Any]:
-        """Try so many inputs, or for so long; a row of figures."""
+        """Try `inputs` inputs, or stop after `seconds`; a row of figures."""
         began = time.monotonic()
         while self.done < inputs and time.monotonic() - began < seconds and len(self.findings) < 20:
             self._process(inputs, began + seconds)

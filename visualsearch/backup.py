@@ -24,10 +24,9 @@ from visualsearch.store import Catalog, copy_catalog, writing
 
 FORMAT = 1
 _CATALOG = "catalog.sqlite"
-_RECORD = "people.sqlite"
 _EVENTS = "events"
 _TRIES = 5
-_OWN = {_CATALOG, _RECORD, _EVENTS, PICTURES, "vectors", "ann", "writer.json", copies.MANIFEST}
+_OWN = {_CATALOG, people.FILE, _EVENTS, PICTURES, "vectors", "ann", "writer.json", copies.MANIFEST}
 
 
 @dataclass(frozen=True)
