@@ -27,6 +27,7 @@ from synthetic import Made, around
 import visualsearch as vs
 from visualsearch.compiled import WALKS
 from visualsearch.recommend import BUILDERS, learn
+from visualsearch.server.threads import one_core_a_product
 from visualsearch.types import Float32, Int64
 
 BLOCK = 500_000
@@ -174,6 +175,7 @@ def topics_of(index: vs.Index, names: Any, count: int) -> Int64:
 def measured(folder: Path, pages: int) -> list[dict[str, Any]]:
     """The pages."""
     WALKS.load()
+    one_core_a_product()  # as `visualsearch serve` does
     times: dict[str, list[tuple[float, float]]] = {"cold": [], "page 2": [], "after a save": []}
     counted = asked = 0
     with vs.open(folder) as index:

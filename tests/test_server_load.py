@@ -342,3 +342,31 @@ def test_the_encoder_is_given_back_its_thread(folder: Path) -> None:
     made.encoder.preprocess(picture)
     made.close()
     assert not made.encoder._thread.is_alive()
+
+
+def test_a_server_multiplies_on_one_core_unless_the_environment_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from threadpoolctl import ThreadpoolController
+
+    from visualsearch.server.threads import VARIABLES, one_core_a_product
+
+    def threads() -> list[int]:
+        libraries = ThreadpoolController().lib_controllers
+        return [
+            each.num_threads for each in libraries if each.user_api == "blas" and "numpy" in each.filepath
+        ]
+
+    before = threads()
+    try:
+        monkeypatch.setenv(VARIABLES[0], "2")
+        assert not one_core_a_product()
+        assert threads() == before
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        assert one_core_a_product()
+        assert threads() == [1]
+    finally:
+        for each in ThreadpoolController().lib_controllers:
+            if each.user_api == "blas" and "numpy" in each.filepath:
+                each.set_num_threads(before[0])

@@ -73,6 +73,7 @@ class Topics:
         return found
 
 
+_LETTERS = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)*")
 _COMPILED: dict[tuple[str, ...], re.Pattern[str]] = {}
 
 
@@ -87,7 +88,30 @@ def _compiled(words: tuple[str, ...]) -> re.Pattern[str]:
 
 def _words(name: str, attributes: Mapping[str, Any]) -> str:
     told = [str(attributes[key]) for key in TEXTS if attributes.get(key)]
-    return re.sub(r"[_\-/.]+", " ", " ".join([name, *told]))
+    return _plain(" ".join([name, *told]))
+
+
+def _doubtful(topics: Topics, texts: Mapping[str, str]) -> list[str]:
+    """The pins, by id with their stored attributes, whose words must be read: all others have no listed word anywhere.
+
+    The stored text holds each word as it stands, but for what JSON writes with a backslash. So one look at the texts of all
+    clears nearly every pin, and nothing is parsed. Of a term of several words the first is looked for, since the others may
+    stand in another attribute.
+    """
+    if not all(_LETTERS.fullmatch(term) for term in topics.words):
+        return list(texts)
+    first = Topics(tuple(dict.fromkeys(term.split()[0] for term in topics.words)))
+    told = {name: _plain(f"{name} {text}") for name, text in texts.items()}
+    some = first.names("\n".join(told.values()))
+    return [
+        name
+        for name, text in told.items()
+        if "\\" in text or name in topics.pins or (some and first.names(text))
+    ]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[_\-/.]+", " ", text)
 
 
 def topics_of(folder: Path) -> Topics:
@@ -118,19 +142,18 @@ def allowed(index: RelatedIndex, topics: Topics, names: Sequence[str]) -> dict[s
         state = reader.state
         numbers = reader.look_up("pin", "id", names)
         known = _MARKS.get(index)
-        marks = known[1] if known is not None and known[0] == (state, topics) else {}
+        if known is None or known[0] != (state, topics) or len(known[1]) > KEPT:
+            known = _MARKS[index] = ((state, topics), {})
+        marks = known[1]
         new = [name for name in names if name in numbers and name not in marks]
-        held = reader.by_ids(new)
+        doubtful = _doubtful(topics, reader.texts(new)) if new else []
+        held = reader.by_ids(doubtful)
+    fresh = dict.fromkeys(new, False)
     marked = topics.marked([pin.id for pin in held], [pin.attributes for pin in held])
+    fresh.update(zip((pin.id for pin in held), marked.tolist(), strict=True))
     listed = list(numbers_of(index, topics.pins)) if topics.pins else []
-    if listed and held:
-        own = units(index.vectors([pin.id for pin in held]))
-        marked |= topics.alike(own, units(index.vectors(listed)))
-    fresh = dict(zip((pin.id for pin in held), marked.tolist(), strict=True))
-    marks = {**(marks if len(marks) < KEPT else {}), **fresh} if fresh else marks
-    _MARKS[index] = ((state, topics), marks)
-    return {
-        name: numbers[name]
-        for name in names
-        if name in numbers and not marks.get(name, fresh.get(name, True))
-    }
+    if listed and new:
+        alike = topics.alike(units(index.vectors(new)), units(index.vectors(listed)))
+        fresh.update((name, True) for name, near in zip(new, alike.tolist(), strict=True) if near)
+    marks.update(fresh)
+    return {name: numbers[name] for name in names if name in numbers and not marks.get(name, True)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -73,9 +74,8 @@ def gathered(index: RelatedIndex, mine: Interests | None, behind: int, page: int
     if mine is not None and mine.follows:
         _followed(index, mine, now, pool)
     personal = mine is not None and bool(mine.items)
-    pool.popular = dict(
-        list(shelf.popular.items())[: (POPULAR // 4 + behind) if personal else POPULAR + behind]
-    )
+    most = (POPULAR // 4 if personal else POPULAR) + behind
+    pool.popular = dict(islice(shelf.popular.items(), most))
     pool.fresh = dict(shelf.fresh)
     some = len(shelf.sample) if not personal else ANYTHING
     rng = np.random.default_rng(page)

@@ -16,6 +16,7 @@ from .connections import protocol
 from .keys import FILE, Keys
 from .quiet import Quiet
 from .settings import Settings
+from .threads import one_core_a_product
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 GRACE = 30
@@ -94,6 +95,7 @@ def run(
     import uvicorn
 
     check_proxies(settings.proxies)
+    one_core_a_product()
     settings = settled(folder, host, settings)
     service = open_service(folder, settings, **options)
 

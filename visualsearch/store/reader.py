@@ -148,6 +148,11 @@ class Reader(AttributeReader):
         sql = f"SELECT {by}, {wanted} FROM pins WHERE {by} IN (SELECT value FROM json_each(?))"
         return dict(self.db.execute(sql, (json.dumps(list(keys)),)))
 
+    def texts(self, names: Iterable[str]) -> dict[str, str]:
+        """The attributes of the pins of those ids as they are stored, JSON that was not read."""
+        sql = "SELECT id, attributes FROM pins WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(self.db.execute(sql, (json.dumps(list(names)),)))
+
     def known(self, names: Iterable[str]) -> list[tuple[int, str, bytes | None]]:
         """Number, id and picture's hash of the pins of those ids: many times quicker than whole pins."""
         sql = "SELECT pin, id, hash FROM pins WHERE id IN (SELECT value FROM json_each(?))"
