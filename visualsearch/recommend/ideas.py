@@ -1,7 +1,7 @@
 """Ideas for a board: what people saved with its pins, blended with what looks like them.
 
-Candidates come from the learnt weights and from the nearest neighbours of the board's looks. A pin that nobody saved gets a
-part of the strength of the learnt candidate that it looks like most. Every idea has a reason made from what scored it.
+Candidates come from the learnt weights and from the nearest neighbours of the board's looks. A pin that nobody saved gets
+what to expect of it: the mean strength of the learnt candidates that it looks like. Every idea has a reason made from what scored it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ MOST_K = 1000
 NEWEST = 2000
 """Of a larger board the newest pins count."""
 CANDIDATES = 200
-LENT = 0.5
+LENDERS = 8
 SHARP = 4.0
+"""Chosen on boards of simulated worlds: see `benchmarks/cold_pins.py`."""
 NAMED = 3
 """Pins that a reason names as evidence."""
 LEARN = "Run: visualsearch learn DIR"
@@ -51,7 +52,7 @@ class Asked:
 class Idea:
     """A candidate: `together` (0..1) by saves, `sight` (-1..1), and `cosine` to the nearest look.
 
-    `lender` is the candidate that lent a pin without saves its strength, `alike` their cosine.
+    `lender` is the candidate that lent a pin without saves most of its strength, `alike` their cosine.
     """
 
     pin: str
@@ -196,18 +197,28 @@ def _near(
 
 
 def _lend(items: Items | None, found: Sequence[Idea], vectors: Float32) -> None:
-    """A pin that was not learnt gets a part of the strength of the learnt candidate that it looks like most."""
+    """A pin that was not learnt gets the mean strength of the LENDERS learnt candidates that it looks like most.
+
+    They are weighted by cosine ** SHARP, those without any strength too: it is what to expect of a pin that looks so
+    (Nadaraya and Watson 1964). The one that gave most is named.
+    """
     if items is None:
         return
-    warm = [at for at, idea in enumerate(found) if idea.together > 0]
+    warm = [at for at, idea in enumerate(found) if idea.pin in items.at]
     cold = [at for at, idea in enumerate(found) if idea.pin not in items.at]
     if not warm or not cold:
         return
     alike = np.clip(vectors[cold] @ vectors[warm].T, 0, 1)
-    worth = LENT * alike**SHARP * np.array([found[at].together for at in warm], dtype=np.float32)
+    strength = np.array([found[at].together for at in warm], dtype=np.float32)
+    nearest = np.argsort(-alike, axis=1, kind="stable")[:, :LENDERS]
+    weights = np.take_along_axis(alike, nearest, 1) ** SHARP
+    given = weights * strength[nearest]
+    worth = given.sum(1) / np.maximum(weights.sum(1), 1e-9)
     for row, at in enumerate(cold):
-        best = int(worth[row].argmax())
-        found[at].together = float(worth[row, best])
+        if worth[row] <= 0:
+            continue
+        best = int(nearest[row, given[row].argmax()])
+        found[at].together = float(worth[row])
         found[at].lender = found[warm[best]].pin
         found[at].alike = float(alike[row, best])
 
