@@ -21,6 +21,25 @@ def test_an_odd_marked_section_costs_no_bookmark(people: People, tmp_path: Path,
     assert people.import_boards("ada", path).rows == 1
 
 
+def test_an_address_that_is_none_costs_no_other_bookmark(people: People, tmp_path: Path) -> None:
+    path = tmp_path / "boards.html"
+    path.write_text(
+        '<!DOCTYPE NETSCAPE-Bookmark-file-1><DL><DT><A HREF="http://[" DATA-COVER="/p.jpg">A</A>'
+        '<DT><A HREF="https://example.org/a">A</A>'
+    )
+    report = people.import_boards("ada", path)
+    assert (report.rows, report.failed) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["idna", "punycode", "undefined"])
+def test_a_file_that_names_no_encoding_of_text_is_read(people: People, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "boards.html"
+    path.write_bytes(
+        f'<META charset={name}><DL><DT><A HREF="https://example.org/a">'.encode() + b"\xe4\xff</A></DL>"
+    )
+    assert people.import_boards("ada", path).rows == 1
+
+
 def test_a_damaged_member_of_a_zip_is_an_error_with_its_reason(people: People, tmp_path: Path) -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
