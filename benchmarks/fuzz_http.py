@@ -30,6 +30,16 @@ ODD: tuple[Any, ...] = (
 WORDS = ("red", "a-1.png", "ada", "Kitchen", "price < 5", "2025-12-01", "de", "https://shop.example/p", "EUR", "save", "search",
          "click", "project", "name", "-price", "0.1,0.2,0.9,0.8", "text")  # fmt: skip
 
+HINTS: Mapping[str, tuple[str, ...]] = {
+    "person": ("ada", "bob"), "where": ("price < 5", "not (price > 1)", "title is null"), "sort": ("price", "-title", "name"),
+    "crop": ("0.1,0.2,0.9,0.8",), "image": ("@3", "upload:x"), "like": ("a-1.png", "@5"), "unlike": ("a-2.png",), 
+    "pin": ("a-1.png", "a-2.png", "@9"), "weight": ("1", "-0.5"), "until": ("2025-12-01",), "domain": ("shop.example",), "board": ("Kitchen", "@1"),
+    "group_by": ("title", "price"), "rank": ("fresh", "cosine"), "id": ("a-1.png", "@2", "@4"), "cursor": ("@8", "x"),
+    "section": ("S",), "title": ("Kitchen", "Oak"), "event_id": ("e1", "e2", "e3"), "currency": ("EUR", "JPY"),
+    "placement": ("@11",), "verdict": ("@12", "1"), "format": ("json", "html"),
+}  # fmt: skip
+"""What parameters and fields of these names usually are."""
+
 
 class Writer:
     """Writes requests by an OpenAPI document, most of them right, some of them odd."""
@@ -51,9 +61,9 @@ class Writer:
         method, path, operation = chance.choice(self.operations)
         query, headers = [], {}
         for each in operation.get("parameters", []):
-            if each["in"] != "path" and not each.get("required") and chance.random() < 0.55:
+            if each["in"] != "path" and not each.get("required") and chance.random() < 0.75:
                 continue
-            value = self.value(chance, each.get("schema", {}))
+            value = self.named(chance, each["name"], each.get("schema", {}))
             if each["in"] == "path":
                 path = path.replace("{" + each["name"] + "}", _word(value))
             elif each["in"] == "query":
@@ -61,7 +71,13 @@ class Writer:
                 query += [[each["name"], _word(one)] for one in many[:4]]
             else:
                 headers[each["name"]] = _word(value)
-        said: dict[str, Any] = {"m": method, "p": path, "q": query, "h": headers, "key": chance.randrange(4)}
+        said: dict[str, Any] = {
+            "m": method,
+            "p": path,
+            "q": query,
+            "h": headers,
+            "key": chance.choice((0, 0, 0, 1, 1, 1, 2, 3)),
+        }
         content = operation.get("requestBody", {}).get("content", {})
         if content:
             said |= self._body(chance, content)
@@ -81,6 +97,12 @@ class Writer:
         while "$ref" in schema:
             schema = self.schemas[schema["$ref"].rpartition("/")[2]]
         return schema
+
+    def named(self, chance: random.Random, name: str, schema: Mapping[str, Any], depth: int = 0) -> Any:
+        """A value for a name: often one that such a name usually has."""
+        if name in HINTS and chance.random() < 0.7:
+            return chance.choice(HINTS[name])
+        return self.value(chance, schema, depth)
 
     def value(self, chance: random.Random, schema: Mapping[str, Any], depth: int = 0) -> Any:
         """A value that a schema allows, or an odd one."""
@@ -121,7 +143,7 @@ class Writer:
     def _object(self, chance: random.Random, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         needed = schema.get("required", ())
         made = {
-            name: self.value(chance, each, depth + 1)
+            name: self.named(chance, name, each, depth + 1)
             for name, each in schema.get("properties", {}).items()
             if chance.random() < (0.95 if name in needed else 0.4)
         }
@@ -203,7 +225,7 @@ class Sender:
 def judged(said: Mapping[str, Any], answer: Any) -> None:
     """Raise AssertionError where an answer is none that a client may get."""
     where = f"{said.get('m')} {said.get('p')}"
-    if answer.status_code >= 500 and answer.status_code not in (503, 507):
+    if answer.status_code >= 500:
         raise AssertionError(f"answered {answer.status_code} to {where}: {answer.text[:200]}")
     if "Traceback (most recent" in answer.text:
         raise AssertionError(f"a traceback was sent to {where}")
@@ -233,7 +255,8 @@ def api(folder: Path) -> Made:
         Settings(), hosts=("testserver",), rate=0, event_rate=0, upkeep_seconds=3600.0, trust_seconds=3600.0, promote=True
     )  # fmt: skip
     app = create_app(open_service(place, settings, Mosaic()))
-    sender = Sender(TestClient(app, raise_server_exceptions=False), keys, _pictures())
+    web = TestClient(app, raise_server_exceptions=False).__enter__()  # until the process ends
+    sender = Sender(web, keys, _pictures())
     writer = Writer(app.openapi())
 
     def take(data: bytes) -> None:

@@ -309,7 +309,8 @@ def http(folder: Path) -> Made:
     index.close()
     key = new_key(place / FILE, Scope.ACT)
     settings = replace(Settings(), hosts=("testserver",), rate=0, event_rate=0, upkeep_seconds=3600.0)
-    web = TestClient(create_app(open_service(place, settings, Mosaic())), raise_server_exceptions=False)
+    app = create_app(open_service(place, settings, Mosaic()))
+    web = TestClient(app, raise_server_exceptions=False).__enter__()  # until the process ends
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def take(data: bytes) -> None:
