@@ -5,9 +5,11 @@ python benchmarks/campaign.py [--kills 1000] [--seconds 3600] [--only kill,http,
 After each fault the index must verify; nothing acknowledged is lost, nothing is there twice, nobody forgotten is back. With
 `--work DIR` the campaign goes on where it was stopped. Exit code 1: a flaw was found; it is printed with its seed.
 
-Faults: kill (-9 at a random acknowledgement of indexing, removing, compacting, saving, recording, rolling, forgetting, learning
-and backing up), http (the same of a server that is written to), disk (a small tmpfs fills up or turns read-only; needs root on
-Linux), torn (a file of a copy is cut or overwritten: it must be noticed or harmless), clock (it jumps by days).
+Faults: kill (-9 at a random acknowledgement of indexing, removing, compacting, saving, recording, billing, rolling, forgetting,
+learning and backing up), middle (-9 at a random instant inside learning, billing, rolling, forgetting, backing up or
+compacting), http (the same of a server that is written to), postgres (the database of people stops and starts while two processes
+use it; it begins anew each time), disk (a small tmpfs fills up or turns read-only; needs root on Linux), torn (a file of a
+copy is cut or overwritten: it must be noticed or harmless), clock (it jumps by days).
 """
 
 from __future__ import annotations
@@ -31,10 +33,11 @@ from pathlib import Path
 from typing import Any
 
 from campaign_http import posted, serve
+from campaign_people import Database, middle, postgres
 from campaign_work import DAY, Ledger, forked, judged, torn_opened, work
 from common import report, skipped
 
-FAULTS = ("kill", "http", "disk", "torn", "clock")
+FAULTS = ("kill", "middle", "http", "postgres", "disk", "torn", "clock")
 DISK_MB = 24
 
 
@@ -47,6 +50,8 @@ class Campaign:
         self.path = folder / "said.txt"
         self.rounds = 0
         self.remount: Callable[[str], None] | None = None
+        self.database: Any = None
+        self.spans: dict[str, float] = {}
         folder.mkdir(parents=True, exist_ok=True)
         if self.path.exists():  # a campaign goes on
             for line in self.path.read_text(encoding="utf-8").splitlines():
@@ -208,24 +213,47 @@ def http(campaign: Campaign) -> list[str]:
 
 RUNS: dict[str, Callable[[Campaign], list[str]]] = {
     "kill": kill,
+    "middle": middle,
     "http": http,
+    "postgres": postgres,
     "disk": disk,
     "torn": torn,
     "clock": clock,
 }
-SHARES = {"kill": 0.5, "http": 0.2, "disk": 0.1, "torn": 0.1, "clock": 0.1}
+SHARES = {
+    "kill": 0.35,
+    "middle": 0.2,
+    "http": 0.15,
+    "postgres": 0.1,
+    "disk": 0.08,
+    "torn": 0.06,
+    "clock": 0.06,
+}
+
+
+NEEDS = {
+    "disk": "a small tmpfs cannot be mounted: run as root on Linux",
+    "postgres": "no PostgreSQL server: apt-get install postgresql",
+}
+
+
+def _needs(fault: str, place: Path) -> tuple[Disk | None, Database | None]:
+    """What a fault needs besides a folder."""
+    if fault == "postgres":
+        shutil.rmtree(place, ignore_errors=True)  # its database goes, too
+        return None, Database()
+    return (Disk(place) if fault == "disk" else None), None
 
 
 def run(fault: str, place: Path, times: int, seconds: float, seed: int) -> dict[str, Any]:
     """Let a fault happen `times` times, or for `seconds`; a row of figures and flaws."""
-    mounted = None
-    if fault == "disk":
-        try:
-            mounted = Disk(place)
-        except (OSError, subprocess.CalledProcessError):
-            return skipped(fault, "a small tmpfs cannot be mounted: run as root on Linux", flaws=[])
+    try:
+        mounted, database = _needs(fault, place)
+    except (OSError, subprocess.CalledProcessError, RuntimeError):
+        return skipped(fault, NEEDS[fault], flaws=[])
     campaign = Campaign(place, seed)
     campaign.remount = mounted.turn if mounted else None
+    campaign.database = database
     flaws: list[str] = []
     began, before = time.monotonic(), campaign.rounds
     try:
@@ -238,13 +266,15 @@ def run(fault: str, place: Path, times: int, seconds: float, seed: int) -> dict[
             if len(flaws) > 20:
                 break
     finally:
-        if mounted:
-            mounted.close()
+        for each in (mounted, database):
+            if each is not None:
+                each.close()
     ledger = campaign.ledger
     return {
         "name": fault,
         "faults": campaign.rounds - before,
         "acknowledged": {kind: len(names) for kind, names in sorted(ledger.done.items())},
+        "inside": dict(sorted(ledger.inside.items())),
         "refused": dict(Counter(ledger.errors).most_common(8)),
         "seconds": round(time.monotonic() - began, 1),
         "flaws": flaws,
@@ -263,7 +293,7 @@ def main() -> int:
     parser.add_argument("--to", type=Path)
     given = parser.parse_args()
     if given.smoke:
-        given.kills, given.seconds = 12, 60.0
+        given.kills, given.seconds = 16, 90.0
     faults = [name for name in given.only.split(",") if name]
     for name in faults:
         if name not in RUNS:

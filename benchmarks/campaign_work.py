@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 import shutil
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from campaign_judge import billed, traces
 from PIL import Image
 
 import visualsearch as vs
@@ -78,20 +80,26 @@ def paint(folder: Path, name: str) -> list[str]:
 class Ledger:
     """What was begun, and what was acknowledged: names of things by kind.
 
-    Kinds: `pin` and `gone` (removed), `save` (person and pin), `event`, `forgot` (a person), `copy` (a backup).
+    Kinds: `pin` and `gone` (removed), `save` (person and pin), `event`, `paid` (an event with an entry in the ledger), `forgot`
+    (a person), `copy` (a backup).
     """
 
     begun: dict[str, set[str]] = field(default_factory=dict)
     done: dict[str, set[str]] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     loud: list[str] = field(default_factory=list)
+    inside: Counter[str] = field(default_factory=Counter)
 
     def hear(self, line: str) -> None:
-        """Take in a line: `+ kind name` was acknowledged, `? kind name` is begun, `! what` went wrong, `x kind` was refused."""
+        """Take in a line: `+ kind name` was acknowledged, `? kind name` is begun, `! what` went wrong, `x kind` was refused,
+        `i job` was killed inside of a job.
+        """
         mark, _, rest = line.strip().partition(" ")
         kind, _, name = rest.partition(" ")
         if mark == "!":
             self.loud.append(rest)
+        elif mark == "i":
+            self.inside[kind] += 1
         elif mark == "x":
             self.errors[kind] += 1
         elif mark in "+?" and name:
@@ -110,23 +118,33 @@ Say = Callable[[str], None]
 
 
 def work(
-    folder: Path, attempt: int, say: Say, rounds: int | None = None, now: Callable[[], int] | None = None
+    folder: Path,
+    attempt: int,
+    say: Say,
+    rounds: int | None = None,
+    now: Callable[[], int] | None = None,
+    jobs: Sequence[str] | None = None,
+    people: str | None = None,
 ) -> None:
     """Everything that changes an index, one after the other, until the process is killed or the rounds are over.
 
-    A refusal by the package's own error is counted and the work goes on, as a user would who frees some space.
+    A refusal by the package's own error is counted and the work goes on, as a user would who frees some space. `jobs`: names
+    of those to do, all of them by default; `people`: the database of people.
     """
     chance = random.Random(attempt)
     index = vs.open_or_create(folder / "pins.index", Mosaic())
+    index.people_address = people
     if now is not None:
         index.people.now = now
-    jobs = (_add, _add, _save, _record, _remove, _compact, _roll, _forget, _learn, _back_up)
+    names = list(JOBS if jobs is None else jobs)
     for n in itertools.count() if rounds is None else range(rounds):
-        job = chance.choice(jobs)
+        name = chance.choice(names)
+        say(f"> {name}")
         try:
-            job(index, f"a{attempt}x{n}", folder, say)
+            JOBS[name](index, f"a{attempt}x{n}", folder, say)
         except VisualSearchError as error:
             say(f"x {type(error).__name__} {error}")
+            time.sleep(0.01)
     index.close()
 
 
@@ -144,7 +162,7 @@ def _add(index: vs.Index, name: str, folder: Path, say: Say) -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
-def _held(index: vs.Index, k: int = 6) -> list[str]:
+def held(index: vs.Index, k: int = 6) -> list[str]:
     """Some pins, among them old ones and new ones."""
     found = itertools.chain.from_iterable(index.rows(1000))
     ids = sorted({row.id for row in itertools.islice(found, 3000)})
@@ -152,7 +170,7 @@ def _held(index: vs.Index, k: int = 6) -> list[str]:
 
 
 def _remove(index: vs.Index, name: str, _: Path, say: Say) -> None:
-    ids = [pin for pin in _held(index) if passing(pin)][:2]
+    ids = [pin for pin in held(index) if passing(pin)][:2]
     for pin in ids:
         say(f"? gone {pin}")
     index.remove(ids)
@@ -165,7 +183,7 @@ def _compact(index: vs.Index, *_: Any) -> None:
 
 
 def _save(index: vs.Index, name: str, _: Path, say: Say) -> None:
-    for n, pin in enumerate(pin for pin in _held(index) if not passing(pin)):
+    for n, pin in enumerate(pin for pin in held(index) if not passing(pin)):
         person = f"p{n % PERSONS}"
         say(f"? save {person} {pin}")
         index.people.save(person, pin, board="Kept")
@@ -173,7 +191,7 @@ def _save(index: vs.Index, name: str, _: Path, say: Say) -> None:
 
 
 def _record(index: vs.Index, name: str, _: Path, say: Say) -> None:
-    pins = _held(index, 4)
+    pins = held(index, 4)
     at = index.people.now()
     batch = [
         vs.Event("click", f"p{n % PERSONS}", pin, at=at - (n % 3) * DAY, event_id=f"{name}-{n}")
@@ -188,17 +206,6 @@ def _record(index: vs.Index, name: str, _: Path, say: Say) -> None:
 
 def _roll(index: vs.Index, *_: Any) -> None:
     index.people.roll()
-
-
-def _forget(index: vs.Index, name: str, _: Path, say: Say) -> None:
-    pins = _held(index, 1)
-    if not pins:
-        return
-    who = f"forgotten-{name}"
-    index.people.save(who, pins[0], board="Mine")
-    say(f"? forgot {who}")
-    index.people.forget(who)
-    say(f"+ forgot {who}")
 
 
 def _learn(index: vs.Index, *_: Any) -> None:
@@ -216,19 +223,38 @@ def _back_up(index: vs.Index, name: str, folder: Path, say: Say) -> None:
         shutil.rmtree(hidden)
 
 
+Job = Callable[[vs.Index, str, Path, Say], None]
+JOBS: dict[str, Job] = {
+    "add": _add,
+    "more": _add,
+    "save": _save,
+    "record": _record,
+    "remove": _remove,
+    "compact": _compact,
+    "roll": _roll,
+    "learn": _learn,
+    "back_up": _back_up,
+}
+"""What a worker does, by name; those about people are in `campaign_people`."""
+
+
 # -- judging ------------------------------------------------------------------------------------------------------
-def flaws(folder: Path, ledger: Ledger, deep: bool) -> list[str]:
+def flaws(folder: Path, ledger: Ledger, deep: bool, address: str | None = None) -> list[str]:
     """What is wrong with an index after a fault. `deep`: people are counted one by one, and backups restored."""
     found = [f"not an error of ours: {line}" for line in ledger.loud]
     place = folder / "pins.index"
     if not (place / "catalog.sqlite").exists():
         return found + [f"lost pin {pin}" for pin in sorted(ledger.known("pin"))[:10]]
     with vs.open(place, Mosaic()) as index:
+        index.people_address = address
         found += [f"verify: {problem.what}" for problem in index.verify()]
         found += _pins(index, ledger)
         if index.has_people:
             index.people.roll()  # what a server does by itself: leftovers of the killed one go
             found += [f"verify people: {flaw}" for flaw in index.people.verify()]
+            found += billed(index.people, frozenset(ledger.known("paid")))
+            left = traces(index.people, frozenset(ledger.known("forgot")))
+            found += [f"an event of somebody forgotten: {name}" for name in left[:10]]
             if deep:
                 found += _people(index, ledger)
     return found + (_copies(folder, ledger) if deep else [])
@@ -311,17 +337,17 @@ def forked(job: Callable[[Say], None]) -> tuple[int, Any]:
     os._exit(code)
 
 
-def judged(folder: Path, ledger: Ledger, deep: bool) -> list[str]:
+def judged(folder: Path, ledger: Ledger, deep: bool, address: str | None = None) -> list[str]:
     """`flaws`, found by a process of its own, so that this one stays small and can go on forking."""
-    child, lines = forked(partial(_told, folder, ledger, deep))
+    child, lines = forked(partial(_told, folder, ledger, deep, address))
     with lines:
         found = [line.strip() for line in lines]
     os.waitpid(child, 0)
     return found
 
 
-def _told(folder: Path, ledger: Ledger, deep: bool, say: Say) -> None:
-    for flaw in flaws(folder, ledger, deep):
+def _told(folder: Path, ledger: Ledger, deep: bool, address: str | None, say: Say) -> None:
+    for flaw in flaws(folder, ledger, deep, address):
         say(flaw)
 
 

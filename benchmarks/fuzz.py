@@ -22,16 +22,17 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from common import report
-from fuzz_targets import TARGETS, Target
+from fuzz_made import Made, Target
+from fuzz_targets import TARGETS
 
 LIMIT_S = 2.0
-"""So long may one input take."""
+"""So much of the processor's time may one input take: on a busy machine the clock on the wall says little."""
 GRACE_S = 20.0
 """A process that says nothing for so long hangs where no signal of Python's reaches it."""
 MEMORY_MB = 1500
@@ -50,7 +51,26 @@ class TooSlowError(Exception):
     """An input took longer than it may."""
 
 
-def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
+def written(chance: random.Random, made: Made) -> bytes:
+    """An input: by the target's own grammar, or one of its seeds, changed in a few places."""
+    if made.write is not None and chance.random() < 0.9:
+        return made.write(chance)[:LARGEST]
+    if chance.random() < 1 / 200:
+        return repeated(chance, made)
+    return mutated(chance, made.seeds, (*ODD, *made.pieces))
+
+
+def repeated(chance: random.Random, made: Made) -> bytes:
+    """A small piece, a great many times: what is slow beyond its length shows here."""
+    seed = chance.choice(made.seeds)
+    at = chance.randrange(len(seed) + 1)
+    piece = chance.choice((*made.pieces, *ODD, seed[at : at + chance.choice((1, 2, 4, 16))]))
+    piece = chance.choice((piece, piece + b" ", piece + b"a")) or b"("
+    most = chance.choice((1000, 30_000, LARGEST))
+    return (seed[:at] + piece * (most // len(piece)) + seed[at:])[:LARGEST]
+
+
+def mutated(chance: random.Random, seeds: Sequence[bytes], pieces: Sequence[bytes]) -> bytes:
     """One of the seeds, changed in a few places."""
     data = bytearray(chance.choice(seeds))
     for _ in range(chance.choice((1, 1, 1, 2, 3, 8, 30))):
@@ -62,9 +82,9 @@ def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
         elif change == 1:
             del data[at : at + size]
         elif change == 2:
-            data[at:at] = chance.choice(ODD)
+            data[at:at] = chance.choice(pieces)
         elif change == 3:
-            data[at : at + size] = chance.choice(ODD)
+            data[at : at + size] = chance.choice(pieces)
         elif change == 4:
             data[at:at] = data[at : at + size] * chance.choice((1, 2, 50))
         elif change == 5:
@@ -78,7 +98,7 @@ def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
 
 def fault_of(target: Callable[[bytes], None], data: bytes) -> str | None:
     """What is wrong with how an input is taken, with its place; None where nothing is."""
-    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
     try:
         target(data)
     except TooSlowError:
@@ -89,7 +109,7 @@ def fault_of(target: Callable[[bytes], None], data: bytes) -> str | None:
         last = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {str(error)[:200]}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return None
 
 
@@ -119,17 +139,18 @@ def worker(made: Target, name: str, seed: int, start: int, shown: mmap.mmap, spe
     def say(document: dict[str, Any]) -> None:
         os.write(speaks, (json.dumps(document) + "\n").encode())
 
-    signal.signal(signal.SIGALRM, _slow)
+    signal.signal(signal.SIGPROF, _slow)
     with tempfile.TemporaryDirectory() as folder:
-        target, seeds = made(Path(folder))
-        for each in seeds:
+        ready = made(Path(folder))
+        target = ready.take
+        for each in ready.seeds:
             fault = fault_of(target, each)
             if fault:
                 say({"fault": fault, "input": each.hex(), "seed_input": True})
         number = start
         while True:
             for _ in range(EVERY):
-                data = mutated(random.Random(f"{seed} {name} {number}"), seeds)
+                data = written(random.Random(f"{seed} {name} {number}"), ready)
                 shown[: 4 + len(data)] = len(data).to_bytes(4, "big") + data  # it outlives a crash
                 fault = fault_of(target, data)
                 number += 1

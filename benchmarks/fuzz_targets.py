@@ -6,13 +6,16 @@ import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import fuzz_http
+import fuzz_shops
 import numpy as np
+from fuzz_made import Made, Target
 from PIL import Image, features
 
 import visualsearch as vs
@@ -21,8 +24,6 @@ from visualsearch.errors import VisualSearchError
 from visualsearch.people import open_people
 from visualsearch.search import parse
 
-Made = tuple[Callable[[bytes], None], list[bytes]]
-Target = Callable[[Path], Made]
 ROWS = 500
 MAX_PIXELS = 4_000_000
 
@@ -70,7 +71,7 @@ def picture(_: Path) -> Made:
             if decoded.mode != "RGB":
                 raise AssertionError(f"decoded to {decoded.mode}")
 
-    return take, _pictures()
+    return Made(take, _pictures())
 
 
 def _csv() -> bytes:
@@ -124,7 +125,7 @@ def source(folder: Path) -> Made:
         except VisualSearchError:
             pass
 
-    return take, [bytes([n]) + SOURCES[ending]() for n, ending in enumerate(endings)]
+    return Made(take, [bytes([n]) + SOURCES[ending]() for n, ending in enumerate(endings)])
 
 
 def filter_(_: Path) -> Made:
@@ -144,12 +145,15 @@ def filter_(_: Path) -> Made:
                 if not str(error).strip():
                     raise AssertionError("an error without words") from error
 
-    return take, [
-        b"price < 50 and category in ('shoe', 'bag') and not sold",
-        b"title like '%red%' or (`tags` contains \"x\" and price between 1 and 2.5e3)",
-        b"category is not null and not (price = -1 or sold)",
-        b"0.1,0.2,0.9,0.8",
-    ]
+    return Made(
+        take,
+        [
+            b"price < 50 and category in ('shoe', 'bag') and not sold",
+            b"title like '%red%' or (`tags` contains \"x\" and price between 1 and 2.5e3)",
+            b"category is not null and not (price = -1 or sold)",
+            b"0.1,0.2,0.9,0.8",
+        ],
+    )
 
 
 EVENT = {
@@ -186,16 +190,34 @@ def event(folder: Path) -> Made:
         with suppress(VisualSearchError):
             people.record([vs.Event(**{"kind": "click", "person": "ada", **values})])
 
-    return take, [
-        json.dumps(EVENT).encode(),
-        json.dumps({**EVENT, "kind": "purchase", "event_id": "e2"}).encode(),
-    ]
+    return Made(
+        take,
+        [
+            json.dumps(EVENT).encode(),
+            json.dumps({**EVENT, "kind": "purchase", "event_id": "e2"}).encode(),
+        ],
+    )
 
 
 BOOKMARKS = b"""<!DOCTYPE NETSCAPE-Bookmark-file-1><TITLE>Bookmarks</TITLE><H1>B</H1><DL><p>
 <DT><H3 ADD_DATE="1700000000">Kitchen</H3><DL><p><DT><A
 HREF="https://example.org/a?x=1&amp;y=2" ADD_DATE="1700000001" TAGS="red,x">A</A>
 <DD>note</DL><p></DL>"""
+
+
+PINTEREST = b"""<div><h1 id=y1>Pins</h1><a href="https://www.pinterest.com/pin/123/">https://www.pinterest.com/pin/123/</a>
+<br>Title: No data,
+<br>Details: with: colons,
+<br>Image: 25042f03473dbb11189c28f71c6d15da,
+<br>Board Name: My kitchen,
+<br>Canonical Link: <a href="https://shop.example/oak">https://shop.example/oak</a>,
+<br>Created at: 2017/02/13 15:35:01
+<br>Private: True<br><br><h1 id=z>Search history</h1></div>"""
+CHROME = b"""{"roots": {"bookmark_bar": {"name": "Bar", "type": "folder", "children": [{"name": "Oak", "type": "url",
+"url": "https://a.example/", "date_added": "13318000000000000"}, {"name": "Deeper", "type": "folder", "children": [{"name":
+"x", "url": "https://b.example/", "images": {"orig": {"url": "https://b.example/p.jpg"}}, "tags": ["a", {"tag": "b"}]}]}]},
+"sync_metadata": "abc"}}"""
+POCKET = b"title,url,time_added,tags,status\nApp,https://a.example/app,1728576752,open|two words,unread\n"
 
 
 def _zip() -> bytes:
@@ -220,6 +242,12 @@ IMPORTS = {
     ),
     ".boards.zip": _zip,
     ".boards.csv": lambda: b"title,url,folder,created\nA,https://example.org/a,Kitchen,2025-01-02\n",
+    ".pins.boards.html": lambda: PINTEREST,
+    ".chrome.boards.json": lambda: CHROME,
+    ".pocket.boards.csv": lambda: POCKET,
+    ".follows.jsonl": lambda: b'{"person": "ada", "board": "K", "followed": "bob", "at": "2025-12-01"}\n',
+    ".people.csv": lambda: b"person,name,created\nada,Ada,2025-12-01T10:00:00Z\n",
+    ".boards.tsv": lambda: b"sep=;\npage;image;board;section\nhttps://a.example/;//a.example/p.png;K;S\n",
 }
 
 
@@ -236,14 +264,14 @@ def import_(folder: Path) -> Made:
         path = folder / f"file{ending}"
         path.write_bytes(data[1:])
         try:
-            if ending.startswith(".boards"):
-                people.import_boards("ada", path, "raindrop" if ending.endswith("csv") else None)
+            if ".boards." in ending:
+                people.import_boards("ada", path, "raindrop" if ending == ".boards.csv" else None)
             else:
                 people.import_file(path, ending.split(".")[1])
         except VisualSearchError:
             pass
 
-    return take, [bytes([n]) + IMPORTS[ending]() for n, ending in enumerate(endings)]
+    return Made(take, [bytes([n]) + IMPORTS[ending]() for n, ending in enumerate(endings)])
 
 
 REQUESTS: list[tuple[str, str, bytes]] = [
@@ -281,7 +309,8 @@ def http(folder: Path) -> Made:
     index.close()
     key = new_key(place / FILE, Scope.ACT)
     settings = replace(Settings(), hosts=("testserver",), rate=0, event_rate=0, upkeep_seconds=3600.0)
-    web = TestClient(create_app(open_service(place, settings, Mosaic())), raise_server_exceptions=False)
+    app = create_app(open_service(place, settings, Mosaic()))
+    web = TestClient(app, raise_server_exceptions=False).__enter__()  # until the process ends
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def take(data: bytes) -> None:
@@ -306,7 +335,7 @@ def http(folder: Path) -> Made:
         if "Traceback" in answer.text:
             raise AssertionError("a traceback was sent")
 
-    return take, [f"{method} {path}\n".encode() + body for method, path, body in REQUESTS]
+    return Made(take, [f"{method} {path}\n".encode() + body for method, path, body in REQUESTS])
 
 
 TARGETS: Mapping[str, Target] = {
@@ -316,4 +345,8 @@ TARGETS: Mapping[str, Target] = {
     "event": event,
     "import": import_,
     "http": http,
+    "page": fuzz_shops.page,
+    "feed": fuzz_shops.feed,
+    "where": fuzz_shops.where,
+    "api": fuzz_http.api,
 }

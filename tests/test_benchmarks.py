@@ -197,16 +197,19 @@ def insight(result: Result) -> None:
 
 def campaign(result: Result) -> None:
     found = rows(result)
-    assert set(found) == {"kill", "http", "disk", "torn", "clock"}
+    assert set(found) == {"kill", "middle", "http", "postgres", "disk", "torn", "clock"}
     for name, row in found.items():
         assert row["flaws"] == []
         assert row.get("faults", 0) >= 1 or (name == "disk" and "tmpfs" in row["skipped"])
     assert found["kill"]["acknowledged"]
+    assert found["postgres"]["acknowledged"]["pin"] >= 3
 
 
 def fuzz(result: Result) -> None:
     found = rows(result)
-    assert set(found) == {"picture", "source", "filter", "event", "import", "http"}
+    assert set(found) == {
+        "picture", "source", "filter", "event", "import", "http", "page", "feed", "where", "api",
+    }  # fmt: skip
     for row in found.values():
         assert row["findings"] == []
         assert row["inputs"] >= 100

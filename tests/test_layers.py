@@ -16,7 +16,7 @@ PACKAGE = Path(visualsearch.__file__).parent
 # Lower layers first; a module may import from its own room and from the layers below it.
 LAYERS = (
     {"errors", "specs"},
-    {"keywords", "phrases", "types"},
+    {"keywords", "markup", "phrases", "types"},
     {"copies", "resources", "wire"},
     {"fetch", "people", "ranking", "evaluate", "onnx", "storage", "samples"},
     {"guarded"},

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from visualsearch.errors import SourceError
+from visualsearch.errors import SourceError, UsageError
 from visualsearch.people import People
 
 
@@ -18,6 +20,25 @@ from visualsearch.people import People
 def test_an_odd_marked_section_costs_no_bookmark(people: People, tmp_path: Path, page: str) -> None:
     path = tmp_path / "boards.html"
     path.write_text(f'<!DOCTYPE NETSCAPE-Bookmark-file-1><DL><DT><A HREF="https://example.org/a">A</A>{page}')
+    assert people.import_boards("ada", path).rows == 1
+
+
+def test_an_address_that_is_none_costs_no_other_bookmark(people: People, tmp_path: Path) -> None:
+    path = tmp_path / "boards.html"
+    path.write_text(
+        '<!DOCTYPE NETSCAPE-Bookmark-file-1><DL><DT><A HREF="http://[" DATA-COVER="/p.jpg">A</A>'
+        '<DT><A HREF="https://example.org/a">A</A>'
+    )
+    report = people.import_boards("ada", path)
+    assert (report.rows, report.failed) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["idna", "punycode", "undefined"])
+def test_a_file_that_names_no_encoding_of_text_is_read(people: People, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "boards.html"
+    path.write_bytes(
+        f'<META charset={name}><DL><DT><A HREF="https://example.org/a">'.encode() + b"\xe4\xff</A></DL>"
+    )
     assert people.import_boards("ada", path).rows == 1
 
 
@@ -60,3 +81,21 @@ def test_odd_times_of_a_parquet_file_cost_their_own_rows(
                       "event_id": names, "at": at})  # fmt: skip
     pq.write_table(table, tmp_path / "events.parquet")
     assert people.import_file(tmp_path / "events.parquet", "events").accepted == kept
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda people: people.save("ada", "pin-1", board="\ud800"),
+        lambda people: people.declare("ada", locale="\ud800"),
+        lambda people: list(people.pins_of("\ud800", viewer="ada")),
+    ],
+    ids=["board", "profile", "asked"],
+)
+def test_half_a_character_is_refused_and_costs_no_other(
+    people: People, call: Callable[[People], Any]
+) -> None:
+    people.save("ada", "pin-2", board="K")
+    with pytest.raises(UsageError, match="half a character"):
+        call(people)
+    assert [save.pin for save in people.pins_of("K", viewer="ada")] == ["pin-2"]

@@ -59,6 +59,7 @@ def test_a_profile_holds_what_was_declared(people: People) -> None:
         "age_band": "30-39",
     }
     people.declare("ada", age_band=None)
+    assert "interests" not in people.declare("bob", locale="de", interests=[]).profile
     assert "age_band" not in people.person("ada").profile
     with pytest.raises(UnknownNameError):
         people.declare("ada", religion="x")

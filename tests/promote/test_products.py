@@ -80,11 +80,19 @@ def test_a_page_that_lies_is_not_believed(name: str) -> None:
         b'<script type="application/ld+json">{"@type":"Product","offers":{"price":"1e999","priceCurrency":"EUR"}}</script>',
         b'<script type="application/ld+json">{"@type":"Product","offers":[[{"price":{}}],7,null],"brand":[[]]}</script>',
         b'<meta charset="none"><meta property="og:price:amount" content="-5">',
+        b"<![1", b"<![CDATA[", b"<meta charset=idna>\xff", b"<meta charset=undefined>a", b"<p>&#" + b"9" * 5000,
     ],
 )  # fmt: skip
 def test_no_page_breaks_the_reader(page: bytes) -> None:
     found = product_of(page, SHOP)
     assert found is None or found.price is None
+
+
+def test_a_page_of_too_many_marks_is_read_in_part_and_says_so() -> None:
+    found = product_of(JSON_LD.encode() + b"<b>" * 300_000, SHOP)
+    assert found is not None
+    assert found.price == 49.9
+    assert "the rest was not read" in found.doubts[0]
 
 
 class _Shop(http.server.BaseHTTPRequestHandler):

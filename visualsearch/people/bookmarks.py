@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from html.parser import HTMLParser
 from urllib.parse import urljoin
+
+from visualsearch.markup import Markup, as_text
 
 from .tables import in_milliseconds
 
@@ -91,9 +92,11 @@ def decoded(data: bytes) -> str:
         declared = re.search(rb"charset=[\"']?([\w-]+)", data[:2048], re.IGNORECASE)
     name = declared[1].decode() if declared else "cp1252"
     try:
-        return data.decode("cp1252" if codecs.lookup(name).name == "utf-8" else name, "replace")
+        name = "cp1252" if codecs.lookup(name).name == "utf-8" else name
     except LookupError:
-        return data.decode("cp1252", "replace")
+        name = "cp1252"
+    said = as_text(data, name)
+    return data.decode("cp1252", "replace") if said is None else said
 
 
 def from_html(text: str) -> Iterator[Bookmark]:
@@ -101,31 +104,24 @@ def from_html(text: str) -> Iterator[Bookmark]:
     reader = _Pinterest() if _PINTEREST.search(text[:4096]) else _Netscape()
     for at in range(0, len(text), 1 << 16):
         reader.feed(text[at : at + (1 << 16)])
-        yield from reader.taken()
+        yield from reader.taken_now()
     reader.close()
     reader.finish()
-    yield from reader.taken()
+    yield from reader.taken_now()
 
 
-class _Reader(HTMLParser):
+class _Reader(Markup):
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+        super().__init__()
         self.found: list[Bookmark] = []
 
-    def taken(self) -> list[Bookmark]:
+    def taken_now(self) -> list[Bookmark]:
         """What was found since the last call."""
         found, self.found = self.found, []
         return found
 
     def finish(self) -> None:
         """The file has ended."""
-
-    def parse_marked_section(self, i: int, report: bool = True) -> int:
-        """A marked section, which HTML has none of. Damage in one is passed over: the library would raise AssertionError."""
-        try:
-            return super().parse_marked_section(i, report)
-        except AssertionError:
-            return i + len("<![")
 
 
 class _Netscape(_Reader):
@@ -184,7 +180,7 @@ class _Netscape(_Reader):
     def _picture(self, given: dict[str, str]) -> None:
         if self.mark is not None and not self.mark.picture:
             picture = picture_url(given.get("src"))
-            self.mark = replace(self.mark, picture=urljoin(self.mark.page, picture) if picture else "")
+            self.mark = replace(self.mark, picture=_joined(self.mark.page, picture))
 
     def _close_text(self) -> None:
         said = " ".join("".join(self.text).split()) if self.into != "note" else "".join(self.text).strip()
@@ -211,11 +207,19 @@ def _anchor(line: int, given: dict[str, str]) -> Bookmark:
     return Bookmark(
         line,
         page,
-        urljoin(page, cover) if cover else "",
+        _joined(page, cover),
         tags=words(given.get("tags") or given.get("data-tags")),
         at=when(given.get("add_date") or given.get("time_added")),
         secret=given.get("private", "") == "1",
     )
+
+
+def _joined(page: str, picture: str) -> str:
+    """The whole address of a picture that a page names; "" where it is none."""
+    try:
+        return urljoin(page, picture) if picture else ""
+    except ValueError:  # such as http://[
+        return ""
 
 
 _PINTEREST = re.compile(

@@ -234,5 +234,6 @@ def _profile(given: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(
                 f"cannot keep {name}", f"it must be {wanted} of at most {LONGEST_WORD} characters"
             )
-        values[name] = json.dumps(list(words), ensure_ascii=False) if name == "interests" and value else value
+        listed = json.dumps(list(words), ensure_ascii=False) if name == "interests" and words else None
+        values[name] = listed if name == "interests" else value
     return values

@@ -97,7 +97,7 @@ class Store:
         try:
             with self._engine.connect() as db, db.begin():
                 yield db
-        except DBAPIError as error:
+        except (DBAPIError, UnicodeEncodeError) as error:
             raise self.translate(error) from error
 
     def write(self, work: Callable[[Connection], Any]) -> Any:
@@ -250,8 +250,11 @@ class Store:
                 "Upgrade: pip install --upgrade visualsearch",
             )
 
-    def translate(self, error: DBAPIError) -> VisualSearchError:
-        """A database's error as one of ours."""
+    def translate(self, error: DBAPIError | UnicodeEncodeError) -> VisualSearchError:
+        """A database's error, or that of a text which is none, as one of ours."""
+        if isinstance(error, UnicodeEncodeError):
+            bad = ascii(error.object[error.start : error.end])[:40]
+            return UsageError("a text holds half a character", f"{bad} is no Unicode text", "Leave it out")
         said = (
             str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
         )

@@ -26,6 +26,10 @@ RACES = 20
 """So often a transaction runs again that met another server's in PostgreSQL."""
 
 
+FAULTS = (DBAPIError, UnicodeEncodeError)
+"""What is raised as an error of ours: the database's errors, and halves of characters, which no database takes."""
+
+
 def _raced(error: DBAPIError) -> bool:
     """Whether PostgreSQL undid a transaction to end a deadlock or a conflict with another server's, or for a row of the same
     key that another server added in the same moment: seen again, it is there.
@@ -45,7 +49,9 @@ class Writer:
     Each has a savepoint of its own: one that fails is undone alone, and its caller gets the error.
     """
 
-    def __init__(self, engine: Engine, translate: Callable[[DBAPIError], Exception]) -> None:
+    def __init__(
+        self, engine: Engine, translate: Callable[[DBAPIError | UnicodeEncodeError], Exception]
+    ) -> None:
         self._engine, self._translate = engine, translate
         self._queue: queue.Queue[_Job | None] = queue.Queue(WAITING)
         self._guard = threading.Lock()
@@ -109,7 +115,7 @@ class Writer:
         try:
             outcomes = self._transaction(jobs)
         except Exception as error:  # nothing of the batch was kept
-            fault = self._translate(error) if isinstance(error, DBAPIError) else error
+            fault = self._translate(error) if isinstance(error, FAULTS) else error
             for job in jobs:
                 job.future.set_exception(fault)
             return
@@ -154,6 +160,6 @@ class Writer:
             if isinstance(error, DBAPIError) and (error.connection_invalidated or _raced(error)):
                 raise
             point.rollback()  # raises where the database gave up the whole transaction, as on a full disk
-            return None, self._translate(error) if isinstance(error, DBAPIError) else error
+            return None, self._translate(error) if isinstance(error, FAULTS) else error
         point.commit()
         return value, None

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urljoin, urlsplit
+
+from visualsearch.markup import Markup, as_text
 
 from .products import MOST_VARIANTS, Product, amount_of, clean, state_of, web
 
 MOST_BYTES = 5_000_000
 _MOST_BLOCKS = 50
 _MOST_NODES = 5_000
+_MOST_MARKS = 200_000
 _KINDS = frozenset(("product", "productgroup", "individualproduct", "productmodel", "vehicle", "book"))
 _HIDDEN = frozenset(("script", "style", "template", "noscript", "svg", "head"))
 _VOID = frozenset(
@@ -43,28 +46,30 @@ def product_of(page: bytes, address: str) -> Product | None:
 
 def _text(page: bytes) -> str:
     found = _CHARSET.search(page[:4096])
-    try:
-        return page.decode(found[1].decode() if found else "utf-8", errors="replace")
-    except LookupError:
-        return page.decode("utf-8", errors="replace")
+    said = as_text(page, found[1].decode()) if found else None
+    return page.decode("utf-8", errors="replace") if said is None else said
 
 
-class _Page(HTMLParser):
+class _Page(Markup):
     """Collects blocks of JSON-LD, items of microdata, meta marks, and the text that people see."""
 
+    most = _MOST_MARKS
+
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+        super().__init__()
         self.blocks: list[str] = []
         self.meta: dict[str, str] = {}
         self.items: list[dict[str, list[Any]]] = []
         self.seen: list[str] = []
         self._stack: list[tuple[str, dict[str, list[Any]] | None]] = []
+        self._owners: list[dict[str, list[Any]]] = []  # the items of the stack
         self._hidden = 0
         self._block: list[str] | None = None
         self._name: tuple[str, dict[str, list[Any]], int] | None = None
         self._said: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        super().handle_starttag(tag, attrs)
         held = {name: value or "" for name, value in attrs}
         if tag == "meta":
             name = (held.get("property") or held.get("name") or "").casefold()
@@ -78,7 +83,7 @@ class _Page(HTMLParser):
 
     def _item(self, tag: str, held: dict[str, str]) -> None:
         scope: dict[str, list[Any]] | None = None
-        owner = next((item for _, item in reversed(self._stack) if item is not None), None)
+        owner = self._owners[-1] if self._owners else None
         if "itemscope" in held and len(self.items) < _MOST_BLOCKS:
             scope = {"@type": [held.get("itemtype", "").rsplit("/", 1)[-1]]}
             self.items.append(scope)
@@ -94,6 +99,8 @@ class _Page(HTMLParser):
                 self._name, self._said = (name, owner, len(self._stack) + 1), []
         if tag not in _VOID:
             self._stack.append((tag, scope))
+            if scope is not None:
+                self._owners.append(scope)
 
     def handle_data(self, data: str) -> None:
         if self._block is not None:
@@ -115,7 +122,9 @@ class _Page(HTMLParser):
                 for each in self._name[0].split():
                     self._name[1].setdefault(each, []).append("".join(self._said).strip())
                 self._name = None
-            closed = self._stack.pop()[0]
+            closed, scope = self._stack.pop()
+            if scope is not None:
+                self._owners.pop()
             self._hidden -= closed in _HIDDEN
             if closed == tag:
                 break
@@ -136,13 +145,13 @@ def _of_json(page: _Page) -> Product | None:
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
     """Every object of a JSON value, outermost first, within reason."""
-    waiting, count = [value], 0
+    waiting, count = deque([value]), 0
     while waiting and count < _MOST_NODES:
-        each = waiting.pop(0)
+        each = waiting.popleft()
         count += 1
         if isinstance(each, dict):
             yield each
-            waiting += list(each.values())
+            waiting += each.values()
         elif isinstance(each, list):
             waiting += each
 
@@ -233,7 +242,7 @@ def _of_meta(page: _Page) -> Product | None:
 
 # -- what is believed ------------------------------------------------------------------------------------------------
 def _believed(told: list[Product], page: _Page, address: str) -> Product:
-    doubts = []
+    doubts = [f"the page has more than {_MOST_MARKS:,} marks; the rest was not read"] if page.full else []
     prices = {(each.price, each.currency) for each in told if each.price is not None}
     price, currency = next(iter(prices)) if len(prices) == 1 else (None, None)
     if len(prices) > 1:
