@@ -69,7 +69,7 @@ def settle_placements(db: Connection, store: Store, now: int, names: Collection[
             step = _step(db, entries[name], doers, shut, places.get(name))
             if step is None:
                 continue
-            kind, amount, day = step
+            kind = step[0]
             _enter(db, store, now, entries[name], step)
             if name in places:
                 tallied(db, store, places[name], acted=1 if kind == "debit" else -1)
