@@ -31,7 +31,7 @@ KEPT = 50_000
 
 
 class Copied(NamedTuple):
-    """`each`: pins per picture; `compared`: how many pins were compared with their neighbours, `proved`: with a copy among them."""
+    """`each`: pins per picture; `compared`: pins that were compared with their neighbours, `proved`: those with a copy there."""
 
     each: float
     compared: int
