@@ -1,4 +1,4 @@
-"""Clicks are billed while the process is killed again and again: python -m tests.promote.kills [--kills 100]"""
+"""Clicks are billed and judged while the process is killed again and again: python -m tests.promote.kills [--kills 100]"""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from visualsearch.people import Event, People, Placement, open_people
+from visualsearch.people import Event, Level, People, Placement, Ruling, open_people
 
 CAMPAIGNS = 4
 PLACED = 600
 BUDGET = 2_000
+_TIMES = {"charge": 1, "over": 1, "debit": 1, "credit": -1}
+"""What each kind of entry adds to how often a placement is paid for."""
 
 
 def prepare(folder: Path, address: str | None) -> None:
@@ -68,12 +70,25 @@ def work(folder: Path, address: str | None, seed: int, heard: int) -> None:
             people.record(events)
             if chance.random() < 0.1:
                 people.refund([events[0].event_id or ""], "found out later")
+            if chance.random() < 0.2:
+                judge(people, chance)
             if chance.random() < 0.1:
                 spare = chance.choice((BUDGET // 2, BUDGET))
                 people.change_campaigns(
                     lambda rows: [{**rows[0], "budget": max(spare, rows[0]["spent"])}]  # noqa: B023
                 )
             os.write(heard, b"x")
+
+
+def judge(people: People, chance: random.Random) -> None:
+    """A verdict on some who clicked, or the end of one."""
+    known = [ruling for ruling in people.rulings(k=20) if ruling.action >= Level.HOLD]
+    if known and chance.random() < 0.5:
+        people.change_ruling(chance.choice(known).number, Level.NOTHING, state="undone", by="person")
+        return
+    names = [f"x{chance.randrange(50)}" for _ in range(5)]
+    numbers = people.numbers_of(names).tolist()
+    people.rule([Ruling("clicks", "a ring", Level.HOLD, 0.9, people=numbers)])
 
 
 def killed(folder: Path, address: str | None, kills: int, seed: int) -> None:
@@ -121,8 +136,12 @@ def flaws(folder: Path, address: str | None) -> list[str]:
         clicks = sum(entry["kind"] in ("charge", "over", "invalid") for entry in entries)
         stored = people.event_counts().get("click", 0)
         found += [] if clicks == stored else [f"{stored} clicks are stored, and {clicks} are in the ledger"]
-        paid = Counter(entry["placement"] for entry in entries if entry["kind"] in ("charge", "over"))
-        found += [f"{name} was paid for {count} times" for name, count in paid.items() if count > 1]
+        paid = Counter[str]()
+        for entry in entries:
+            paid[entry["placement"]] += _TIMES.get(entry["kind"], 0)
+        found += [f"{name} was paid for {count} times" for name, count in paid.items() if not 0 <= count <= 1]
+        late = people.settle_charges()
+        found += [f"verdicts did not reach the ledger: {late}"] if any(late) else []
         return found + [f"rebuilt: {wrong}" for wrong in people.rebuild_ledger().wrong.items()]
 
 

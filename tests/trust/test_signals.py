@@ -229,3 +229,35 @@ def test_a_picture_of_nothing_but_text_is_told_from_others() -> None:
     assert not text_like(photo)
     assert not text_like(np.asarray(product))
     assert not text_like(np.full((200, 200), 255, np.uint8))
+
+
+def test_a_click_ring_costs_an_advertiser_nothing_and_undo_bills_its_clicks_again(peaceful: Trust) -> None:
+    from visualsearch.people import Placement
+
+    people = peaceful.index.people
+    people.change_campaigns(
+        lambda _: [
+            {
+                "campaign": "lamps", "advertiser": "Ada", "state": "running", "currency": "EUR", "budget": 1000,
+                "daily": None, "spent": 0, "plan": {}, "created": 1, "stopped": None, "reason": "",
+            }
+        ]
+    )  # fmt: skip
+    clicks = [("honest", 0), *((f"clicker-{who}", n) for n in range(12) for who in range(6))]
+    shown = [
+        Placement(f"{who} {n}", "lamps", None, f"pin-{n}", "search", 0, "click", 3, 0.1, False, people.now())
+        for who, n in clicks
+    ]
+    people.place(shown).result()
+    people.record(
+        [Event("click", who, f"pin-{n}", dwell_ms=400, variant=f"promoted:{who} {n}") for who, n in clicks]
+    )
+    assert people.spending() == {"lamps": 219}
+    report = peaceful.scan()
+    assert (report.credited, report.charged, people.spending()) == (72, 0, {"lamps": 3})
+    assert (peaceful.scan().credited, people.spending()) == (0, {"lamps": 3})
+    [case] = peaceful.queue()
+    peaceful.undo(case.number)
+    assert people.spending() == {"lamps": 219}
+    assert people.rebuild_ledger().wrong == {}
+    assert (peaceful.scan().credited, people.spending()) == (0, {"lamps": 219})

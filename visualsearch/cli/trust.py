@@ -107,6 +107,8 @@ def scan(
             f"spam had {seen.share:.3%} of the last day's {seen.impressions:,} impressions,"
             f" at most {seen.highest:.3%} with what waits"
         )
+    if found.credited or found.charged:
+        print(f"promoted pins: {found.credited:,} billed events given back, {found.charged:,} billed again")
     for sentence in found.notes:
         note(plain(f"not learnt from {sentence}"))
 

@@ -21,13 +21,14 @@ from visualsearch.errors import PictureError
 from visualsearch.sources import read as read_uri
 from visualsearch.types import Failure
 
-from .align import WHOLE, Place
-from .candidates import LEAST_COSINE, by_thumbnail, by_vector
+from .align import Place
+from .candidates import LEAST_COSINE, by_vector
 from .compare import Edit, Evidence, compare
 from .groups import ORDER, Group, Likeness, Link, Member, components, kept, reached
 from .page import write_review
+from .pairs import same_pictures, starts_of
 from .pictures import Pictures
-from .verify import examine, verified, windows
+from .verify import examine, verified
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -47,6 +48,7 @@ __all__ = [
     "examine",
     "find",
     "find_groups",
+    "same_pictures",
     "write_review",
 ]
 
@@ -133,17 +135,8 @@ class _Search:
         return Found(tuple(groups), failures)
 
     def _proofs(self, near: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Evidence]:
-        facts = self.pictures.facts
-        readable = np.array(sorted(facts), dtype=np.int64)
-        starts = {}
-        for i, j, place in windows(facts, ((i, j) for i, j in near if i in facts and j in facts)):
-            starts[i, j, place.turn] = place
-        if len(readable):
-            thumbnails = np.stack([facts[int(n)].thumbnail for n in readable])
-            for i, j, turn in by_thumbnail(thumbnails):
-                starts.setdefault((int(readable[i]), int(readable[j]), turn), Place(turn, WHOLE))
-        self.say(f"comparing {len(starts):,} pairs")
-        asked = [(i, j, place) for (i, j, _), place in sorted(starts.items(), key=lambda s: s[0])]
+        asked = starts_of(self.pictures.facts, near)
+        self.say(f"comparing {len(asked):,} pairs")
         proofs: dict[tuple[int, int], Evidence] = {}
         for i, j, proof in verified(self.pictures, asked):
             key = (min(i, j), max(i, j))

@@ -115,14 +115,19 @@ def pages_of(index: Index, domain: str) -> Pages:
 
 
 def _seen_at(people: People, domain: str) -> list[int]:
-    """Numbers of pins of which most events and saves that name a site name this one."""
+    """Numbers of pins of which most events and saves that name a site name this one. What judged people say does not count."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     mine: dict[int, int] = {}
     others: dict[int, int] = {}
-    tables = people.event_tables(0, people.now() + 1, ("pin", "site"), kinds=("visit", "save", "purchase"))
-    for table in tables:
-        held = table.filter(pc.and_(pc.is_valid(table.column("site")), pc.is_valid(table.column("pin"))))
+    shut = pa.array(sorted(people.shut_people()), pa.int64())
+    columns = ("pin", "site", "person")
+    for table in people.event_tables(0, people.now() + 1, columns, kinds=("visit", "save", "purchase")):
+        counts = pc.invert(pc.is_in(table.column("person"), value_set=shut))
+        for name in ("site", "pin"):
+            counts = pc.and_(counts, pc.is_valid(table.column(name)))
+        held = table.filter(counts)
         coded = pc.dictionary_encode(held.column("site").combine_chunks().cast("string"))
         names = [
             belongs(str(name).lower().removeprefix("www."), domain) for name in coded.dictionary.to_pylist()

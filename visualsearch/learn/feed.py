@@ -110,7 +110,8 @@ def teach(
 def ranker_builder(
     people: People, without: Callable[[str], bool] | None = None, fewest: int = FEWEST_CLICKS
 ) -> Builder:
-    """The builder of the part `ranker` for `visualsearch learn`; built anew when there are other events."""
+    """The builder of the part `ranker` for `visualsearch learn`; built anew when there are other events, or other people whose
+    events count."""
 
     def build(material: Material, gallery: Gallery, seed: int, say: Say) -> Built | None:
         found = teach(gallery, seed=seed, without=without, fewest=fewest, say=say)
@@ -128,7 +129,8 @@ def ranker_builder(
         }
         return Built(found.taught.part("", {}), figures)
 
-    marks = sorted(people.event_counts().items())
+    marks: list[tuple[str, int]] = sorted(people.event_counts().items())
+    marks += [("judged", number) for number in sorted(people.shut_people())]
     version = 1 + sum(hash_of(f"{kind} {count}") for kind, count in marks) % (1 << 31)
     return Builder(TAUGHT, version, build)
 

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
+from .judged import Level, judged_people
 from .parts import day_of
 from .schema import EVENT_COLUMNS
-from .schema_promoted import campaigns, charges, placements, tallies
+from .schema_promoted import acts, campaigns, charges, placements, tallies
 from .store import Store, chunks
 
 PROMOTED = "promoted:"
@@ -22,7 +23,12 @@ PROMOTED = "promoted:"
 PAYS = ("click", "visit", "save")
 LIFE_MS = 24 * 3_600_000
 """An event that comes later after its placement was shown is not billed."""
-_DISLIKED = ("hide", "report")
+DISLIKED = ("hide", "report")
+VERDICT = "a verdict is on who did it"
+"""Why an event is not billed whose person is held, hidden or removed (`settling`)."""
+STATES = ("charge", "over", "refund", "credit", "debit")
+"""Entries that say whether a placement is paid for: the last of them does."""
+ENTRY = ("event", "kind", "campaign", "placement", "amount", "day", "reason", "at")
 _PLACE = {name: at for at, name in enumerate(EVENT_COLUMNS)}
 
 
@@ -57,7 +63,8 @@ def bill(db: Connection, store: Store, rows: Sequence[Sequence[Any]]) -> None:
     pairs = [(held[event.placement], event) for event in found if event.placement in held]
     # The same order in every process: two of them never wait for each other.
     for place, event in sorted(pairs, key=lambda pair: pair[0].campaign):
-        if event.kind in _DISLIKED:
+        if event.kind in DISLIKED:
+            store.insert(db, acts, [(digest(event.event_id), event.person, place.placement, event.kind)])
             tallied(db, store, place, hidden=1)
         elif event.kind == place.pay:
             _enter(db, store, place, event)
@@ -93,12 +100,14 @@ def _enter(db: Connection, store: Store, place: Any, event: Paid) -> None:
     ).first()
     if known is None:
         return
-    reason = _fault(db, place, event) or (store.judge(event) if store.judge is not None else "")
-    amount = 0 if reason else min(place.price, _left(db, known, day))
+    reason = _fault(place, event) or (store.judge(event) if store.judge is not None else "")
+    if not reason:  # it may be valid, now or later
+        store.insert(db, acts, [(mark, event.person, place.placement, event.kind)])
+        reason = _turned_down(db, place, event)
+    amount = 0 if reason else min(place.price, left(db, known, day))
     kind = "invalid" if reason else "charge" if amount == place.price else "over"
     row = (mark, kind, place.campaign, place.placement, amount, day, reason, event.at)
-    columns = ("event", "kind", "campaign", "placement", "amount", "day", "reason", "at")
-    if not store.insert_new(db, charges, [row], columns):
+    if not store.insert_new(db, charges, [row], ENTRY):
         return
     if amount:
         spend(db, place.campaign, amount)
@@ -106,29 +115,38 @@ def _enter(db: Connection, store: Store, place: Any, event: Paid) -> None:
         tallied(db, store, place, acted=1)
 
 
-def _fault(db: Connection, place: Any, event: Paid) -> str:
-    """Why an event is not billed, whoever judges; empty where nothing is wrong."""
+def _fault(place: Any, event: Paid) -> str:
+    """Why an event is never billed; empty where nothing is wrong."""
     if event.pin != place.pin_id:
         return "it is of another pin"
     if place.person is not None and place.person != event.person:
         return "it is of another person"
     if not -60_000 <= event.at - place.at <= LIFE_MS:
         return "it came too late"
-    before = select(charges.c.charge).where(charges.c.placement == place.placement)
-    if db.execute(before.where(charges.c.kind.in_(("charge", "over"))).limit(1)).first() is not None:
-        return "the placement was paid for"
     return ""
 
 
-def _left(db: Connection, known: Any, day: str) -> int:
+def _turned_down(db: Connection, place: Any, event: Paid) -> str:
+    """Why an event is not billed as things are; empty where it is."""
+    held = select(judged_people.c.person).where(
+        judged_people.c.person == event.person, judged_people.c.level >= int(Level.HOLD)
+    )
+    if db.execute(held.limit(1)).first() is not None:
+        return VERDICT
+    before = select(charges.c.kind).where(charges.c.placement == place.placement, charges.c.kind.in_(STATES))
+    last = db.execute(before.order_by(charges.c.charge.desc()).limit(1)).scalar()
+    return "" if last in (None, "credit") else "the placement was paid for"
+
+
+def left(db: Connection, known: Any, day: str) -> int:
     """How much the campaign may still pay on a day."""
-    left = known.budget - known.spent
+    most = known.budget - known.spent
     if known.daily is not None:
         today = select(func.coalesce(func.sum(charges.c.amount), 0)).where(
             charges.c.campaign == known.campaign, charges.c.day == day
         )
-        left = min(left, known.daily - int(db.execute(today).scalar_one()))
-    return max(0, int(left))
+        most = min(most, known.daily - int(db.execute(today).scalar_one()))
+    return max(0, int(most))
 
 
 def spend(db: Connection, campaign: str, amount: int) -> None:

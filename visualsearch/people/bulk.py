@@ -15,15 +15,17 @@ from visualsearch.types import Int64
 
 from . import ids, lookup
 from . import parts as disk
+from .billing import PROMOTED, bill
 from .days import EDGE_MS, GRACE_MS, Days, parts_of_days
 from .folk import Folk
 from .model import DAY_MS, SESSION_MS
 from .parts import Part, day_of, day_start
-from .schema import events, parts
+from .schema import EVENT_COLUMNS, events, parts
 from .store import chunks
 from .tables import BadRow, Batch
 from .typed import Rows, typed
 
+_ID, _AT = EVENT_COLUMNS.index("event_id"), EVENT_COLUMNS.index("at")
 BULK_ROWS = 131_072
 """Rows of a part that an import writes."""
 
@@ -121,9 +123,12 @@ class Bulk(Days):
         def write(piece: tuple[Any, int]) -> None:
             made.append(disk.write_part(self.store.folder, piece[0], piece[1]))
 
+        promoted = _promoted(table)
+
         def work(db: Connection) -> int:
             self.store.insert(db, parts, made)
             self.store.insert(db, events, rest)
+            bill(db, self.store, promoted)
             finish(db)
             return len(table)
 
@@ -148,6 +153,18 @@ class Bulk(Days):
                     day_of(start),
                     disk.table_of([tuple(r) for r in db.execute(chosen.order_by(events.c.person))]),
                 )
+
+
+def _promoted(table: Any) -> list[Any]:
+    """The rows that name a placement, oldest first: they are billed as if each had come by itself."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "variant" not in table.column_names:
+        return []
+    chosen = pc.fill_null(pc.starts_with(table.column("variant").cast(pa.string()), PROMOTED), False)
+    rows = disk.rows_of(disk.filled(table.filter(chosen)))
+    return sorted(rows, key=lambda row: (row[_AT], row[_ID]))
 
 
 def _table(rows: Rows, columns: dict[str, Any]) -> Any:

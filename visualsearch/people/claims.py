@@ -33,14 +33,15 @@ from .schema import (
     sessions,
     sites,
 )
-from .schema_promoted import placements, unwanted
+from .schema_promoted import acts, placements, unwanted
+from .settling import settle
 from .store import chunks
 from .tokens import Tokens
 from .words import folded
 
 GUEST = "guest:"
 """How the key of somebody begins of whom only a session is kept."""
-_MOVED = (saves, comments, events, placements, planned)
+_MOVED = (saves, comments, events, placements, acts, planned)
 _JOINED = (
     *(collaborators, connections, mentions, reports, sites, sessions, follows, exposures, unwanted),
     judged_people,
@@ -160,6 +161,7 @@ class Claims(Tokens):
         _profile(db, old, new)
         db.execute(delete(consent).where(consent.c.person == old))
         db.execute(delete(people).where(people.c.person == old))
+        settle(db, self.store, self.now(), [new])  # a verdict on one of the two is now on what both did
         renumbered(db, self.store)
         return moved
 

@@ -18,6 +18,7 @@ from visualsearch.errors import LockedError
 
 from . import parts as disk
 from .days import Days
+from .judged import honest
 from .live import counts
 from .model import ConsentLevel
 from .parts import Part, day_of
@@ -101,11 +102,15 @@ class Columns(Days):
     """Hands out events and saves for figures over all people."""
 
     def counted(self, fields: Sequence[str] = ()) -> Counted:
-        """Everybody whose deeds may count in figures: their consent is `on` with `clicks`, or was never chosen."""
+        """Everybody whose deeds may count in figures: their consent is `on` with `clicks`, or was never chosen.
+
+        Nobody counts who is held, hidden or removed by a verdict.
+        """
         refused = (consent.c.level != ConsentLevel.ON.value) | consent.c.clicks.is_(False) | consent.c.paused
         out = select(consent.c.person).where(refused)
         closed = select(consent.c.person).where(consent.c.profile.is_(False))
-        chosen = select(people.c.person).where(people.c.person.not_in(out)).order_by(people.c.person)
+        chosen = select(people.c.person).where(people.c.person.not_in(out), honest(people.c.person))
+        chosen = chosen.order_by(people.c.person)
         told = select(people.c.person, *(people.c[name] for name in fields))
         said = or_(*(people.c[name].is_not(None) for name in fields)) if fields else None
         with self.store.read() as db:

@@ -6,6 +6,7 @@ A verdict changes no other row. It lies over them, so that ending it leaves ever
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -17,10 +18,12 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    Select,
     Table,
     Text,
     exists,
     or_,
+    select,
 )
 
 from .schema import SCHEMA
@@ -104,6 +107,11 @@ judged_sites = Table(
 def honest(person: ColumnElement[int]) -> ColumnElement[bool]:
     """Whether no verdict keeps a person's deeds from counting for others."""
     return ~exists().where(judged_people.c.person == person, judged_people.c.level >= int(Level.HOLD))
+
+
+def dishonest() -> Select[Any]:
+    """The numbers of the persons of whom `honest` is false."""
+    return select(judged_people.c.person).where(judged_people.c.level >= int(Level.HOLD)).distinct()
 
 
 def open_pin(pin: ColumnElement[str]) -> ColumnElement[bool]:

@@ -33,13 +33,13 @@ from .schema import (
     sessions,
     sites,
 )
-from .schema_promoted import placements, unwanted
+from .schema_promoted import acts, placements, unwanted
 from .store import Store, chunks
 from .tables import fingerprint
 
 _OWN = (
     *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events),
-    *(placements, unwanted, planned, judged_people, consent),
+    *(placements, acts, unwanted, planned, judged_people, consent),
 )
 
 

@@ -21,6 +21,7 @@ from .model import AnyPins, Pins
 from .planned import Planned
 from .promoted import Promoted
 from .rulings import Rulings
+from .settling import Settling
 from .store import Store, now_ms
 from .taste import Taste
 from .trials import Trials
@@ -42,6 +43,7 @@ class People(
     Domains,
     Planned,
     Rulings,
+    Settling,
     Watching,
     Arranging,
 ):

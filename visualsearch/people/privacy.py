@@ -41,7 +41,7 @@ from .schema import (
     sites,
     tokens,
 )
-from .schema_promoted import placements, unwanted
+from .schema_promoted import acts, placements, unwanted
 from .social import unmention
 from .traces import Trace, traces
 
@@ -57,6 +57,7 @@ _OWN = (
     exposures,
     events,
     placements,
+    acts,
     unwanted,
     planned,
     judged_people,

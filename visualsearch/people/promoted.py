@@ -8,23 +8,23 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, case, delete, func, select, update
 
 from visualsearch.errors import UnknownNameError
 
-from .billing import PROMOTED, Judge, Paid, digest, spend, tallied
+from .billing import DISLIKED, ENTRY, PROMOTED, Judge, Paid, digest, spend, tallied
 from .events import refusal
+from .judged import Level, judged_people
 from .model import DAY_MS, pseudonym_text
 from .parts import day_of
 from .persons import Base, find, need
 from .schema import events, marks
-from .schema_promoted import campaigns, charges, conversions, placements, tallies, unwanted
+from .schema_promoted import acts, campaigns, charges, conversions, placements, tallies, unwanted
 from .store import among
 
 Row = dict[str, Any]
 _MARK = "campaigns"
 _SHOWN = ("shown", "fresh", "predicted")
-_CHARGES = ("event", "kind", "campaign", "placement", "amount", "day", "reason", "at")
 
 
 class Placement(NamedTuple):
@@ -62,7 +62,10 @@ class Promoted(Base):
     """Campaigns and what becomes of them."""
 
     def judged_by(self, judge: Judge | None) -> None:
-        """Let `judge` say why an event of a promoted pin is invalid: it is then stored, and not billed. None: no judge."""
+        """Let `judge` say why an event of a promoted pin is invalid: it is then stored, and not billed. None: no judge.
+
+        Events of people under a verdict are not billed either, whatever it says (`settling`).
+        """
         self.store.judge = judge
 
     # -- campaigns -------------------------------------------------------------------------------------------------
@@ -110,9 +113,19 @@ class Promoted(Base):
             return {row[0]: row[1] for row in db.execute(select(campaigns.c.campaign, campaigns.c.spent))}
 
     def tally_rows(self) -> list[Row]:
-        """Counts of every campaign in every slot."""
+        """Counts of every campaign in every slot, without what people under a verdict saw and did."""
+        key = ("campaign", "surface", "slot")
         with self.store.read() as db:
-            return [dict(row._mapping) for row in db.execute(select(tallies))]
+            rows = {
+                (row.campaign, row.surface, row.slot): dict(row._mapping)
+                for row in db.execute(select(tallies))
+            }
+            for taken in (*db.execute(_SEEN_BY_JUDGED), *db.execute(_DISLIKED_BY_JUDGED)):
+                values = dict(taken._mapping)
+                held = rows.get(tuple(values.pop(name) for name in key))
+                for name, value in values.items() if held is not None else ():
+                    held[name] -= type(held[name])(value)  # type: ignore[index]
+        return list(rows.values())
 
     # -- who is shown what -----------------------------------------------------------------------------------------
     def viewer(self, person: str, since: int, coming: Sequence[Placement] = ()) -> Viewer | None:
@@ -181,7 +194,7 @@ class Promoted(Base):
 
     # -- the ledger ------------------------------------------------------------------------------------------------
     def ledger(self, campaign: str | None = None) -> list[Row]:
-        """The entries, oldest first. `amount` is in minor units; a refund's is negative."""
+        """The entries, oldest first. `amount` is in minor units; that of a `refund` or a verdict's `credit` is negative."""
         chosen = select(charges).order_by(charges.c.charge)
         if campaign is not None:
             chosen = chosen.where(charges.c.campaign == campaign)
@@ -198,19 +211,15 @@ class Promoted(Base):
             )
             count = 0
             for mark, campaign, placement, amount, day in sorted(found, key=lambda row: str(row[1])):
+                # A verdict may have given it back already.
+                held = select(func.coalesce(func.sum(charges.c.amount), 0))
+                back = min(amount, int(db.execute(held.where(charges.c.placement == placement)).scalar_one()))
                 row = (
-                    digest(f"refund {mark}"),
-                    "refund",
-                    campaign,
-                    placement,
-                    -amount,
-                    day,
-                    reason,
-                    self.now(),
-                )
-                if amount > 0 and self.store.insert_new(db, charges, [row], _CHARGES):
-                    spend(db, campaign, -amount)
-                    count += 1
+                    digest(f"refund {mark}"), "refund", campaign, placement, -back, day, reason, self.now(),
+                )  # fmt: skip
+                if amount > 0 and self.store.insert_new(db, charges, [row], ENTRY):
+                    spend(db, campaign, -back)
+                    count += back > 0
             return count
 
         done: int = self.store.write(work)
@@ -307,6 +316,26 @@ class Promoted(Base):
         counted = select(*names, func.count().label("count"), func.sum(conversions.c.value).label("value"))
         with self.store.read() as db:
             return [dict(row._mapping) for row in db.execute(counted.group_by(*names))]
+
+
+_UNDER = select(judged_people.c.person).where(judged_people.c.level >= int(Level.HOLD))
+_SLOT = (placements.c.campaign, placements.c.surface, placements.c.slot)
+_SEEN_BY_JUDGED = (
+    select(
+        *_SLOT,
+        func.count().label("shown"),
+        func.sum(case((placements.c.fresh, 1), else_=0)).label("fresh"),
+        func.sum(placements.c.predicted).label("predicted"),
+    )
+    .where(placements.c.person.in_(_UNDER))
+    .group_by(*_SLOT)
+)
+_DISLIKED_BY_JUDGED = (
+    select(*_SLOT, func.count().label("hidden"))
+    .join(acts, acts.c.placement == placements.c.placement)
+    .where(acts.c.person.in_(_UNDER), acts.c.kind.in_(DISLIKED))
+    .group_by(*_SLOT)
+)
 
 
 def _campaigns(db: Connection) -> list[Row]:

@@ -17,6 +17,7 @@ from .judged import Level, judged_people, judged_pins, judged_sites, verdicts
 from .model import pseudonym_text
 from .persons import Base, find
 from .schema import boards, marks, saves
+from .settling import settle, settle_verdicts
 from .store import chunks
 
 MARK = "verdicts"
@@ -169,7 +170,7 @@ class Rulings(Base):
                 number = int(db.execute(made_row).scalar_one())
                 self._add(db, number, each)
                 numbers.append(number)
-            self._changed(db)
+            self._changed(db, numbers)
             return numbers
 
         return list(self._ruled(work))
@@ -189,7 +190,7 @@ class Rulings(Base):
             db.execute(update(verdicts).where(verdicts.c.verdict == number).values(**values))
             self._add(db, number, more, level)
             self._level(db, number, level)
-            self._changed(db)
+            self._changed(db, [number])
             return True
 
         return bool(self._ruled(work))
@@ -208,7 +209,7 @@ class Rulings(Base):
             values["appeal"] = "" if by == "person" else row.appeal
             db.execute(update(verdicts).where(verdicts.c.verdict == number).values(**values))
             self._level(db, number, action)
-            self._changed(db)
+            self._changed(db, [number])
             return True
 
         self._ruled(work)
@@ -291,7 +292,8 @@ class Rulings(Base):
         for table, _ in _MEMBERS.values():
             db.execute(update(table).where(table.c.verdict == number).values(level=int(action)))
 
-    def _changed(self, db: Connection) -> None:
+    def _changed(self, db: Connection, numbers: Sequence[int]) -> None:
+        settle_verdicts(db, self.store, self.now(), numbers)
         self.store.upsert(db, marks, {"name": MARK, "value": _mark(db) + 1})
 
     def trust_mark(self, name: str) -> int:
@@ -312,8 +314,10 @@ class Rulings(Base):
         """Delete every verdict; how many there were."""
 
         def work(db: Connection) -> int:
+            theirs = set(db.execute(select(judged_people.c.person)).scalars())
             count = db.execute(delete(verdicts)).rowcount
-            self._changed(db)
+            settle(db, self.store, self.now(), theirs)
+            self._changed(db, [])
             return count
 
         return int(self._ruled(work))

@@ -59,6 +59,19 @@ charges = Table(
     sqlite_autoincrement=True,
 )
 """The ledger: rows are added and never changed. `event` is the SHA-256 of the event's id, so that it names nobody."""
+acts = Table(
+    "acts",
+    SCHEMA,
+    Column("event", Text, primary_key=True),
+    Column("person", BigInteger, ForeignKey("people.person", ondelete="CASCADE"), nullable=False),
+    Column("placement", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Index(None, "person"),
+    Index(None, "placement"),
+)
+"""Who acted on a placement: `event` and `kind` are an event's that may be billed, or that hides or reports the pin. It lets a
+verdict find what a person cost. It goes with the person; the ledger stays.
+"""
 tallies = Table(
     "tallies",
     SCHEMA,

@@ -15,6 +15,7 @@ from visualsearch.errors import ConsentError, UnknownNameError
 from . import parts as disk
 from .days import Days, steadily
 from .events import refusal
+from .judged import dishonest, honest
 from .model import ConsentLevel, pseudonym_text
 from .parts import day_of
 from .persons import by_numbers, find, storing
@@ -125,12 +126,12 @@ class Trials(Days):
         return work
 
     def exposures(self, experiment: int) -> Exposures:
-        """Who met an experiment. People who allow nothing any more are left out."""
+        """Who met an experiment. People who allow nothing any more, or are under a verdict, are left out."""
         columns = [exposures.c[name] for name in ("person", "unit", "arm", "at")]
         with self.store.read() as db:
             rows = db.execute(
                 select(*columns)
-                .where(exposures.c.experiment == experiment)
+                .where(exposures.c.experiment == experiment, honest(exposures.c.person))
                 .order_by(exposures.c.person, exposures.c.unit)
             ).all()
         return Exposures(
@@ -174,6 +175,7 @@ class Trials(Days):
         """The events from `since` to before `until` (ms) as columns, of closed and open days.
 
         `persons` leaves out everybody else, `kinds` other kinds, `variant` events whose variant does not begin so.
+        Events of people under a verdict are left out, for as long as it holds, hides or removes them.
         """
         return steadily(lambda: self._event_columns(since, until, persons, kinds, variant))
 
@@ -189,7 +191,7 @@ class Trials(Days):
 
         schema = pa.schema([disk.arrow_schema().field(name) for name in _COLUMNS])
         chosen = select(*(events.c[name] for name in _COLUMNS)).where(
-            events.c.at >= since, events.c.at < until
+            events.c.at >= since, events.c.at < until, honest(events.c.person)
         )
         if kinds:
             chosen = chosen.where(events.c.kind.in_(list(kinds)))
@@ -199,12 +201,13 @@ class Trials(Days):
             rows = db.execute(chosen).all()
             held = (parts.c.day <= day_of(max(since, until - 1))) & (parts.c.until >= day_of(since))
             files = list(db.execute(select(parts.c.file).where(held).order_by(parts.c.file)).scalars())
+            shut = list(db.execute(dishonest()).scalars())
         columns = zip(*rows, strict=True) if rows else ([] for _ in _COLUMNS)
         arrays = [pa.array(list(column), each.type) for column, each in zip(columns, schema, strict=True)]
-        tables = [_only(pa.table(arrays, schema), since, until, persons, (), "")]
+        tables = [_only(pa.table(arrays, schema), since, until, persons, (), "", [])]
         for file in files:
             table = disk.read_part(self.store.folder, file, _COLUMNS).cast(schema)
-            tables.append(_only(table, since, until, persons, kinds, variant))
+            tables.append(_only(table, since, until, persons, kinds, variant, shut))
         return _columns(pa.concat_tables(tables))
 
 
@@ -223,6 +226,7 @@ def _only(
     persons: NDArray[np.int64] | None,
     kinds: Collection[str],
     variant: str,
+    shut: Sequence[int],
 ) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -231,6 +235,10 @@ def _only(
     held = pc.and_(pc.greater_equal(at, since), pc.less(at, until))
     if persons is not None:
         held = pc.and_(held, pc.is_in(table.column("person"), value_set=pa.array(persons, pa.int64())))
+    if shut:
+        held = pc.and_(
+            held, pc.invert(pc.is_in(table.column("person"), value_set=pa.array(shut, pa.int64())))
+        )
     if kinds:
         held = pc.and_(held, pc.is_in(table.column("kind"), value_set=pa.array(list(kinds))))
     if variant:

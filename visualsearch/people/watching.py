@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 
 from .judged import Level, judged_people, judged_pins, verdicts
+from .model import pseudonym_number
 from .persons import Base
 from .schema import boards, events, follows, people, saves
 from .store import chunks
@@ -201,6 +202,34 @@ class Watching(Base):
         )
         with self.store.read() as db:
             return {row[0]: (row[1], row[2]) for row in db.execute(chosen)}
+
+    def follow_pairs(self) -> NDArray[np.int64]:
+        """(n, 2) who follows whom, by persons' numbers."""
+        chosen = select(follows.c.person, follows.c.target).where(follows.c.kind == "person").limit(MOST)
+        with self.store.read() as db:
+            rows = [(row[0], pseudonym_number(row[1])) for row in db.execute(chosen)]
+        found = [(one, other) for one, other in rows if other is not None]
+        return np.array(found, np.int64).reshape(-1, 2)
+
+    def site_pairs(self) -> tuple[NDArray[np.int64], list[str]]:
+        """Who saved from which site: persons' numbers and sites, (n,) each."""
+        chosen = select(saves.c.person, saves.c.site).where(saves.c.site.is_not(None)).distinct().limit(MOST)
+        with self.store.read() as db:
+            rows = db.execute(chosen).all()
+        return np.array([row[0] for row in rows], np.int64), [row[1] for row in rows]
+
+    def long_standing(self, before: int, least: int) -> set[int]:
+        """The numbers of persons who first saved before then (ms), saved so often, and are under no verdict."""
+        judged = select(judged_people.c.person).where(judged_people.c.level > 0)
+        chosen = (
+            select(saves.c.person)
+            .where(saves.c.person.not_in(judged))
+            .group_by(saves.c.person)
+            .having(func.min(saves.c.at) < before, func.count() >= least)
+            .limit(MOST)
+        )
+        with self.store.read() as db:
+            return set(db.execute(chosen).scalars())
 
     def impressions_judged(self, since: int, until: int) -> tuple[int, int, int]:
         """Impressions of the open days from `since` to before `until` (ms): all, on pins judged spam, on pins in the queue."""

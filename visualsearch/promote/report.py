@@ -54,7 +54,7 @@ def _campaign(each: Campaign, tally: Mapping[str, Any], entries: list[Row], boug
     own = [row for row in entries if row["campaign"] == each.id]
     count = {
         kind: sum(row["count"] for row in own if row["kind"] == kind)
-        for kind in ("charge", "over", "invalid", "refund")
+        for kind in ("charge", "over", "invalid", "refund", "credit", "debit")
     }
     shown, acted = tally.get("shown", 0), tally.get("acted", 0)
     days: dict[str, int] = {}
@@ -80,6 +80,7 @@ def _campaign(each: Campaign, tally: Mapping[str, Any], entries: list[Row], boug
         "over": count["over"],
         "invalid": count["invalid"],
         "refunded": count["refund"],
+        "credited": count["credit"] - count["debit"],
         "days": {day: amount for day, amount in sorted(days.items()) if amount},
         "conversions": [
             {"currency": row["currency"], "count": row["count"], "value": round(float(row["value"]), 4)}
@@ -132,6 +133,7 @@ _ODD = (
     ("invalid", "were invalid and not billed"),
     ("over", "came when the budget was used up, and were not billed in full"),
     ("refunded", "were refunded"),
+    ("credited", "were given back, as a verdict is on who did it"),
     ("hidden", "people hid or reported it"),
 )
 
@@ -145,7 +147,7 @@ def write_report(made: Row, path: str | Path) -> Path:
             "acted": f"{row['acted']:,}",
             "rate": "-" if row["rate"] is None else f"{100 * row['rate']:.2f} %",
             "foretold": f"{row['foretold']:,.1f}",
-            "invalid": f"{row['invalid'] + row['refunded']:,}",
+            "invalid": f"{row['invalid'] + row['refunded'] + row['credited']:,}",
             "spent": money.written(row["spent"], row["currency"]),
             "budget": money.written(row["budget"], row["currency"]),
             "bought": "; ".join(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from visualsearch.types import Float32
 
+from .copies import LOOSE
 from .domains import looks_like
 from .findings import Finding, Sign
 from .gather import NEW_MS, Material, plural
@@ -30,6 +31,8 @@ NEAR = 0.965
 """The cosine from which two pins show the same picture."""
 COPIES = ((12.0, 4.0), (8.0, 3.0), (5.0, 2.0), (2.5, 1.0))
 """Pins per picture, and what they weigh. A shop shows one product a few times, in sizes and colours."""
+PROVED, LEAST_PROVED = 5.0, 4
+"""Below so many pins a picture by vectors, pixels are asked; so many of the compared pins must have a copy."""
 MOST_COMPARED = 2000
 """The newest so many pins of a burst are compared with one another."""
 STRANGERS = 8
@@ -98,19 +101,40 @@ def _by_picture(material: Material) -> Iterator[Burst]:
         [(vectors[at : at + 256] @ vectors.T >= NEAR).sum(1) for at in range(0, len(names), 256)]
     )
     often = np.flatnonzero(near >= LEAST)
-    if len(often) < LEAST:
-        return
-    label = pictures_of(vectors[often])
-    counts = np.bincount(label)
     keys: list[object] = [-1] * len(puts)
-    for at, group in zip(often.tolist(), label.tolist(), strict=True):
-        if counts[group] >= LEAST:
-            keys[first[names[at]]] = group
+    taken = np.zeros(len(names), bool)
+    if len(often) >= LEAST:
+        label = pictures_of(vectors[often])
+        counts = np.bincount(label)
+        for at, group in zip(often.tolist(), label.tolist(), strict=True):
+            if counts[group] >= LEAST:
+                keys[first[names[at]]] = group
+                taken[at] = True
+    for group, places in enumerate(_proved_groups(material, names, vectors, np.flatnonzero(~taken))):
+        for at in places.tolist():
+            keys[first[names[at]]] = f"proved {group}"
     yield from _by_key(material, keys, "picture")
 
 
-def pictures_of(vectors: Float32) -> NDArray[np.int64]:
-    """(n,) which picture each of (n, d) unit vectors shows: the first one at least NEAR to it leads its group."""
+def _proved_groups(
+    material: Material, names: Sequence[str], vectors: Float32, rest: NDArray[np.int64]
+) -> Iterator[NDArray[np.int64]]:
+    """Places of pins that vectors hold for similar and pixels for copies of few pictures: saved anew, cropped, turned."""
+    if len(rest) < LEAST or not material.read_pictures:
+        return
+    label = pictures_of(vectors[rest], LOOSE)
+    counts = np.bincount(label)
+    for group in np.argsort(-counts, kind="stable").tolist():
+        if counts[group] < LEAST:
+            return
+        places = rest[label == group]
+        found = material.copied([names[at] for at in places.tolist()], vectors[places], material.groups)
+        if found is not None and found.each >= PROVED:
+            yield places
+
+
+def pictures_of(vectors: Float32, least: float = NEAR) -> NDArray[np.int64]:
+    """(n,) which picture each of (n, d) unit vectors shows: the first one at least that near to it leads its group."""
     label = np.full(len(vectors), -1, np.int64)
     leaders: list[int] = []
     for start in range(0, len(vectors), 256):
@@ -118,13 +142,13 @@ def pictures_of(vectors: Float32) -> NDArray[np.int64]:
         if leaders:
             cosines = block @ vectors[leaders].T
             best = cosines.argmax(1)
-            near = cosines[np.arange(len(block)), best] >= NEAR
+            near = cosines[np.arange(len(block)), best] >= least
             label[start : start + len(block)][near] = best[near]
         own = block @ block.T
         for row in np.flatnonzero(label[start : start + len(block)] < 0).tolist():
             if label[start + row] >= 0:
                 continue
-            alike = (own[row] >= NEAR) & (label[start : start + len(block)] < 0)
+            alike = (own[row] >= least) & (label[start : start + len(block)] < 0)
             label[start : start + len(block)][alike] = len(leaders)
             leaders.append(start + row)
     return label
@@ -147,6 +171,7 @@ def judged_burst(material: Material, burst: Burst) -> Finding:
     signs += _site(material, site, share, int(rows[0]), set(persons.tolist()))
     signs += _people(material, persons, rows)
     signs += _pictures(material, own)
+    signs += material.company(persons.tolist())
     for model in material.models:
         signs += model.signs(material, rows, persons.tolist())
     who = plural(len(persons), "account")
@@ -173,15 +198,7 @@ def _copies(material: Material, pins: Sequence[str], mine: Sequence[str], people
     some = list(pins[-MOST_COMPARED:])
     vectors = material.vectors(some)
     label = pictures_of(vectors)
-    distinct = int(label.max()) + 1
-    each = len(some) / distinct
-    signs = []
-    if each >= 2.5:
-        weight = next(weight for least, weight in COPIES if each >= least)
-        sentence = f"{plural(len(some), 'pin')} show {plural(distinct, 'picture')} over and over"
-        if people > max(5, len(some) // 3):  # what goes round among many people is no copy by one of them
-            weight = 1.0
-        signs.append(Sign("copies", each, weight, sentence))
+    signs = _pins_a_picture(material, some, vectors, label, people)
     own, stolen, theirs = set(pins), 0, set(mine)
     fresh = [at for at, pin in enumerate(some) if pin in theirs]
     if len(fresh) >= 5:
@@ -192,6 +209,26 @@ def _copies(material: Material, pins: Sequence[str], mine: Sequence[str], people
         if part >= 0.5:
             signs.append(Sign("taken", part, 1.0, f"{part:.0%} of them show what others had put up before"))
     return signs
+
+
+def _pins_a_picture(
+    material: Material, some: Sequence[str], vectors: Float32, label: NDArray[np.int64], people: int
+) -> list[Sign]:
+    """How many pins show each picture, by their vectors; where those tell too little, by the pixels of some."""
+    distinct = int(label.max()) + 1
+    each = len(some) / distinct
+    said = f"{plural(len(some), 'pin')} show {plural(distinct, 'picture')} over and over"
+    if each < PROVED:
+        found = material.copied(some, vectors, material.copies)
+        if found is not None and found.each > each and found.proved >= LEAST_PROVED:
+            each = found.each
+            said = f"{found.proved} of {found.compared} pictures have copies, saved anew or cropped: {each:.1f} pins a picture"
+    if each < 2.5:
+        return []
+    weight = next(weight for least, weight in COPIES if each >= least)
+    if people > max(5, len(some) // 3):  # what goes round among many people is no copy by one of them
+        weight = 1.0
+    return [Sign("copies", each, weight, said)]
 
 
 def _words(material: Material, rows: NDArray[np.int64]) -> list[Sign]:

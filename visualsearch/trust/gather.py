@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from visualsearch.people import Account, Puts
 from visualsearch.types import Float32
 
+from .copies import MOST_GROUPS, Copied, Copies
 from .domains import Resolve, shortened, site_of
 from .findings import Sign
+from .ties import ties_of
 
 if TYPE_CHECKING:
     from visualsearch.engine import Index
@@ -63,6 +65,19 @@ class Material:
     new_share: float = 0.0
     """The share of all accounts that are new: in a young record, being new says nothing."""
     models: Sequence[Any] = ()
+    copies: Copies = field(default_factory=Copies)
+    groups: Copies = field(default_factory=lambda: Copies(MOST_GROUPS))
+
+    def company(self, persons: Sequence[int]) -> list[Sign]:
+        """What those speak for whom these accounts are tied to."""
+        sign = ties_of(self.index, self.now).sign(persons)
+        return [] if sign is None else [sign]
+
+    def copied(self, pins: Sequence[str], vectors: Float32, looking: Copies) -> Copied | None:
+        """How many of (n,) pins show each picture, by pixels; None where that was not looked at."""
+        if not self.read_pictures:
+            return None
+        return looking.of([self.facts[pin].uri if pin in self.facts else "" for pin in pins], vectors)
 
     def account(self, person: int) -> Account:
         """The counts of an account."""

@@ -51,6 +51,7 @@ def save_rings(material: Material) -> list[Finding]:
         if len(members) >= 8:
             signs.append(Sign("size", len(members), 1.0, f"{size} take part"))
         signs += _told(material, rows)
+        signs += material.company(members)
         title = f"{size} save the same {plural(len(pins), 'pin')} in the same minutes"
         found.append(Finding("ring", title, [s for s in signs if s.weight], (), sorted(members)))
     return found
@@ -95,6 +96,7 @@ def click_rings(material: Material, touches: Touches) -> list[Finding]:
                 f"{brief:.0%} of the visits took under 3 seconds",
             ),
         ]
+        signs += material.company(members)
         title = f"{size} click the same {plural(len(pins), 'pin')} in the same minutes"
         found.append(
             Finding("clicks", title, [s for s in signs if s.weight], (), sorted(members), most=Level.HOLD)

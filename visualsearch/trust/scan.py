@@ -29,13 +29,18 @@ WINDOW_MS = 3_600_000
 LATE_MS = 5 * 60_000
 CLICKS = ("click", "visit")
 DAY_MS = 86_400_000
+SETTLED = "settled"
+"""The mark that says that the ledger follows the verdicts."""
 OVERLAP = 0.3
 """A cluster that shares so much with a verdict belongs to it."""
 
 
 @dataclass
 class Report:
-    """What a round did: puts judged, verdicts made and extended by number, prevalence, and what else to know."""
+    """What a round did: puts judged, verdicts made and extended by number, prevalence, and what else to know.
+
+    `credited` and `charged` are the ledger's entries: promoted clicks, visits and saves that verdicts gave back, or took again.
+    """
 
     judged: int = 0
     made: list[int] = field(default_factory=list)
@@ -43,6 +48,8 @@ class Report:
     followed: int = 0
     ended: int = 0
     acting: int = 0
+    credited: int = 0
+    charged: int = 0
     prevalence: Prevalence | None = None
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -56,6 +63,8 @@ class Report:
             "followed": self.followed,
             "ended": self.ended,
             "acting": self.acting,
+            "credited": self.credited,
+            "charged": self.charged,
             "prevalence": None if self.prevalence is None else self.prevalence.to_dict(),
             "seconds": round(self.seconds, 3),
             "notes": self.notes,
@@ -76,6 +85,7 @@ def scan(
     bounds = limits or Limits()
     people = index.people
     report = Report()
+    billed = people.campaigns_mark()[1]
     report.ended = _ended(index)
     mark, seen = (0, 0) if everything else (people.trust_mark("save"), people.trust_mark("event"))
     now, arrived = people.now(), people.newest_arrival()
@@ -98,6 +108,10 @@ def scan(
         findings += _touched(index, now, resolve)
     _kept(index, findings, bounds, report, now)
     people.set_trust_marks({"save": last, "event": max(arrived, seen)})
+    if everything or not people.trust_mark(SETTLED):
+        people.settle_charges()  # verdicts of before did not reach the ledger
+        people.set_trust_marks({SETTLED: 1})
+    report.credited, report.charged = people.settled_since(billed)
     report.acting = len(people.shut().hidden)
     report.prevalence = prevalence(index)
     report.seconds = time.perf_counter() - started
