@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from . import publish
 from .common import AsJson, Folder, emit, note, open_index, plain
 from .panels import Panels
 from .people import Address
-
-if TYPE_CHECKING:
-    pass
 
 insight = typer.Typer(
     name="insight",
@@ -242,4 +240,5 @@ def _people(path: Path | None) -> list[str]:
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
+    publish.register(insight)
     app.add_typer(insight, name="insight")

@@ -77,6 +77,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "month",
                 "living",
                 "nothing_since",
+                "when",
+                "remark",
             ),  # insight
             *("labels", "clicks", "variants", "undo", "adapted", "ranker"),  # adapt, bench, learn
             *("everything", "only_ask", "case", "verdict", "ask"),  # trust
