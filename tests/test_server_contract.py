@@ -75,6 +75,8 @@ ROUTES = [
         "/pins/{id}/comments": ("GET", "POST"),
         "/pins/{id}/comments/{comment}": ("DELETE",),
         "/pins/{id}/comments/{comment}/report": ("POST",),
+        "/plans": ("GET", "POST"),
+        "/plans/{id}": ("DELETE",),
         "/events": ("POST",),
         "/feed": ("GET",),
         "/less": ("POST",),

@@ -82,8 +82,9 @@ def restore(
 ) -> Backup:
     """Make an index of a backup at a new place. Every byte is held against the manifest before the index appears.
 
-    `after` is the index as it is today: people it knows no more were forgotten since, and are taken out of what is restored.
-    Raises NotAnIndexError, IndexStateError, VersionError, UsageError, StorageError.
+    `after` is the index as it is today: people it knows no more were forgotten since, and are taken out of what is restored; what
+    it spent of privacy budgets stays spent. Without it nobody knows what was told since the backup, so the budgets of all months
+    up to this one are closed. Raises NotAnIndexError, IndexStateError, VersionError, UsageError, StorageError.
     """
     source, target = Path(backup), Path(to)
     manifest = _manifest(source)
@@ -91,8 +92,11 @@ def restore(
     with _aside(target) as made:
         for name, (size, digest) in sorted(manifest["files"].items()):
             _restore_file(source, made, name, copies.Sum(size, digest))
-        if after is not None:
+        if after is None:
+            people.close_ledger(made)
+        else:
             people.forget_since(made, Path(after))
+            people.carry_ledger(Path(after), made)
     return Backup(
         target,
         manifest["made"],

@@ -54,7 +54,7 @@ def restore(
         Path | None,
         typer.Option(
             "--after",
-            help="The index as it is today: who was forgotten since is left out.",
+            help="The index as it is today: who was forgotten since is left out, and spent privacy budgets stay spent.",
             show_default=False,
         ),
     ] = None,
@@ -64,9 +64,16 @@ def restore(
 
     A backup that was moved away still holds people who were forgotten since. `--after` takes them out.
 
+    Without `--after` the privacy budgets of all months up to this one are closed: what was told since the backup is not known.
+
     Example: `visualsearch restore monday.backup --to pins.index`
     """
-    _tell(restored(folder, to, after), f"{folder} -> {to}", as_json)
+    made = restored(folder, to, after)
+    _tell(made, f"{folder} -> {to}", as_json)
+    if made.people is not None and after is None:
+        note(
+            "privacy budgets up to this month are closed; visualsearch insight budget DIR --from INDEX opens them"
+        )
 
 
 def _tell(made: Backup, what: str, as_json: bool) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from . import publish
 from .common import AsJson, Folder, emit, note, open_index, plain
 from .panels import Panels
 from .people import Address
-
-if TYPE_CHECKING:
-    pass
 
 insight = typer.Typer(
     name="insight",
@@ -178,10 +176,26 @@ def budget(
     limit: Annotated[
         float | None, typer.Option("--limit-epsilon", help="The most epsilon to spend of that month.")
     ] = None,
+    living: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="INDEX",
+            help="DIR was restored: bring over what this index, from which the backup came, has spent since.",
+        ),
+    ] = None,
+    nothing_since: Annotated[
+        bool,
+        typer.Option(
+            "--nothing-since", help="DIR was restored: your word that no figure was told since the backup."
+        ),
+    ] = False,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is spent of each month's privacy budget, or set a month's bound.
+
+    A restored index has its budgets closed, unless `restore --after` named the index as it was. `--from` names it later.
 
     Example: `visualsearch insight budget pins.index --month 2026-11 --limit-epsilon 8`
     """
@@ -189,7 +203,13 @@ def budget(
 
     if (month is None) != (limit is None):
         raise UsageError("nothing to set", "--month and --limit-epsilon go together", "Give both or none")
+    if living is not None:
+        from visualsearch.people import carry_ledger
+
+        note(f"{carry_ledger(living, folder)} releases were brought over")
     with open_index(folder, people=address) as index:
+        if nothing_since and index.people.reopen_ledger():
+            note("the budgets are open, on your word")
         if month is not None and limit is not None:
             index.people.set_budget(f"people {month}", limit)
         found = index.people.budgets()
@@ -197,7 +217,8 @@ def budget(
         emit([{**vars(each), "left": each.left} for each in found])
         return
     for each in found:
-        print(f"{plain(each.data_set):24} {each.spent:6.2f} of {each.limit:g}, {each.releases} releases")
+        why = f"; closed: restored on {each.closed}" if each.closed else ""
+        print(f"{plain(each.data_set):24} {each.spent:6.2f} of {each.limit:g}, {each.releases} releases{why}")
     if not found:
         note("nothing was told yet")
 
@@ -219,4 +240,5 @@ def _people(path: Path | None) -> list[str]:
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
+    publish.register(insight)
     app.add_typer(insight, name="insight")

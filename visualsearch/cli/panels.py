@@ -75,6 +75,10 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "dns",
                 "check",
                 "month",
+                "living",
+                "nothing_since",
+                "when",
+                "remark",
             ),  # insight
             *("labels", "clicks", "variants", "undo", "adapted", "ranker"),  # adapt, bench, learn
             *("everything", "only_ask", "case", "verdict", "ask"),  # trust

@@ -40,6 +40,15 @@ def serve(
     days: Annotated[
         float | None, typer.Option(help="With --new-key: the key ends after this many days.", min=0)
     ] = None,
+    merchant_name: Annotated[
+        str | None,
+        typer.Option(
+            "--merchant",
+            metavar="NAME",
+            help="With --new-key insight: the key sees only the domains that this merchant has proved.",
+            rich_help_panel="Access",
+        ),
+    ] = None,
     public: Annotated[
         bool, typer.Option("--public", help="Reading needs no key; writing and /metrics do.")
     ] = False,
@@ -114,7 +123,7 @@ def serve(
     Example: `visualsearch serve pins.index --open`
     """
     if new_key is not None:
-        _make_key(folder, new_key, days)
+        _make_key(folder, new_key, days, merchant_name, people)
         return
     from visualsearch.errors import MissingExtraError
 
@@ -166,12 +175,23 @@ def serve_index(folder: Path, model: Any = None, port: int = 0) -> None:
     run(folder, "127.0.0.1", port, Settings(), started, encoder=model)
 
 
-def _make_key(folder: Path, scope: KeyScope, days: float | None) -> None:
+def _make_key(
+    folder: Path, scope: KeyScope, days: float | None, merchant: str | None, people: str | None
+) -> None:
     from visualsearch.engine import Index
+    from visualsearch.errors import UsageError
     from visualsearch.server.keys import FILE, Scope, new_key
 
-    with Index.open(folder):  # only an index gets keys
-        token = new_key(folder / FILE, Scope(scope.value), days)
+    with Index.open(folder) as index:  # only an index gets keys
+        index.people_address = people
+        claims = index.people.domain_claims(merchant) if merchant is not None and index.has_people else []
+        if merchant is not None and scope is KeyScope.INSIGHT and not any(each.verified for each in claims):
+            raise UsageError(
+                f"no key is made for {merchant!r}",
+                "this merchant has proved no domain, so the key would see nothing",
+                "Prove one first: visualsearch insight claim DIR DOMAIN --merchant NAME",
+            )
+        token = new_key(folder / FILE, Scope(scope.value), days, merchant)
     more = {
         KeyScope.ACT: "search and speak for people",
         KeyScope.INSIGHT: "search and see figures about people",

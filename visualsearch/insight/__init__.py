@@ -15,7 +15,7 @@ from .clusters import Clusters, Collection, make_clusters, read_collection
 from .daily import FIELDS, MOST_CELLS, WEEK_CELLS, Releases
 from .growth import Growth, Phase, judge
 from .lift import Lift, incremental
-from .merchants import MerchantReport, Money, merchant_report
+from .merchants import FEWEST, MerchantReport, Money, merchant_report
 from .noise import noisy, scale_of
 from .page import report_page, sentences, write_report
 from .shop import Pages, with_utm
@@ -23,6 +23,7 @@ from .timing import Slot, TimingReport, first_week, half_life, next_times, sched
 from .trends import GroupTrend, Trend, TrendReport, find_trends
 
 __all__ = [
+    "FEWEST",
     "FIELDS",
     "MODELS",
     "MOST_CELLS",

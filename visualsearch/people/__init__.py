@@ -36,6 +36,7 @@ from .model import (
 if TYPE_CHECKING:
     from .backups import copy_record, follow_backup, forget_since
     from .billing import Judge, Paid
+    from .carried import carry_ledger, close_ledger
     from .columns import Counted, SaveColumns
     from .domains import Claim, domain_name
     from .judged import Level
@@ -93,6 +94,8 @@ __all__ = [
     "Touches",
     "Verdict",
     "Viewer",
+    "carry_ledger",
+    "close_ledger",
     "copy_record",
     "domain_name",
     "epsilon_of",
@@ -109,6 +112,8 @@ __all__ = [
 
 _LATE = {
     "Budget": "ledger",
+    "carry_ledger": "carried",
+    "close_ledger": "carried",
     "Claim": "domains",
     "Counted": "columns",
     "DELTA": "ledger",

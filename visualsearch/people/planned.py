@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from visualsearch.errors import ForbiddenError, UnknownNameError, UsageError, VisualSearchError
+from visualsearch.errors import ForbiddenError, UnknownNameError, UsageError
 
 from .boards import LONGEST_TEXT, working
 from .model import pseudonym_text
@@ -18,6 +18,8 @@ from .words import plain
 
 MOST_DAYS = 400
 MOST_DUE = 1000
+MOST_PLANS = 1000
+"""So much of one person may wait."""
 DAY_MS = 86_400_000
 
 
@@ -63,6 +65,7 @@ class Planned(Saves):
                 db.execute(update(boards).where(boards.c.board == row.board).values(secret=True))
                 same = (planned.c.board == row.board) & planned.c.pin_id.is_(None)
                 db.execute(delete(planned).where(same))
+            _check_room(db, known.number)
             values = {
                 "person": known.number,
                 "board": row.board,
@@ -95,7 +98,10 @@ class Planned(Saves):
         return bool(self.store.write(work))
 
     def publish_due(self) -> int:
-        """Let out what is due; how much. What cannot come out keeps its reason, and costs no other."""
+        """Let out what is due; how much came out by this call. What can never come out keeps its reason, and costs no other.
+
+        Where the disk is full or the database is gone, what is left waits for the next call: raises IndexStateError then.
+        """
         now = self.now()
         due = select(planned).where(planned.c.publish_at <= now, planned.c.reason == "")
         with self.store.read() as db:
@@ -103,23 +109,33 @@ class Planned(Saves):
         done = 0
         for plan in rows:
             try:
-                self.store.write(partial(self._publish, plan=plan))
-                done += 1
-            except VisualSearchError as error:
+                done += self.store.write(partial(self._publish, plan=plan))
+            except UsageError as error:  # of the plan itself: it would fail again
                 self.store.write(partial(_failed, plan=plan, reason=str(error)[:300]))
         return done
 
-    def _publish(self, db: Connection, plan: Plan) -> None:
-        """In one transaction: the pin is on its board, and no longer waits."""
+    def _publish(self, db: Connection, plan: Plan) -> bool:
+        """In one transaction: the pin is on its board, and no longer waits. Whether it still waited."""
         if db.execute(delete(planned).where(planned.c.plan == plan.plan)).rowcount != 1:
-            return  # another server let it out
+            return False  # another server let it out, or its owner cancelled it
         if plan.pin is None:
             db.execute(update(boards).where(boards.c.board == plan.board).values(secret=False))
-            return
+            return True
         ref = self.pins.find([plan.pin]).get(plan.pin)
         if ref is None:
             raise UnknownNameError("pin", plan.pin[:200], [], "It is not in the index any more")
         self.saving(plan.person, ref, board=plan.board, note=plan.note)(db)
+        return True
+
+
+def _check_room(db: Connection, person: int) -> None:
+    held = db.execute(
+        select(func.count()).select_from(planned).where(planned.c.person == person)
+    ).scalar_one()
+    if held >= MOST_PLANS:
+        raise UsageError(
+            "cannot plan more", f"{MOST_PLANS:,} of this person's plans wait already", "Cancel one, or wait"
+        )
 
 
 def _failed(db: Connection, plan: Plan, reason: str) -> None:

@@ -12,7 +12,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from visualsearch.errors import UsageError
 from visualsearch.people import TOKEN
 
-from .keys import Expired, Keys, Scope, digest_of
+from .keys import Expired, Key, Keys, Scope, digest_of
 from .problems import Kind, RefusedError
 from .sessions import Sessions
 from .settings import Settings
@@ -75,9 +75,14 @@ def check(request: Request, mark: str) -> Scope:
     if mark.startswith(TOKEN):
         person_of(request, mark)
         return Scope.READ
+    return key_of(request, mark).scope
+
+
+def key_of(request: Request, mark: str) -> Key:
+    """The key with that mark. Raises RefusedError for one that is not known or has ended."""
     keys: Keys = request.app.state.keys
     try:
-        found = _read(lambda: keys.scope_of_hash(mark))
+        found = _read(lambda: keys.key_of_hash(mark))
     except Expired:
         raise RefusedError(
             Kind.KEY_EXPIRED, "this API key has expired", "", "Ask the server's owner for a new one"
@@ -86,7 +91,7 @@ def check(request: Request, mark: str) -> Scope:
         raise RefusedError(
             Kind.KEY_NEEDED, "this API key is not known here", "", "Ask the server's owner for one"
         )
-    return found[1]
+    return found
 
 
 def needed(request: Request) -> bool:
@@ -142,7 +147,11 @@ def writing(request: Request, _bearer: Bearer, _header: Header) -> None:
 
 
 def gaining_insight(request: Request, _bearer: Bearer, _header: Header) -> None:
-    """Let pass who has a key with the scope `insight`: in a header, or in a browser that this site's own page sent here."""
+    """Let pass who has a key with the scope `insight`: in a header, or in a browser that this site's own page sent here.
+
+    `request.state.merchant` is then the merchant whose domains the key is bound to, None where it sees all.
+    """
+    request.state.merchant = None
     if not needed(request):
         return
     token = header_token(request)
@@ -159,6 +168,7 @@ def gaining_insight(request: Request, _bearer: Bearer, _header: Header) -> None:
             "its scope is not insight" if token else "the session has another key, or another site led here",
             "The owner makes a key with: visualsearch serve DIR --new-key insight",
         )
+    request.state.merchant = key_of(request, mark).merchant
 
 
 def missing(scope: str) -> RefusedError:

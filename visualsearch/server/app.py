@@ -26,7 +26,7 @@ from .limits import Gate, Watched
 from .login import session_routes
 from .metrics import Metrics
 from .openapi import describe
-from .people import boards, comments, events, feed, me, saves
+from .people import boards, comments, events, feed, me, plans, saves
 from .people.record import Record
 from .problems import install
 from .promote import campaign_routes, hidden_routes, pixel_routes
@@ -38,7 +38,7 @@ from .sessions import Sessions
 from .settings import Settings
 
 _FRESH = {"Cache-Control": "no-cache"}
-people_routes = tuple(each.routes for each in (feed, boards, saves, comments, events, me))
+people_routes = tuple(each.routes for each in (feed, boards, saves, comments, events, me, plans))
 
 log = logging.getLogger("visualsearch.server")
 

@@ -1,4 +1,7 @@
-"""The addresses of insight: trends, shops and timing, as JSON and as pages, for keys with the scope `insight`."""
+"""The addresses of insight: trends, shops and timing, as JSON and as pages, for keys with the scope `insight`.
+
+A key that is a merchant's sees the report and the timing of domains which that merchant has proved, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from visualsearch.errors import MissingExtraError
-from visualsearch.insight import find_trends, merchant_report, report_page, timing_report
+from visualsearch.insight import FEWEST, find_trends, merchant_report, report_page, timing_report
+from visualsearch.people import domain_name
 
 from .access import CAN_GAIN_INSIGHT
 from .openapi import refused
 from .people.record import Record
 from .problems import Kind, RefusedError
 from .routes import Serving
-from .service import Service
 
 insight_routes = APIRouter(prefix="/insight", tags=["insight"], dependencies=[CAN_GAIN_INSIGHT])
 
@@ -46,8 +49,9 @@ async def trends(
     form: Form = "json",
 ) -> Response:
     """Counts have noise. A new day is charged to its month's budget; what was told before costs nothing."""
+    _owners_only(request)
     asked = lambda: find_trends(serving.index, days=days, until=until, by=by or ())  # noqa: E731
-    return await _report(request, serving, asked, form)
+    return await _report(request, asked, form)
 
 
 @insight_routes.get("/merchant/{domain}", responses=BOTH, summary="What a shop's pins did")
@@ -61,12 +65,13 @@ async def merchant(
     utm: Annotated[bool, Query(description="List the pins' links with UTM tags.")] = False,
     form: Form = "json",
 ) -> Response:
-    """Every figure has at least `fewest` people behind it; null stands for those that have not."""
+    """Every figure has at least `fewest` people behind it; null stands for those that have not. A merchant's key: 10 at least."""
 
     def asked() -> Any:
-        return merchant_report(serving.index, domain, weeks=weeks, until=until, fewest=fewest, utm=utm)
+        least = _own(request, domain, fewest)
+        return merchant_report(serving.index, domain, weeks=weeks, until=until, fewest=least, utm=utm)
 
-    return await _report(request, serving, asked, form)
+    return await _report(request, asked, form)
 
 
 @insight_routes.get("/timing", responses=BOTH, summary="When people look, and when to publish")
@@ -85,14 +90,46 @@ async def timing(
     """Busy hours of the week, the half-life of new pins, and a schedule with its expected gain."""
 
     def asked() -> Any:
+        least = _own(request, domain, fewest)
         return timing_report(
-            serving.index, domain=domain, weeks=weeks, until=until, slots=slots, fewest=fewest
+            serving.index, domain=domain, weeks=weeks, until=until, slots=slots, fewest=least
         )
 
-    return await _report(request, serving, asked, form)
+    return await _report(request, asked, form)
 
 
-async def _report(request: Request, serving: Service, asked: Callable[[], Any], form: str) -> Response:
+def _owners_only(request: Request) -> None:
+    """Raise RefusedError where the key is a merchant's."""
+    if request.state.merchant is not None:
+        raise _closed("it is a merchant's, and sees that merchant's own report and timing")
+
+
+def _own(request: Request, domain: str | None, fewest: int) -> int:
+    """The least people behind a figure. Raises RefusedError where a merchant's key asks for what is not proved to be theirs.
+
+    The record is asked each time: who gives a domain up sees nothing of it from then on.
+    """
+    merchant: str | None = request.state.merchant
+    if merchant is None:
+        return fewest
+    record: Record = request.app.state.people
+    claims = record.open().domain_claims(merchant)
+    proved = [claim.domain for claim in claims if claim.verified is not None]
+    if domain is None or domain_name(domain) not in proved:
+        raise _closed(f"it sees {', '.join(proved)}" if proved else "its merchant has proved no domain")
+    return max(fewest, FEWEST)
+
+
+def _closed(why: str) -> RefusedError:
+    return RefusedError(
+        Kind.FORBIDDEN,
+        "this key does not see that",
+        why,
+        "Prove a domain: visualsearch insight claim DIR DOMAIN --merchant NAME --check; or ask the server's owner",
+    )
+
+
+async def _report(request: Request, asked: Callable[[], Any], form: str) -> Response:
     record: Record = request.app.state.people
     if not record.exists:
         raise RefusedError(

@@ -45,13 +45,17 @@ class Expired(Exception):  # noqa: N818 - caught by the one caller, never shown
 
 @dataclass(frozen=True)
 class Key:
-    """A key at rest: its name, SHA-256 (hex), scope, and when it was made and ends (Unix seconds)."""
+    """A key at rest: its name, SHA-256 (hex), scope, and when it was made and ends (Unix seconds).
+
+    `merchant`: a key for insight that sees only what this merchant has proved to be theirs; None: it sees all.
+    """
 
     name: str
     hash: str
     scope: Scope
     created: float = 0.0
     expires: float | None = None
+    merchant: str | None = None
 
 
 class Keys:
@@ -73,15 +77,19 @@ class Keys:
 
     def scope_of_hash(self, digest: str, now: float | None = None) -> tuple[str, Scope] | None:
         """The same by the key's SHA-256 (hex)."""
+        found = self.key_of_hash(digest, now)
+        return None if found is None else (found.name, found.scope)
+
+    def key_of_hash(self, digest: str, now: float | None = None) -> Key | None:
+        """The key with that SHA-256 (hex), None when it is not known. Raises Expired."""
         found = None
         for key in self._current().values():
             if hmac.compare_digest(key.hash, digest):
                 found = key
-        if found is None:
-            return None
-        if found.expires is not None and found.expires <= (time.time() if now is None else now):
+        moment = time.time() if now is None else now
+        if found is not None and found.expires is not None and found.expires <= moment:
             raise Expired
-        return found.name, found.scope
+        return found
 
     def _current(self) -> dict[str, Key]:
         with self._guard:
@@ -131,14 +139,31 @@ def _key(entry: object) -> Key:
         raise TypeError("a name or hash is not a text")
     if re.fullmatch(r"[0-9a-f]{64}", key.hash) is None:
         raise ValueError(f"the hash of {key.name!r} is no SHA-256 in lower-case hex")
+    if not (key.merchant is None or (isinstance(key.merchant, str) and key.scope is Scope.INSIGHT)):
+        raise ValueError(f"{key.name!r} is for a merchant, and not for insight")
     for moment in (key.created, key.expires):
         if moment is not None and (isinstance(moment, bool) or not isinstance(moment, int | float)):
             raise TypeError(f"a time of {key.name!r} is not a number")
     return key
 
 
-def new_key(path: Path, scope: Scope, days: float | None = None) -> str:
-    """Add a key to a keys.json (made with mode 600) and return it; it is not kept anywhere in the clear."""
+def _entry(key: Key) -> dict[str, object]:
+    """A key as the file has it. Keys of no merchant do not mention one, so that older releases read them."""
+    held: dict[str, object] = asdict(key)
+    if key.merchant is None:
+        del held["merchant"]
+    return held
+
+
+def new_key(path: Path, scope: Scope, days: float | None = None, merchant: str | None = None) -> str:
+    """Add a key to a keys.json (made with mode 600) and return it; it is not kept anywhere in the clear.
+
+    `merchant` binds a key for insight to a merchant's proved domains. Raises UsageError for one of another scope.
+    """
+    if merchant is not None and scope is not Scope.INSIGHT:
+        raise UsageError(
+            "a key cannot be a merchant's", f"its scope is {scope.value}", "Make one for insight"
+        )
     listed = read_keys(path)  # a damaged file is left as it is
     token = PREFIX + secrets.token_urlsafe(32)
     now = time.time()
@@ -148,8 +173,9 @@ def new_key(path: Path, scope: Scope, days: float | None = None) -> str:
         scope,
         now,
         None if days is None else now + 86_400 * days,
+        merchant,
     )
-    text = json.dumps([asdict(one) for one in [*listed, key]], indent=2) + "\n"
+    text = json.dumps([_entry(one) for one in [*listed, key]], indent=2) + "\n"
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
