@@ -1,6 +1,6 @@
 """Indexes to measure with, made in seconds from the samples that ship: what needs a size, not a real collection.
 
-Vectors are the embeddings of the 264 sample pins, each one moved a little at random: clusters as pictures have them, though
+Vectors are the embeddings of the 459 sample pins, each one moved a little at random: clusters as pictures have them, though
 with less structure inside. Recalls that are to be believed are measured with `vectors.py`.
 """
 
@@ -24,7 +24,7 @@ SPREAD = 0.5
 
 @cache
 def centres() -> Float32:
-    """(264, d) unit vectors of the sample pins, by the bundled encoder."""
+    """(459, d) unit vectors of the sample pins, by the bundled encoder."""
     found: Float32 = vs.load_encoder("bundled").embed_images(sample_pins())
     return found
 

@@ -21,7 +21,7 @@ from visualsearch.types import Float32
 
 from .fakes import FakeEncoder
 
-MIAS = ("Flower shop", "Fruit bowl", "Woodland walk")
+MIAS = ("Summer holiday", "Floors and walls", "Flower shop")
 
 
 class Page(HTMLParser):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 FACTS = ("category", "colour", "price")
 FOOTNOTE = (
-    "The pictures are stamps of Tux Paint, the backgrounds come from mate-backgrounds; both GPL-2 or later,"
-    " credits in visualsearch/samples/README.md. Prices are illustrative."
+    "Clothing: the clothing dataset of Alexey Grigorev, materials: ambientCG; both CC0. Things on white: stamps of Tux Paint,"
+    " backgrounds: mate-backgrounds; both GPL-2 or later. Credits in visualsearch/samples/README.md. Prices are illustrative."
 )
 
 

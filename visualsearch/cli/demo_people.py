@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 PERSON = "mia"
 """Whose page is shown."""
-HERS = (("Flower shop", 4), ("Fruit bowl", 5), ("Woodland walk", 4))
+HERS = (("Summer holiday", 5), ("Floors and walls", 4), ("Flower shop", 4))
 """Her boards: of each made-up board of the samples, how many pins she has found so far."""
 OTHERS = ("noah", "lea", "ben", "ida", "tom", "ava", "jon", "eva", "max", "lia")
 BOARDS_EACH = 3
@@ -22,9 +22,12 @@ IDEAS, FEED = 8, 20
 
 
 def settle(index: Index) -> int:
-    """Let the people save; how many saves there are. Again, it changes nothing."""
+    """Let the people save, and learn from it; how many saves there are. Again, it changes nothing."""
+    from visualsearch.recommend import BUILDERS, learn
+
     rows = list(_saves())
     accepted, _, _ = index.people.take_saves(list(enumerate(rows, 1)))
+    learn(index, BUILDERS)
     return accepted
 
 
@@ -37,8 +40,9 @@ def _saves() -> Iterator[dict[str, Any]]:
             boards.setdefault(row["board"], []).append(row["id"])
     titles = sorted(boards)
     for at, person in enumerate(OTHERS):
-        for step in range(BOARDS_EACH):
-            title = titles[(BOARDS_EACH * at + 2 * step) % len(titles)]
+        shared = HERS[at % len(HERS)][0]  # so that each of her boards has company
+        others = [titles[(BOARDS_EACH * at + 2 * step) % len(titles)] for step in range(1, BOARDS_EACH)]
+        for title in dict.fromkeys([shared, *others]):
             for place, pin in enumerate(boards[title]):
                 if place % KEPT != at % KEPT:
                     yield {"person": person, "board": title, "pin": pin}

@@ -3,8 +3,9 @@
     apt-get install tuxpaint-stamps-default mate-backgrounds
     python -m visualsearch.samples.build
 
-`selection.csv` names the stamps and how they are filed; `pins/`, `scenes/`, `manifest.csv`, `scenes.json` are
-made here. README.md in this folder tells how the stamps were chosen.
+`selection.csv` names the stamps and how they are filed; their pins, `scenes/`, `manifest.csv`, `scenes.json` are
+made here. `photographs.csv` names the pieces of clothing and the materials: their pictures under `pins/` stay as they are.
+README.md in this folder tells how both were chosen.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ COLUMNS = (
 
 PRICE_RANGES = {  # lowest and highest illustrative price of a category
     "animals": (12.0, 90.0),
+    "clothing": (6.0, 140.0),
     "food": (0.3, 6.0),
     "hobbies": (60.0, 480.0),
     "household": (1.0, 60.0),
+    "materials": (8.0, 95.0),
     "people": (10.0, 30.0),
     "plants": (2.0, 35.0),
     "seasonal": (1.5, 45.0),
@@ -274,22 +277,30 @@ def price(pin: str, category: str) -> float:
     return round(low + (high - low) * share**2, 2)
 
 
-def build_pins(rows: Sequence[dict[str, str]]) -> None:
-    """Write `pins/` and `manifest.csv`."""
-    shutil.rmtree(HERE / "pins", ignore_errors=True)
+def row(entry: dict[str, str], caption: str, colour: str) -> list[str]:
+    """A line of the manifest."""
+    cost = f"{price(entry['id'], entry['category']):.2f}"
+    filed = [entry["title"], caption, entry["category"], entry["kind"], entry["board"]]
+    image = f"pins/{entry['id']}.jpg"
+    return [entry["id"], image, *filed, colour, cost, "illustrative", entry["source"]]
+
+
+def build_stamp(entry: dict[str, str]) -> list[str]:
+    """Write the pin of a stamp; its line of the manifest."""
+    cut = cut_out(entry["source"])
+    place = HERE / f"pins/{entry['id']}.jpg"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    as_pin(cut).save(place, quality=88, subsampling=0, optimize=True)
+    text = (STAMPS / entry["source"]).with_suffix(".txt").read_text(encoding="utf-8", errors="replace")
+    return row(entry, text.splitlines()[0].strip(), colour_name(cut))
+
+
+def write_manifest(lines: Sequence[Sequence[str]]) -> None:
+    """Write `manifest.csv`."""
     with (HERE / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for row in rows:
-            cut = cut_out(row["source"])
-            image = f"pins/{row['id']}.jpg"
-            (HERE / image).parent.mkdir(parents=True, exist_ok=True)
-            as_pin(cut).save(HERE / image, quality=88, subsampling=0, optimize=True)
-            text = (STAMPS / row["source"]).with_suffix(".txt").read_text(encoding="utf-8", errors="replace")
-            caption = text.splitlines()[0].strip()
-            cost = f"{price(row['id'], row['category']):.2f}"
-            filed = [row["title"], caption, row["category"], row["kind"], row["board"]]
-            writer.writerow([row["id"], image, *filed, colour_name(cut), cost, "illustrative", row["source"]])
+        writer.writerows(lines)
 
 
 def shadow(alpha: Image.Image, scene: Image.Image, at: tuple[int, int], ground: Ground) -> Image.Image:
@@ -374,12 +385,21 @@ def build_scenes(rows: Sequence[dict[str, str]]) -> None:
     (HERE / "scenes.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
 
+def entries(name: str) -> list[dict[str, str]]:
+    """The lines of a table in this folder."""
+    with (HERE / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def main() -> None:
     """Build everything anew."""
-    with (HERE / "selection.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    build_pins(rows)
-    build_scenes(rows)
+    stamps, photographs = entries("selection.csv"), entries("photographs.csv")
+    for category in {entry["category"] for entry in stamps}:
+        shutil.rmtree(HERE / "pins" / category, ignore_errors=True)
+    lines = [build_stamp(entry) for entry in stamps]
+    lines += [row(entry, f"{entry['title']}.", entry["colour"]) for entry in photographs]
+    write_manifest(lines)
+    build_scenes(stamps)
 
 
 if __name__ == "__main__":
