@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration; `migrations/versions` has it."""
 
 SCHEMA = MetaData(
