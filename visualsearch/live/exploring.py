@@ -90,16 +90,21 @@ class Exploring:
         if not names:
             return list(hits), {}
         looks, saves = tallies.of(names)
-        chosen = explorer.chosen(looks, saves, len(slots), rng).tolist()
-        often = np.zeros(len(names))
+        chosen = explorer.chosen(looks, saves, len(slots), rng)
+        often = np.zeros(len(chosen))
         for _ in range(DRAWS):
-            often[explorer.chosen(looks, saves, len(slots), rng)] += 1
-        made = new_hits(self.index, [names[at] for at in chosen])
+            often += explorer.chosen(looks, saves, len(slots), rng) == chosen
+        # The slot is drawn, and then the pin for it.
+        chance = budget * (often + 1) / (DRAWS + 1)
+        made = new_hits(self.index, [names[at] for at in chosen.tolist()])
         page = list(hits)
         for slot, hit in zip(slots, made, strict=False):
             page.insert(slot, hit)
         page = page[: len(hits)]
         kept = {hit.id for hit in page}
-        chance = (often + 1) / (DRAWS + 1) * budget
-        told = {names[at]: float(chance[at]) for at in chosen if names[at] in kept}
+        told = {
+            names[at]: float(value)
+            for at, value in zip(chosen.tolist(), chance.tolist(), strict=True)
+            if names[at] in kept
+        }
         return page, told
