@@ -32,8 +32,9 @@ WORDS = ("red", "a-1.png", "ada", "Kitchen", "price < 5", "2025-12-01", "de", "h
 
 HINTS: Mapping[str, tuple[str, ...]] = {
     "person": ("ada", "bob"), "where": ("price < 5", "not (price > 1)", "title is null"), "sort": ("price", "-title", "name"),
-    "crop": ("0.1,0.2,0.9,0.8",), "image": ("@3", "upload:x"), "like": ("a-1.png", "@5"), "unlike": ("a-2.png",), 
-    "pin": ("a-1.png", "a-2.png", "@9"), "weight": ("1", "-0.5"), "until": ("2025-12-01",), "domain": ("shop.example",), "board": ("Kitchen", "@1"),
+    "crop": ("0.1,0.2,0.9,0.8",), "image": ("@3", "upload:x"), "like": ("a-1.png", "@5"), "unlike": ("a-2.png",),
+    "pin": ("a-1.png", "a-2.png", "@9"), "weight": ("1", "-0.5"), "until": ("2025-12-01",), "domain": ("shop.example",),
+    "board": ("Kitchen", "@1"),
     "group_by": ("title", "price"), "rank": ("fresh", "cosine"), "id": ("a-1.png", "@2", "@4"), "cursor": ("@8", "x"),
     "section": ("S",), "title": ("Kitchen", "Oak"), "event_id": ("e1", "e2", "e3"), "currency": ("EUR", "JPY"),
     "placement": ("@11",), "verdict": ("@12", "1"), "format": ("json", "html"),

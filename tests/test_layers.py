@@ -36,6 +36,7 @@ LAYERS = (
     {"recommending"},
     {"engine"},
     {"backup", "embedding", "world", "experiments", "trust", "promote", "insight", "learn"},
+    {"live"},
     {"quality"},
     {"server"},
     {"cli", "__main__", "__init__"},

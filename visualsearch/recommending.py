@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from visualsearch.errors import UsageError, VisualSearchError
 from visualsearch.people import FILE as PEOPLE_FILE
+from visualsearch.ranking import BY_COSINE
 from visualsearch.search import Hidden
 from visualsearch.searching import Searching
 from visualsearch.store import Catalog
@@ -74,19 +75,28 @@ class Recommending(Searching):
         return kept or (self.folder / PEOPLE_FILE).exists()
 
     def related(
-        self, pins: str | Sequence[str], k: int = 20, *, weights: Sequence[float] | None = None, seed: int = 0
+        self,
+        pins: str | Sequence[str],
+        k: int = 20,
+        *,
+        weights: Sequence[float] | None = None,
+        seed: int = 0,
+        person: str | None = None,
     ) -> Hits:
         """Pins that people saved together with one pin, or with several; blended with what looks alike.
 
         Each hit has `why`, a true reason. `score` is the cosine; `signals` has what the hits are ordered by, `related`, and its
         parts, `walk` and `sight`. A pin that nobody saved is answered through its look-alikes, and without a record of people
         by sight alone; `plan` says which. Saves count within a second; those on secret boards, and of people whose consent is
-        not on or who paused, do not. `weights` says how much each pin counts. The same `seed` walks the same way.
+        not on or who paused, do not. `weights` says how much each pin counts. The same `seed` walks the same way. For `person`,
+        who asks, pins move by a few places where `visualsearch learn --ranker` found that to win.
         Raises UnknownNameError, UsageError.
         """
-        from visualsearch.recommend import related
+        from visualsearch.recommend import related, related_for
 
-        return related(self, pins, k, weights=weights, seed=seed)
+        return related_for(
+            self, person, k, lambda most: related(self, pins, most, weights=weights, seed=seed)
+        )
 
     def saved_with(self, pin: str, k: int = 100) -> list[Hit]:
         """Up to k pins that people saved together with a pin, the closest first, each with its reason; [] without a record."""
@@ -180,9 +190,19 @@ class Recommending(Searching):
     def _known(self, asked: SearchOptions, ranker: Ranker, run: Callable[[Ranker], Hits]) -> Hits:
         if asked.person is None or asked.personal == 0:
             return run(ranker)
-        from visualsearch.recommend import search_for
+        from visualsearch.recommend import search_for, taught_order
 
-        return search_for(self, asked.person, ranker, run, asked.personal)
+        person = asked.person
+        # Who chose an order gets it.
+        plain = asked.learnt is False or ranker is not BY_COSINE
+        return search_for(
+            self,
+            person,
+            ranker,
+            run,
+            asked.personal,
+            lambda base: base if plain else taught_order(self, person, base),
+        )
 
     def less(self, person: str, hit: Hit) -> None:
         """Less like this: hide a pin of a feed, and undo just the evidence by which it was shown.

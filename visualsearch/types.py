@@ -219,7 +219,8 @@ class Hits(Sequence[Hit]):
     were candidates (those the filter leaves), or how many products where pins are grouped. `best` is the score of the first
     hit of all pages, before `min_score`. `alike` is False where the index holds nothing like what was asked for: `best` is
     below `noise`, which queries that mean nothing reach; None where that was not judged. `cursor` asks a feed for its next page.
-    `vector` is the (d,) unit vector of the query of a search.
+    `vector` is the (d,) unit vector of the query of a search. `variant` is the arm of an experiment that made the list, as its
+    events name it: NAME:ARM, or interleave:NAME. `listed` is the id of a list that the record of people remembers.
     """
 
     items: tuple[Hit, ...]
@@ -231,6 +232,8 @@ class Hits(Sequence[Hit]):
     noise: float | None = None
     notes: tuple[str, ...] = ()
     cursor: str | None = None
+    variant: str | None = None
+    listed: str | None = None
     vector: Float32 | None = field(default=None, repr=False, compare=False)
 
     @overload
@@ -250,7 +253,7 @@ class Hits(Sequence[Hit]):
     def answer(self) -> str:
         """An id for this list, random and made when it is first asked for. An event about one of its hits names it:
         `Event("click", person, hit.id, answer=hits.answer, slot=3)`."""
-        return "a" + secrets.token_hex(8)
+        return self.listed or "a" + secrets.token_hex(8)
 
     @property
     def verdict(self) -> str:

@@ -152,7 +152,7 @@ def test_events_of_removed_pins_are_still_taken(people: People, pins: FakePins) 
 def test_the_table_of_meanings(people: People) -> None:
     assert set(MEANINGS) == {
         "impression", "click", "visit", "save", "unsave", "hide", "report", "share", "follow", "unfollow",
-        "search", "purchase",
+        "search", "purchase", "exposure",
     }  # fmt: skip
     assert (weight("save"), weight("hide"), weight("visit", 29_999), weight("visit", 30_000)) == (
         1,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 experiment = typer.Typer(
     name="experiment",
     cls=Panels,
-    help="Experiments on people: create, start, ramp, stop, report."
+    help="Experiments on people: create, start, ramp, stop, report, costs."
     "\n\nExample: `visualsearch experiment create pins.index warm-feed --expect 2000`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -43,18 +43,36 @@ def _wrong(what: str, text: str, form: str) -> Exception:
     return UsageError(f"cannot read {what} {text!r}", "it has another form", f"Write {what} {form}")
 
 
-def _arms(given: list[str] | None) -> tuple[Arm, ...] | None:
-    """NAME or NAME=WEIGHT."""
+def _arms(given: list[str] | None, sets: list[str] | None) -> tuple[Arm, ...] | None:
+    """NAME or NAME=WEIGHT, and ARM:SETTING=VALUE."""
+    from visualsearch.errors import UnknownNameError
     from visualsearch.experiments import Arm
 
+    found = _sets(sets)
     arms = []
-    for text in given or ():
+    for text in given or (("control", "treatment") if found else ()):
         name, equals, weight = text.partition("=")
         try:
-            arms.append(Arm(name, float(weight) if equals else 1.0))
+            arms.append(Arm(name, float(weight) if equals else 1.0, found.pop(name, {})))
         except ValueError as error:
             raise _wrong("--arm", text, "NAME or NAME=WEIGHT") from error
+    for name in found:
+        raise UnknownNameError("arm", name, [arm.name for arm in arms])
     return tuple(arms) or None
+
+
+def _sets(given: list[str] | None) -> dict[str, dict[str, float | str]]:
+    found: dict[str, dict[str, float | str]] = {}
+    for text in given or ():
+        arm, colon, rest = text.rpartition(":")
+        name, equals, value = rest.partition("=")
+        if not colon or not equals:
+            raise _wrong("--set", text, "ARM:SETTING=VALUE, such as treatment:diversity=0.5")
+        try:
+            found.setdefault(arm, {})[name] = float(value)
+        except ValueError:
+            found[arm][name] = value
+    return found
 
 
 def _guards(given: list[str] | None) -> tuple[Guardrail, ...] | None:
@@ -115,6 +133,24 @@ def create(
         list[str] | None,
         typer.Option(metavar="FIELD", help="Tell effects apart by a declared field, such as region."),
     ] = None,
+    surface: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SURFACE", help="Where the server gives people their arm: feed, related, search."
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="ARM:SETTING=VALUE",
+            help="What an arm does otherwise, such as learnt:ranker=learnt. An unknown setting lists all.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(help="split: each person has one arm. interleave: lists are drafted from two arms."),
+    ] = "split",
     expect: Annotated[int, typer.Option(help="How many people it shall meet.", min=1)] = 10_000,
     per_person_days: Annotated[
         float, typer.Option("--days", help="For how many days each person is watched.", min=0.01)
@@ -127,10 +163,14 @@ def create(
 ) -> None:
     """Keep an experiment as a draft. One that has met people is not changed: with --reason a new version begins.
 
-    Example: `visualsearch experiment create pins.index warm-feed --expect 2000 --days 28 --guard hides=0.05`
+    With --surface, `visualsearch serve` gives people their arm. It measures latency, errors and variety, and stops by itself.
+
+    Example: `visualsearch experiment create pins.index warm-feed --expect 2000 --days 28 --guard hides=0.05`.
+    On a server: `visualsearch experiment create pins.index learnt-feed --surface feed --arm plain --arm ranker`
     """
     given: dict[str, Any] = {
-        "arms": _arms(arm),
+        "arms": _arms(arm, sets),
+        "surfaces": tuple(surface or ()),
         "metrics": metric and tuple(metric),
         "guardrails": _guards(guard),
     }
@@ -141,6 +181,7 @@ def create(
             name,
             reason=reason,
             unit=unit,
+            kind=kind,
             group=group,
             share=share,
             holdback=holdback,
@@ -249,6 +290,28 @@ def report(
         print(plain(sentence))
     if after is not None:
         note(f"now: {after.state.value}, {after.ramp:.0%} are in")
+
+
+@experiment.command()
+def costs(
+    folder: Folder,
+    since: Annotated[float, typer.Option("--days", help="Of so many days.", min=0.01)] = 28.0,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what swapped neighbours and tried fresh pins have cost: see --swaps and --explore of `visualsearch serve`.
+
+    Example: `visualsearch experiment costs pins.index --days 7`
+    """
+    from visualsearch.live import costs_of
+
+    with open_index(folder, people=address) as index:
+        found = costs_of(index.people, since)
+    if as_json:
+        emit(found.to_dict())
+        return
+    for sentence in found.sentences():
+        print(sentence)
 
 
 def _preference(opened: Experiments, name: str, as_json: bool) -> None:

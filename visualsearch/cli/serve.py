@@ -107,6 +107,25 @@ def serve(
         TrustMode,
         typer.Option(help="act: hide what is nearly surely spam; ask: only fill the queue of /review; off."),
     ] = TrustMode.ACT,
+    swaps: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="The share of lists in which two neighbours may trade places, to learn how places are looked at.",
+            min=0,
+            max=1,
+        ),
+    ] = 0.0,
+    explore: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="The share of a feed's slots in which fresh pins are tried.", min=0, max=0.5
+        ),
+    ] = 0.0,
+    explore_floor: Annotated[
+        float,
+        typer.Option(metavar="LOOKS", help="Looks that each fresh pin gets before it is judged.", min=0),
+    ] = 20.0,
     max_body: Annotated[int, typer.Option(help="Largest picture taken, in bytes.", min=1000)] = 20_000_000,
     max_pixels: MaxPixels = 50_000_000,
     memory: Memory = None,
@@ -154,6 +173,9 @@ def serve(
         event_days=keep_events,
         promote=promote,
         trust=trust.value,
+        swaps=swaps,
+        explore=explore,
+        explore_floor=explore_floor,
     )
     run(folder, host, port, settings, started, encoder=model, device=device, precision=precision)
 

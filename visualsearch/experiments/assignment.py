@@ -8,7 +8,7 @@ Source: Kohavi, Tang and Xu, "Trustworthy Online Controlled Experiments" (2020),
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -20,10 +20,14 @@ HOLDBACK = "holdback"
 
 @dataclass(frozen=True)
 class Arm:
-    """One variant. `weight` > 0 is its part of the experiment's people, relative to the other arms' weights."""
+    """One variant. `weight` > 0 is its part of the experiment's people, relative to the other arms' weights.
+
+    `sets` is what a server does otherwise for these people; see `variants.SETTINGS`.
+    """
 
     name: str
     weight: float = 1.0
+    sets: Mapping[str, float | str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

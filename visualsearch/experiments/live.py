@@ -12,15 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from visualsearch.errors import UsageError
 
 from . import plan as plans
 from .assignment import Arm
-from .interleaving import Preference, preference
+from .interleaving import Preference
 from .metrics import DAY_MS
-from .plan import Experiment, Plan, State, Unit
+from .mixed import BOTH, CREDITED, judge_mixed, preferred
+from .plan import Experiment, Kind, Plan, State, Unit
 from .report import Report, judge
 from .rollout import Action
 
@@ -32,8 +31,6 @@ FRESH_MS = 5_000
 REMEMBERED_MS = 3_600_000
 """An exposure that was logged is logged again after so long: a person who was forgotten meanwhile is somebody new."""
 MOST_REMEMBERED = 500_000
-INTERLEAVED = "interleave:"
-CREDITED = ("click", "save")
 Numbers = Mapping[str, Mapping[str, Sequence[float]]]
 
 
@@ -45,7 +42,7 @@ class _Met(NamedTuple):
 
 
 def open_experiments(people: People, *, is_bot: Callable[[str], bool] | None = None) -> Experiments:
-    """The experiments of a record of people. `is_bot(pseudonym)` leaves people out of every report."""
+    """The experiments of a record of people. `is_bot(pseudonym)` leaves people out of every report; so do verdicts."""
     return Experiments(people, is_bot=is_bot)
 
 
@@ -86,6 +83,8 @@ class Experiments:
         arms = changes.get("arms")
         if arms is not None:
             changes["arms"] = tuple(Arm(arm) if isinstance(arm, str) else arm for arm in arms)
+        if changes.get("surfaces"):
+            changes.setdefault("guardrails", plans.SERVED)
         chosen = Plan(**changes) if plan is None else plan
         return self._change(
             lambda known: plans.created(known, name, chosen, self.people.now(), reason=reason, salt=salt)
@@ -123,15 +122,25 @@ class Experiments:
         The first call for a person waits for the disk, later ones are a look-up. Raises UnknownNameError, UsageError.
         """
         found = self._at(name)
-        if found is None:
-            return None
+        return None if found is None else self.meet(found, person, session)
+
+    def serving(self, surface: str) -> list[Experiment]:
+        """The experiments that run on a surface, the one that was started first in front."""
+        self._refresh()
+        found = [each for each in self._running.values() if surface in each.plan.surfaces]
+        return sorted(found, key=lambda each: (each.started or 0, each.id))
+
+    def meet(
+        self, found: Experiment, person: str, session: str | None = None, make: bool = True
+    ) -> str | None:
+        """`assign` for an experiment at hand. Somebody unknown stays so unless `make`."""
         unit = _unit(found, session)
         now = self.people.now()
         key = (found.id, found.ramp, person, unit)
         met = self._met.get(key)
         if met is not None and 0 <= now - met.at < REMEMBERED_MS:
             return met.arm
-        work = self.people.exposing(found.id, person, unit, lambda known: _arm(found, known, unit))
+        work = self.people.exposing(found.id, person, unit, lambda known: _arm(found, known, unit), make)
         arm: str | None = self.people.store.write(work)
         self._remember(key, _Met(arm, now))
         return arm
@@ -160,15 +169,18 @@ class Experiments:
 
     def _at(self, name: str) -> Experiment | None:
         """The version that runs, None where none does. Raises UnknownNameError."""
+        self._refresh()
+        found = self._running.get(name)
+        if found is None:
+            plans.newest(self._known, name)
+        return found
+
+    def _refresh(self) -> None:
         now = self.people.now()
         if self._read_at is None or not 0 <= now - self._read_at < FRESH_MS:
             self._known = self.all()
             self._running = {each.name: each for each in self._known if each.state is State.RUNNING}
             self._read_at = now
-        found = self._running.get(name)
-        if found is None:
-            plans.newest(self._known, name)
-        return found
 
     # -- judging -----------------------------------------------------------------------------------------------------
     def report(self, name: str, version: int | None = None, *, numbers: Numbers | None = None) -> Report:
@@ -177,8 +189,15 @@ class Experiments:
         `numbers` are measurements of your own, such as latency or errors: metric -> arm -> one number per unit. A guardrail
         without an event of its own needs them. Raises UnknownNameError, UsageError.
         """
-        known = self.all()
-        return judge(self.people, plans.newest(known, name, version), numbers or {}, self.is_bot)
+        found = self.get(name, version)
+        if found.plan.kind is Kind.INTERLEAVE:
+            return judge_mixed(self.people, found, self._left_out())
+        return judge(self.people, found, numbers or {}, self._left_out())
+
+    def _left_out(self) -> Callable[[str], bool]:
+        """Who is no person: by `is_bot`, and by the verdicts of the record."""
+        judged, bot = self.people.judged(), self.is_bot
+        return judged if bot is None else lambda name: bot(name) or judged(name)
 
     def apply(self, report: Report) -> Experiment:
         """Do what the report decided: ramp, stop, or nothing. A report of a version that changed since does nothing."""
@@ -205,32 +224,7 @@ class Experiments:
         A session credits a ranker with each of its pins that was clicked or saved, once.
         """
         now = self.people.now()
-        start = f"{INTERLEAVED}{name}:"
-        deeds = self.people.event_columns(now - round(days * DAY_MS), now + 1, variant=start)
-        teams = {start + "0": 0, start + "1": 1}
-        team = np.array([teams.get(each, -1) for each in deeds.names["variant"]] or [-1], np.int64)
-        team = team[deeds.codes["variant"]] if len(deeds) else team[:0]
-        if len(deeds) and not (team >= 0).all():
-            raise UsageError(
-                f"the events of {name!r} cannot be credited",
-                f"their variant must end with 0 or 1, and some are {list(deeds.names['variant'])[:3]}",
-                "Record them with experiments.credited(name, team)",
-            )
-        good = [deeds.code("kind", kind) for kind in kinds]
-        _, session = np.unique(np.stack([deeds.person, deeds.codes["session"]]), axis=1, return_inverse=True)
-        session = np.asarray(session, np.int64).reshape(-1)
-        held = np.isin(deeds.codes["kind"], good)
-        once = np.unique(np.stack([session[held], team[held], deeds.codes["pin_id"][held]]), axis=1)
-        sessions = int(session.max()) + 1 if len(session) else 0
-        credit = np.bincount(once[0] * 2 + once[1], minlength=2 * sessions).reshape(-1, 2)
-        return preference((int(first), int(second)) for first, second in credit)
-
-
-def credited(name: str, team: int) -> str:
-    """The `variant` of events on a pin that ranker 0 or 1 of an interleaving picked."""
-    if team not in (0, 1):
-        raise UsageError(f"there is no ranker {team}", "an interleaving has the rankers 0 and 1")
-    return f"{INTERLEAVED}{name}:{team}"
+        return preferred(self.people, name, now - round(days * DAY_MS), now + 1, kinds, self._left_out())
 
 
 def _unit(found: Experiment, session: str | None) -> str:
@@ -244,4 +238,5 @@ def _unit(found: Experiment, session: str | None) -> str:
 
 
 def _arm(found: Experiment, pseudonym: str, unit: str) -> str | None:
-    return found.design.assign(f"{pseudonym} {unit}" if unit else pseudonym)
+    arm = found.design.assign(f"{pseudonym} {unit}" if unit else pseudonym)
+    return BOTH if arm is not None and found.plan.kind is Kind.INTERLEAVE else arm

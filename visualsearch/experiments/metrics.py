@@ -27,7 +27,8 @@ Int64 = NDArray[np.int64]
 class Metric:
     """A figure per unit: a count of events of `kind`, or a sum of their values. `over` makes it `scale` times a ratio of sums.
 
-    `good` says whether more is better, None where neither is. `what` is its name in a sentence.
+    `good` says whether more is better, None where neither is. `what` is its name in a sentence. `served`: the server measures
+    it, of the lists that it makes.
     """
 
     what: str
@@ -35,6 +36,7 @@ class Metric:
     good: bool | None = True
     over: str = ""
     scale: float = 1.0
+    served: bool = False
 
 
 METRICS: Mapping[str, Metric] = {
@@ -47,6 +49,12 @@ METRICS: Mapping[str, Metric] = {
     "impressions": Metric("impressions per person", "impression", good=None),
     "revenue": Metric("revenue per person", "purchase"),
     "sessions": Metric("sessions per person"),
+    "lists": Metric("lists per person", "served", good=None, served=True),
+    "latency_ms": Metric("milliseconds per list", "served_ms", good=False, over="lists", served=True),
+    "errors": Metric(
+        "failed lists per 100", "served_failed", good=False, over="lists", scale=100.0, served=True
+    ),
+    "diversity": Metric("variety of a list", "served_diversity", over="lists", served=True),
 }
 """The metrics that an experiment may have."""
 KINDS = tuple(sorted({metric.kind for metric in METRICS.values()} - {""}))
@@ -101,6 +109,13 @@ class Counts:
         self.dwell, self.value = deeds.dwell[rows], deeds.value[rows]
         self.session = deeds.codes["session"][rows] if len(rows) else rows
         self.after = self.at.since >= -SLACK_MS
+        silent = ["exposure", *(metric.kind for metric in METRICS.values() if metric.served)]
+        self._silent = [deeds.code("kind", kind) for kind in silent]
+
+    def measured(self, name: str) -> bool:
+        """Whether there is anything to measure it by: lists of a server, for what a server measures."""
+        kind = METRICS[name].kind
+        return not METRICS[name].served or bool((self.kind == self.deeds.code("kind", kind)).any())
 
     @property
     def currencies(self) -> list[str]:
@@ -112,12 +127,13 @@ class Counts:
     def sums(self, name: str, chosen: NDArray[np.bool_]) -> Float64:
         """(units,) a metric's sum, without its denominator, over the chosen events."""
         if name == "sessions":
-            pairs = np.unique(np.stack([self.at.unit[chosen], self.session[chosen]]), axis=1)
+            done = chosen & ~np.isin(self.kind, self._silent)
+            pairs = np.unique(np.stack([self.at.unit[done], self.session[done]]), axis=1)
             return np.bincount(pairs[0], minlength=self.size).astype(np.float64)
         held = chosen & (self.kind == self.deeds.code("kind", METRICS[name].kind))
         if name == "long_visits":
             held &= self.dwell >= LONG_VISIT_MS
-        weights = self.value[held] if name == "revenue" else None
+        weights = self.value[held] if name == "revenue" or METRICS[name].served else None
         return np.bincount(self.at.unit[held], weights, self.size).astype(np.float64)
 
     def sample(self, name: str, chosen: NDArray[np.bool_], *, cuped: bool = True) -> Sample:

@@ -14,11 +14,19 @@ from visualsearch.errors import ConflictError, UnknownNameError, UsageError
 from .assignment import Arm, Design, free_segment
 from .metrics import METRICS
 from .rollout import RAMP, Guardrail
+from .variants import PRESETS, SURFACES, checked_sets
 
 FIELDS = ("locale", "region", "age_band", "gender", "device")
 """What people declare of themselves, and a report may tell apart."""
 LONGEST = 80
 GUARDED = (Guardrail("hides", 0.1, False), Guardrail("saves", 0.1))
+SERVED = (
+    *GUARDED,
+    Guardrail("latency_ms", 0.5, False),
+    Guardrail("errors", 0.0, False),
+    Guardrail("diversity", 0.1),
+)
+"""The guardrails of an experiment that the server runs: it measures the last three itself."""
 
 
 class State(StrEnum):
@@ -27,6 +35,13 @@ class State(StrEnum):
     DRAFT = "draft"
     RUNNING = "running"
     STOPPED = "stopped"
+
+
+class Kind(StrEnum):
+    """Whether each person sees one arm, or one list is drafted from two."""
+
+    SPLIT = "split"
+    INTERLEAVE = "interleave"
 
 
 class Unit(StrEnum):
@@ -52,7 +67,10 @@ class Plan:
     `arms` has the control first. `share` (0..1) is the experiment's part of its exclusion `group`; a person is in one experiment
     of a group at most. `holdback` (0..1) is the share of all people who stay out. `metrics` are names of `METRICS`, the one that
     decides first. `people` are those whom it shall meet, `days` how long each of them is watched: together they say when the
-    intervals are sharpest. `subgroups` are declared fields. Raises UsageError.
+    intervals are sharpest. `subgroups` are declared fields.
+
+    On `surfaces` the server gives each arm's people what the arm sets; without one, the application does that. `kind` interleave
+    mixes the lists of two arms in one, by team draft. Raises UsageError.
     """
 
     arms: tuple[Arm, ...] = (Arm("control"), Arm("treatment"))
@@ -67,6 +85,8 @@ class Plan:
     subgroups: tuple[str, ...] = ()
     steps: tuple[float, ...] = RAMP
     hours_per_step: float = 24.0
+    surfaces: tuple[str, ...] = ()
+    kind: Kind = Kind.SPLIT
 
     def __post_init__(self) -> None:
         if self.unit not in list(Unit):
@@ -97,10 +117,45 @@ class Plan:
                 "a share needs a group", f"share is {self.share}", "Name the group, or take a smaller ramp"
             )
         Design("plan", self.arms, holdback=self.holdback)  # says what is wrong with the arms
+        self._check_served()
+
+    def _check_served(self) -> None:
+        """What a server needs to know."""
+        for surface in self.surfaces:
+            if surface not in SURFACES:
+                raise UnknownNameError("surface", surface, SURFACES)
+        if self.kind not in list(Kind):
+            raise UnknownNameError("kind", str(self.kind), Kind)
+        object.__setattr__(self, "kind", Kind(self.kind))
+        if not self.surfaces:
+            if self.kind is Kind.INTERLEAVE or any(arm.sets for arm in self.arms):
+                raise UsageError(
+                    "an arm sets nothing without a surface",
+                    "no surface was named on which the server shall act",
+                    f"Name one: {', '.join(SURFACES)}",
+                )
+            return
+        arms = tuple(
+            replace(arm, sets=checked_sets(arm.name, arm.sets or PRESETS.get(arm.name, {}), self.surfaces))
+            for arm in self.arms
+        )
+        object.__setattr__(self, "arms", arms)
+        if len({tuple(sorted(arm.sets.items())) for arm in arms}) < len(arms):
+            raise UsageError(
+                "the arms cannot be told apart",
+                "two of them set the same",
+                "Give each arm but one something of its own to set",
+            )
+        if self.kind is Kind.INTERLEAVE and (len(arms) != 2 or self.unit is not Unit.PERSON):
+            raise UsageError(
+                "these arms cannot be interleaved",
+                f"there are {len(arms)}, and {self.unit}s are assigned",
+                "Give two arms, and assign persons: each sees both",
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**asdict(self), "unit": self.unit.value}
+        return {**asdict(self), "unit": self.unit.value, "kind": self.kind.value}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:

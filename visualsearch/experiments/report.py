@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from visualsearch.errors import UsageError
 
 from .analysis import FEWEST, Estimate, Sample, compare, corrected, p_value, ratio_check
+from .interleaving import Preference
 from .metrics import BEFORE_DAYS, DAY_MS, KINDS, METRICS, SLACK_MS, Counts, part
 from .plan import Experiment, State, Unit
 from .rollout import Action, Decision, decide
@@ -75,7 +76,7 @@ class Report:
 
     `units` counts each arm's, `left_out` those of bots. `ratio` is the sample ratio's p-value, `alarm` whether no figure can be
     trusted because of it. `lines` are all metrics, `views` each after a number of days, `days` the first metric from day to day,
-    `subgroups` the first metric by declared fields. `notes` say what stands in the way.
+    `subgroups` the first metric by declared fields. `notes` say what stands in the way. `preference` is an interleaving's.
     """
 
     experiment: Experiment
@@ -90,6 +91,7 @@ class Report:
     days: Sequence[Line] = field(default_factory=tuple)
     subgroups: Sequence[Line] = field(default_factory=tuple)
     notes: Sequence[str] = field(default_factory=tuple)
+    preference: Preference | None = None
 
     @property
     def unit(self) -> str:
@@ -123,6 +125,7 @@ class Report:
             "days": [line.to_dict() for line in self.days],
             "subgroups": [{**line.to_dict(), "stands": line.stands} for line in self.subgroups],
             "notes": list(self.notes),
+            **({} if self.preference is None else {"preference": _told(self.preference)}),
             "sentences": self.sentences(),
         }
 
@@ -132,6 +135,10 @@ def signed(found: Estimate, value: float) -> str:
     if not found.control:
         return f"{value:+.3g}"
     return f"{100 * value / abs(found.control):+.1f} %"
+
+
+def _told(found: Preference) -> dict[str, Any]:
+    return {**asdict(found), "winner": found.winner}
 
 
 def _finite(value: Any) -> Any:
@@ -164,7 +171,7 @@ class _Judge:
         since = first - BEFORE_DAYS * DAY_MS if not self.by_session else first - SLACK_MS
         persons = np.unique(self.units.person)
         deeds = people.event_columns(
-            since, self.until, persons, () if "sessions" in self.plan.metrics else KINDS
+            since, self.until, persons, () if "sessions" in self.plan.metrics else KINDS, lists=True
         )
         self.counts = Counts(self.units, deeds, self.by_session)
         names = [arm.name for arm in self.plan.arms]
@@ -178,7 +185,12 @@ class _Judge:
         """Put all of it together."""
         plan = self.plan
         railed = [rail.metric for rail in plan.guardrails if rail.metric in METRICS]
-        names = list(dict.fromkeys([*plan.metrics, *railed]))
+        given = {name for name in self.numbers if name in METRICS and METRICS[name].served}
+        names = [
+            name
+            for name in dict.fromkeys([*plan.metrics, *railed])
+            if name not in given and self.counts.measured(name)
+        ]
         if "revenue" in names and len(self.counts.currencies) > 1:
             names.remove("revenue")
             paid = ", ".join(code or "none" for code in self.counts.currencies)
@@ -244,7 +256,7 @@ class _Judge:
         lines = []
         for metric, by_arm in self.numbers.items():
             strange = set(by_arm) - set(self.arms)
-            if strange or metric in METRICS:
+            if strange or (metric in METRICS and not METRICS[metric].served):
                 raise UsageError(
                     f"cannot judge the numbers of {metric!r}",
                     f"arms are {list(self.arms)}" if strange else "the record has that metric itself",

@@ -8,10 +8,11 @@ from .feed import FEWEST_CLICKS, Judged, Lesson, ranker_builder, teach
 from .offline import Logged, Value, value_of
 from .places import Examined, Swap, examined, fit_places, swap_cost, swapped
 from .ranker import WAYS, Deeds, train_full, train_ranker
-from .shown import Shown, shown_of
+from .shown import EXPLORED, Shown, shown_of
 from .together import Together, by_boards, by_clicks, by_labels, by_variants
 
 __all__ = [
+    "EXPLORED",
     "FEWEST_CLICKS",
     "WAYS",
     "Adaptation",

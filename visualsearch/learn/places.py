@@ -49,7 +49,7 @@ def examined(shown: Shown, *, harvest: bool = True) -> Examined:
 
     Raises UsageError, with the reason, where the events cannot tell.
     """
-    drawn = shown.random < 1
+    drawn = (shown.random < 1) & ~shown.tried
     parts = [(shown.list[drawn], shown.part(drawn))]
     if harvest:
         surface = np.unique([name for name, _, _ in shown.places], return_inverse=True)[1][shown.place]
@@ -193,9 +193,7 @@ def swapped(count: int, columns: int, share: float, rng: np.random.Generator) ->
     if count < 2 or rng.random() >= share:
         return Swap(order, chance)
     first = int(rng.integers(count))
-    near = [at for at in (first + 1, first + columns) if at < count and (at != first + 1 or at % columns)]
-    if not near:
-        near = [first - columns] if first >= columns else [first - 1]
+    near = _near(first, columns, count) or [first - columns if first >= columns else first - 1]
     other = int(near[int(rng.integers(len(near)))])
     chance[[first, other]] = 0.5
     if rng.random() < 0.5:
@@ -203,14 +201,15 @@ def swapped(count: int, columns: int, share: float, rng: np.random.Generator) ->
     return Swap(order, chance)
 
 
+def _near(at: int, columns: int, count: int) -> list[int]:
+    """The neighbours of a slot that follow it: beside it in its row, and below it."""
+    beside = [at + 1] if (at + 1) % columns else []
+    return [other for other in (*beside, at + columns) if other < count]
+
+
 def swap_cost(found: Examined, surface: str, columns: int, share: float, count: int) -> float:
     """What the swaps cost at most, as a share of the clicks: as if pins fell off as fast as places are looked at."""
     chance = np.array([found.of(surface, at // columns, at % columns) for at in range(count)])
     total = float((chance * chance).sum())
-    lost = [
-        (chance[a] - chance[b]) ** 2
-        for a in range(count)
-        for b in (a + 1, a + columns)
-        if b < count and (b != a + 1 or b % columns)
-    ]
+    lost = [(chance[a] - chance[b]) ** 2 for a in range(count) for b in _near(a, columns, count)]
     return share * 0.5 * float(np.mean(lost)) / total if lost else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from visualsearch.types import Bool, Float64, Int64
 if TYPE_CHECKING:
     from visualsearch.people import EventColumns
 
+EXPLORED = "explore"
+"""The variant of events on a fresh pin that was tried."""
 GOOD = ("click", "visit", "save", "share", "purchase")
 """Deeds that only somebody who looked at the slot can do, and that speak for the pin."""
 
@@ -24,7 +26,8 @@ class Shown:
     """n impressions, (n,) each. `list` numbers the served list, `item` the pin, `place` the slot's number among `places`.
 
     `clicked`: whether a deed of GOOD followed. `value`: the sum of the deeds' weights (`people.MEANINGS`). `random` is the chance
-    with which a randomised slot got this pin, 1 where nothing was drawn. `places` names each place: surface, row, column.
+    with which a randomised slot got this pin, 1 where nothing was drawn. `explored`: which
+    are fresh pins that were tried. `places` names each place: surface, row, column.
     """
 
     list: Int64
@@ -37,14 +40,21 @@ class Shown:
     at: Int64
     places: tuple[tuple[str, int, int], ...]
     items: tuple[str, ...] = field(repr=False, default=())
+    explored: Bool | None = field(repr=False, default=None)
 
     def __len__(self) -> int:
         return len(self.list)
 
+    @property
+    def tried(self) -> Bool:
+        """(n,) which are fresh pins that were tried: drawn by chance, but not against their neighbours."""
+        return np.zeros(len(self), bool) if self.explored is None else self.explored
+
     def part(self, chosen: Bool | Int64) -> Shown:
         """Some of the impressions."""
         names = ("list", "item", "place", "clicked", "value", "random", "person", "at")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+        changed: dict[str, Any] = {name: getattr(self, name)[chosen] for name in names}
+        return replace(self, **changed, explored=self.tried[chosen])
 
 
 def shown_of(events: EventColumns) -> Shown:
@@ -94,6 +104,7 @@ def shown_of(events: EventColumns) -> Shown:
         events.at[rows],
         places,
         tuple(events.names["pin_id"]),
+        events.codes["variant"][rows] == events.code("variant", EXPLORED),
     )
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .domains import Claim, domain_name
     from .judged import Level
     from .ledger import DELTA, Budget, epsilon_of, rho_of
+    from .lists import ServedList, new_list
     from .material import Material
     from .people import People, open_people
     from .planned import Plan
@@ -89,6 +90,7 @@ __all__ = [
     "Ruling",
     "Save",
     "SaveColumns",
+    "ServedList",
     "Shut",
     "Status",
     "Touches",
@@ -101,6 +103,7 @@ __all__ = [
     "epsilon_of",
     "follow_backup",
     "forget_since",
+    "new_list",
     "open_people",
     "pseudonym_number",
     "pseudonym_text",
@@ -119,8 +122,10 @@ _LATE = {
     "DELTA": "ledger",
     "Plan": "planned",
     "SaveColumns": "columns",
+    "ServedList": "lists",
     "domain_name": "domains",
     "epsilon_of": "ledger",
+    "new_list": "lists",
     "rho_of": "ledger",
 }
 

@@ -33,6 +33,7 @@ from .schema import (
     sessions,
     sites,
 )
+from .schema_lists import lists
 from .schema_promoted import acts, placements, unwanted
 from .settling import settle
 from .store import chunks
@@ -41,7 +42,7 @@ from .words import folded
 
 GUEST = "guest:"
 """How the key of somebody begins of whom only a session is kept."""
-_MOVED = (saves, comments, events, placements, acts, planned)
+_MOVED = (saves, comments, events, placements, acts, planned, lists)
 _JOINED = (
     *(collaborators, connections, mentions, reports, sites, sessions, follows, exposures, unwanted),
     judged_people,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from .model import (
 )
 from .persons import OPEN, Base, Known, check_key, need, one
 from .schema import EVENT_COLUMNS, events
+from .schema_lists import lists
 from .store import Store, among, chunks, run_many
 
 SKEW_MS = 2_000
@@ -37,14 +39,20 @@ FUTURE_MS = 10 * 60_000
 LATE_MS = 30 * DAY_MS
 """Older events are refused by `record`; `people import` takes any."""
 LONGEST = 200
+REMEMBERED = "s"
+"""How the id of a list begins that is remembered: events about it take what is known of its pins."""
 _PLACE = {name: at for at, name in enumerate(EVENT_COLUMNS)}
 _AT, _SKEW, _PERSON, _SESSION, _KIND, _SITE = (
     _PLACE[name] for name in ("at", "skew", "person", "session", "kind", "site")
 )
 _RECEIVED, _PIN = _PLACE["received"], _PLACE["pin"]
+_ANSWER, _PIN_ID, _VARIANT, _CHANCE = (_PLACE[name] for name in ("answer", "pin_id", "variant", "propensity"))
 _TEXTS = ("event_id", "session", "answer", "variant", "board", "currency", "site", "pin")
 _WHOLE = ("slot", "row", "column", "dwell_ms")
 _REAL = ("propensity", "value")
+
+
+Marks = dict[str, tuple[int, str, dict[str, tuple[str | None, float | None]]]]
 
 
 class Checked(NamedTuple):
@@ -188,8 +196,34 @@ def deed(
     cut = Sessions(db, store, [known.number])
     made.row[_SESSION] = cut.of(known.number, made.row[_SESSION], now)
     cut.keep()
+    _mark(db, [made.row])
     store.insert(db, events, [made.row])
     bill(db, store, [made.row])
+
+
+def _marks(db: Connection, rows: Iterable[Sequence[Any]]) -> Marks:
+    """What is remembered of the lists that rows name: by answer, whose it was, its variant and its pins' marks."""
+    named = {row[_ANSWER] for row in rows if row[_ANSWER] and row[_ANSWER].startswith(REMEMBERED)}
+    if not named:
+        return {}
+    found: Marks = {}
+    columns = (lists.c.answer, lists.c.person, lists.c.variant, lists.c.marks)
+    for part in chunks(list(named)):
+        for answer, person, variant, marks in db.execute(select(*columns).where(lists.c.answer.in_(part))):
+            found[answer] = (person, variant, json.loads(marks))
+    return found
+
+
+def _mark(db: Connection, rows: Sequence[list[Any]], known: Marks | None = None) -> None:
+    """Give rows the variant and the propensity that their list remembers, where they have none of their own."""
+    held = _marks(db, rows) if known is None else known
+    for row in rows:
+        found = held.get(row[_ANSWER] or "")
+        if found is None or found[0] != row[_PERSON]:
+            continue
+        variant, chance = found[2].get(row[_PIN_ID]) or (None, None)
+        row[_VARIANT] = row[_VARIANT] or variant or found[1] or None
+        row[_CHANCE] = chance if row[_CHANCE] is None else row[_CHANCE]
 
 
 def same(row: Sequence[Any], stored: Sequence[Any], timed: bool) -> bool:
@@ -258,6 +292,7 @@ class Events(Base):
         cut = Sessions(db, self.store, {each.number for each in known.values()})
         outcomes: list[tuple[Status, str]] = []
         fresh: dict[str, list[Any]] = {}
+        marks = _marks(db, [made.row for made in good])
         for made in good:
             person = known.get(made.person)
             row = list(made.row)  # the work may run twice
@@ -267,6 +302,7 @@ class Events(Base):
                 continue
             row[_PERSON] = person.number
             row[_SITE] = row[_SITE] if person.consent.sites else None
+            _mark(db, [row], marks)
             old = fresh.get(row[0]) or stored.get(row[0])
             if old is not None:
                 outcomes.append(_again(row, old, made.timed))

@@ -33,13 +33,14 @@ from .schema import (
     sessions,
     sites,
 )
+from .schema_lists import lists
 from .schema_promoted import acts, placements, unwanted
 from .store import Store, chunks
 from .tables import fingerprint
 
 _OWN = (
     *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events),
-    *(placements, acts, unwanted, planned, judged_people, consent),
+    *(placements, acts, unwanted, planned, judged_people, lists, consent),
 )
 
 

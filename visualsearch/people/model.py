@@ -48,6 +48,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "unfollow": Meaning(-0.5, None, False),
     "search": Meaning(0.0, "searches", False),
     "purchase": Meaning(3.0, None, True),
+    "exposure": Meaning(0.0, "clicks", False),
 }
 """The one table of event kinds."""
 SHORT_VISIT_WEIGHT = -1.0

@@ -14,6 +14,7 @@ from .domains import Domains
 from .elsewhere import Elsewhere
 from .import_export import ImportExport
 from .ledger import Ledger
+from .lists import Lists
 from .live import Live
 from .many import Many
 from .material import Learnable
@@ -46,6 +47,7 @@ class People(
     Settling,
     Watching,
     Arranging,
+    Lists,
 ):
     """Who did what: people, boards, saves, follows, comments, events.
 

@@ -41,6 +41,7 @@ from .schema import (
     sites,
     tokens,
 )
+from .schema_lists import lists
 from .schema_promoted import acts, placements, unwanted
 from .social import unmention
 from .traces import Trace, traces
@@ -55,6 +56,7 @@ _OWN = (
     sites,
     sessions,
     exposures,
+    lists,
     events,
     placements,
     acts,

@@ -14,8 +14,9 @@ from visualsearch.errors import ConsentError, UnknownNameError
 
 from . import parts as disk
 from .days import Days, steadily
-from .events import refusal
+from .events import LONGEST, deed, refusal
 from .judged import dishonest, honest
+from .lists import list_rows
 from .model import ConsentLevel, pseudonym_text
 from .parts import day_of
 from .persons import by_numbers, find, storing
@@ -96,20 +97,27 @@ class Trials(Days):
 
     # -- exposures -------------------------------------------------------------------------------------------------
     def exposing(
-        self, experiment: int, person: str, unit: str, choose: Callable[[str], str | None]
+        self,
+        experiment: int,
+        person: str,
+        unit: str,
+        choose: Callable[[str], str | None],
+        make: bool = True,
     ) -> Callable[[Connection], str | None]:
         """The work of logging an exposure, for the writing thread; it gives the arm.
 
         `choose(pseudonym)` names the arm, or None for somebody outside. The first exposure counts: the arm of an earlier one
-        stays. Nothing is stored, and None given, where the person's consent keeps impressions out or the experiment does not run.
+        stays. It leaves an event `exposure`. Nothing is stored, and None given, where the person's consent keeps impressions out,
+        where the experiment does not run, and for somebody unknown unless `make`.
         """
 
         def work(db: Connection) -> str | None:
-            state = db.execute(select(experiments.c.state).where(experiments.c.experiment == experiment))
-            if state.scalar() != "running":
+            columns = (experiments.c.state, experiments.c.name)
+            found = db.execute(select(*columns).where(experiments.c.experiment == experiment)).first()
+            if found is None or found.state != "running":
                 return None
             known = find(db, [person]).get(person)
-            if known is not None and refusal(known, "impression"):
+            if not make if known is None else refusal(known, "impression"):
                 return None
             try:
                 known = storing(db, self.store, person, self.now())
@@ -117,10 +125,13 @@ class Trials(Days):
                 return None
             key = (exposures.c.experiment == experiment) & (exposures.c.person == known.number)
             held = select(exposures.c.arm).where(key, exposures.c.unit == unit)
-            arm: str | None = db.execute(held).scalar() or choose(pseudonym_text(known.number))
-            if arm is not None:
-                row = (experiment, known.number, unit, arm, self.now())
-                self.store.insert(db, exposures, [row])
+            met: str | None = db.execute(held).scalar()
+            arm = met or choose(pseudonym_text(known.number))
+            if arm is not None and met is None:
+                now = self.now()
+                self.store.insert(db, exposures, [(experiment, known.number, unit, arm, now)])
+                said = f"{found.name}:{arm}"[:LONGEST]
+                deed(db, self.store, known, "exposure", now, None, variant=said, session=unit or None)
             return arm
 
         return work
@@ -140,6 +151,12 @@ class Trials(Days):
             [row[2] for row in rows],
             np.array([row[3] for row in rows], np.int64),
         )
+
+    def judged(self) -> Callable[[str], bool]:
+        """Says of a pseudonym whether a verdict keeps that person's deeds from counting, as of a bot, now."""
+        with self.store.read() as db:
+            shut = {pseudonym_text(number) for number in db.execute(dishonest()).scalars()}
+        return shut.__contains__
 
     def pseudonyms(self, persons: NDArray[np.int64]) -> list[str]:
         """The pseudonyms of persons' numbers."""
@@ -171,13 +188,15 @@ class Trials(Days):
         persons: NDArray[np.int64] | None = None,
         kinds: Collection[str] = (),
         variant: str = "",
+        lists: bool = False,
     ) -> EventColumns:
         """The events from `since` to before `until` (ms) as columns, of closed and open days.
 
-        `persons` leaves out everybody else, `kinds` other kinds, `variant` events whose variant does not begin so.
+        `persons` leaves out everybody else, `kinds` other kinds, `variant` events whose variant does not begin so. With
+        `lists`, served lists are among them, as rows of the kinds `people.lists.COSTS`.
         Events of people under a verdict are left out, for as long as it holds, hides or removes them.
         """
-        return steadily(lambda: self._event_columns(since, until, persons, kinds, variant))
+        return steadily(lambda: self._event_columns(since, until, persons, kinds, variant, lists))
 
     def _event_columns(
         self,
@@ -186,6 +205,7 @@ class Trials(Days):
         persons: NDArray[np.int64] | None,
         kinds: Collection[str],
         variant: str,
+        lists: bool,
     ) -> EventColumns:
         import pyarrow as pa
 
@@ -199,6 +219,9 @@ class Trials(Days):
             chosen = chosen.where(events.c.variant.startswith(variant, autoescape=True))
         with self.store.read() as db:  # one state: a day that is closed meanwhile is read once
             rows = db.execute(chosen).all()
+            costs = (
+                list_rows(db, since, until, None if persons is None else persons.tolist()) if lists else ()
+            )
             held = (parts.c.day <= day_of(max(since, until - 1))) & (parts.c.until >= day_of(since))
             files = list(db.execute(select(parts.c.file).where(held).order_by(parts.c.file)).scalars())
             shut = list(db.execute(dishonest()).scalars())
@@ -208,6 +231,8 @@ class Trials(Days):
         for file in files:
             table = disk.read_part(self.store.folder, file, _COLUMNS).cast(schema)
             tables.append(_only(table, since, until, persons, kinds, variant, shut))
+        if costs:
+            tables.append(_only(_costs(costs, schema), since, until, None, (), "", shut))
         return _columns(pa.concat_tables(tables))
 
 
@@ -244,6 +269,16 @@ def _only(
     if variant:
         held = pc.and_(held, pc.fill_null(pc.starts_with(table.column("variant"), variant), False))
     return table.filter(held)
+
+
+def _costs(rows: Sequence[tuple[Any, ...]], schema: Any) -> Any:
+    """Rows of `list_rows` as a table of events."""
+    import pyarrow as pa
+
+    names = ("person", "at", "session", "kind", "value")
+    held = dict(zip(names, zip(*rows, strict=True), strict=True))
+    nothing = [None] * len(rows)
+    return pa.table([pa.array(held.get(each.name, nothing), each.type) for each in schema], schema)
 
 
 def _columns(table: Any) -> EventColumns:

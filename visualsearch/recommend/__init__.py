@@ -33,10 +33,12 @@ from .matrix import (
     read_pairs,
     read_saves,
 )
+from .moved import REACH, TaughtOrder, moved, related_for, taught_order
 from .personal import Personal, personal_term, search_for
 from .related import Blend, graph_for, related
 from .sensitive import Topics, allowed, topics_of
-from .taught import SIGNAL_NAMES, TAUGHT, Taught, TaughtRanker, taught_of, taught_signals
+from .taught import SIGNAL_NAMES, TAUGHT, TAUGHT_PARTS, Taught, TaughtRanker, taught_of, taught_signals
+from .trying import cursor_after, new_hits, new_pins
 from .why import by_sight, more, quoted
 
 __all__ = [
@@ -44,8 +46,10 @@ __all__ = [
     "FIGURES",
     "FOLLOWS",
     "PAIRS",
+    "REACH",
     "SIGNAL_NAMES",
     "TAUGHT",
+    "TAUGHT_PARTS",
     "Blend",
     "BoardHit",
     "Builder",
@@ -64,6 +68,7 @@ __all__ = [
     "Personal",
     "Saves",
     "Taught",
+    "TaughtOrder",
     "TaughtRanker",
     "Topics",
     "Weights",
@@ -72,6 +77,7 @@ __all__ = [
     "boards_like",
     "by_sight",
     "check_cursor",
+    "cursor_after",
     "cut",
     "ease",
     "feed",
@@ -88,7 +94,10 @@ __all__ = [
     "matrix_batches",
     "matrix_of",
     "more",
+    "moved",
     "neighbours",
+    "new_hits",
+    "new_pins",
     "open_learnt",
     "personal_term",
     "positions",
@@ -96,9 +105,11 @@ __all__ = [
     "read_pairs",
     "read_saves",
     "related",
+    "related_for",
     "search_for",
     "strongest",
     "taught_of",
+    "taught_order",
     "taught_signals",
     "text_list",
     "texts_arrays",

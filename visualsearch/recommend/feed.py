@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import log1p
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +56,9 @@ def feed(
     cursor: str | None = None,
     looked: Sequence[str] = (),
     ranker: FeedRanker = RANKER,
+    learnt: bool | None = None,
 ) -> Hits:
-    """A page of a person's feed; see `Index.feed`."""
+    """A page of a person's feed; see `Index.feed`. `learnt`: the order that clicks taught; None: unless a ranker is given."""
     started = time.perf_counter()
     if not 1 <= k <= MOST_K:
         raise UsageError(f"k: {k:,} asked for", f"1 to {MOST_K:,} are taken", "Ask for less")
@@ -70,7 +71,7 @@ def feed(
     session = None if mine is not None or not looked else of_session(index, looked[:MOST_LOOKED], now)
     if session is not None and session.items:
         mine = session
-    chosen = ANONYMOUS if mine is None else _ranker(index, mine, ranker) if mine.items else FOLLOWING
+    chosen = ANONYMOUS if mine is None else _ranker(index, mine, ranker, learnt) if mine.items else FOLLOWING
     page = _Page(index, mine, k, pages, now, chosen)
     hits = page.made()
     after = cursors.written([*pages, page.numbers]) if len(hits) == k else None
@@ -94,13 +95,14 @@ def less(index: RelatedIndex, person: str, hit: Hit) -> None:
         raise ConsentError("cannot keep that", refused[0].reason, refused[0].remedy)
 
 
-def _ranker(index: RelatedIndex, mine: Interests, ranker: FeedRanker) -> FeedRanker:
+def _ranker(index: RelatedIndex, mine: Interests, ranker: FeedRanker, learnt: bool | None) -> FeedRanker:
     """The ranker that clicks taught, where the owner switched it on and it won; else the hand-made one."""
-    found = taught_of(index.folder) if ranker is RANKER else None
+    wanted = ranker is RANKER if learnt is None else learnt
+    found = taught_of(index.folder) if wanted else None
     if found is None:
         return ranker
-    newest = mine.vectors[np.argsort(-mine.weights, kind="stable")]
-    return TaughtRanker(taught=found, saved=newest, hidden_pins=mine.hidden)
+    own = {each.name: getattr(ranker, each.name) for each in fields(FeedRanker)}
+    return TaughtRanker(**own, taught=found, saved=mine.newest, hidden_pins=mine.hidden)
 
 
 def _people(index: RelatedIndex) -> People | None:

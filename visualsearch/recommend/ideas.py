@@ -1,7 +1,8 @@
 """Ideas for a board: what people saved with its pins, blended with what looks like them.
 
 Candidates come from the learnt weights and from the nearest neighbours of the board's looks. A pin that nobody saved gets
-what to expect of it: the mean strength of the learnt candidates that it looks like. Every idea has a reason made from what scored it.
+what to expect of it: the mean strength of the learnt candidates that it looks like. Every idea has a reason made from what
+scored it.
 """
 
 from __future__ import annotations

@@ -92,6 +92,11 @@ class Interests:
     follows: tuple[tuple[str, str], ...] = ()
     mass: float = 0.0
 
+    @property
+    def newest(self) -> Float32:
+        """The vectors of `pins`, the weightiest first."""
+        return self.vectors[np.argsort(-self.weights, kind="stable")]
+
 
 def interests_of(index: RelatedIndex, person: str, now: int | None = None) -> Interests | None:
     """The interests of a person at a time (ms). None for somebody unknown, and where the consent is off.

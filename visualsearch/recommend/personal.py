@@ -101,13 +101,21 @@ def personal_term(
 
 
 def search_for(
-    index: RelatedIndex, person: str, base: Ranker, run: Callable[[Ranker], Hits], strength: float | None
+    index: RelatedIndex,
+    person: str,
+    base: Ranker,
+    run: Callable[[Ranker], Hits],
+    strength: float | None,
+    taught: Callable[[Ranker], Ranker] = lambda ranker: ranker,
 ) -> Hits:
-    """A search that a person asked for. Each hit has a reason: what was asked, or the saved pin that lifted it."""
+    """A search that a person asked for. Each hit has a reason: what was asked, or the saved pin that lifted it.
+
+    `taught` puts what clicks taught behind the ranker.
+    """
     ranker = personal_term(index, person, base, strength)
     if ranker is None:
         return run(base)
-    hits = run(ranker)
+    hits = run(taught(ranker))
     names = [hit.id for hit in hits]
     if not names:
         return hits

@@ -20,7 +20,13 @@ from .learnt import Learnt, Part, current, open_learnt, text_list, texts_arrays
 from .mixing import FEED, FeedRanker, Signals
 
 TAUGHT = "ranker"
-"""The part of what `learn` builds."""
+"""The part of what `learn` builds for feeds."""
+TAUGHT_PARTS: Mapping[str, str] = {
+    "feed": TAUGHT,
+    "search": "ranker_search",
+    "related": "ranker_related",
+}
+"""The part for each surface."""
 SIGNAL_NAMES = ("closest", "close", "hidden", "popular", "fresh")
 NEWEST = 50
 """Of the saved pins, so many are compared with a candidate."""
@@ -57,7 +63,7 @@ class Taught:
     usual: float
     number: int = 0
 
-    def part(self, inputs: str, values: Mapping[str, Any]) -> Part:
+    def part(self, inputs: str, values: Mapping[str, Any], surface: str = "feed") -> Part:
         """The form in which it is kept."""
         trees, ends = texts_arrays(self.trees.texts)
         pins, pin_ends = texts_arrays(list(self.popular))
@@ -70,26 +76,27 @@ class Taught:
             "rates": rates,
         }
         kept = {"names": list(self.trees.names), "gains": dict(self.trees.gains), "usual": self.usual}
-        return Part(TAUGHT, inputs, arrays, {**values, **kept})
+        return Part(TAUGHT_PARTS[surface], inputs, arrays, {**values, **kept})
 
 
-_KEPT: dict[Path, tuple[int, Taught | None]] = {}
+_KEPT: dict[tuple[Path, str], tuple[int, Taught | None]] = {}
 
 
-def taught_of(folder: Path) -> Taught | None:
-    """The learnt ranker of an index; None where none counts. Raises StorageError for a damaged one."""
+def taught_of(folder: Path, surface: str = "feed") -> Taught | None:
+    """The learnt ranker of an index for a surface; None where none counts. Raises StorageError for a damaged one."""
     number = current(folder)
     if number is None:
         return None
-    known = _KEPT.get(folder)
+    key = (folder, surface)
+    known = _KEPT.get(key)
     if known is None or known[0] != number:
         learnt = open_learnt(folder)
-        known = _KEPT[folder] = (number, None if learnt is None else _read(learnt))
+        known = _KEPT[key] = (number, None if learnt is None else _read(learnt, surface))
     return known[1]
 
 
-def _read(learnt: Learnt) -> Taught | None:
-    part = learnt.part(TAUGHT)
+def _read(learnt: Learnt, surface: str) -> Taught | None:
+    part = learnt.part(TAUGHT_PARTS[surface])
     if part is None:
         return None
     arrays, values = part.arrays, part.values

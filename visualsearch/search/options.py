@@ -47,7 +47,8 @@ class SearchOptions:
 
     `person`: who asks. The same pins are ordered with a small term for that person's interests and against what they hid; `why`
     says so where it lifted a hit. Nobody known, or a consent that is off, changes nothing. `personal` bounds the term, in
-    cosine; None takes what was measured to be best, 0 switches it off.
+    cosine; None takes what was measured to be best, 0 switches it off. `learnt`: whether hits move by a few places as clicks
+    taught (`visualsearch learn --ranker`); None: where that won.
     """
 
     image: Any = None
@@ -71,6 +72,7 @@ class SearchOptions:
     person: str | None = None
     personal: float | None = None
     products: bool = False
+    learnt: bool | None = None
 
     def query(self) -> Query:
         """The query that they stand for. Raises UsageError, UnknownNameError."""

@@ -20,6 +20,7 @@ from visualsearch import __version__
 from visualsearch.engine import Index
 
 from .batching import BatchingEncoder
+from .guards import Guards
 from .insight import insight_routes
 from .keys import FILE, Keys
 from .limits import Gate, Watched
@@ -57,7 +58,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        rounds = (_background(service), record.run(), judge.run())
+        rounds = (_background(service), record.run(), judge.run(), guards.run())
         tasks = [asyncio.create_task(each) for each in rounds]
         try:
             yield
@@ -67,10 +68,12 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
                 with suppress(asyncio.CancelledError):
                     await task
             await asyncio.to_thread(judge.close)
+            await asyncio.to_thread(guards.close)
             await asyncio.to_thread(record.close)
             await asyncio.to_thread(service.close)
 
     record = Record(service)
+    guards = Guards(service, record)
 
     app = FastAPI(
         title="visualsearch",

@@ -76,6 +76,12 @@ class Metrics:
             ("step",),
             registry=registry,
         )
+        self.live_lists = Counter(
+            "visualsearch_live_lists",
+            "Lists that an experiment, swapped neighbours or fresh pins changed, and those where an arm failed",
+            ("what",),
+            registry=registry,
+        )
         self.trust_judged = Counter("visualsearch_trust_judged", "Saves that were judged", registry=registry)
         self.trust_verdicts = Counter(
             "visualsearch_trust_verdicts", "Verdicts that rules made", registry=registry

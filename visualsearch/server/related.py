@@ -8,13 +8,11 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
-from visualsearch.types import Hits
-
 from .access import CAN_READ
 from .openapi import refused
-from .people.served import answer_of, reader_of
+from .people.served import Session, answer_of, reader_of
 from .routes import PinId, Serving
-from .schemas import Answer, ReasonedHit
+from .schemas import Answer, ReasonedHit, Variant
 from .sent import reasoned
 from .service import Service
 
@@ -30,31 +28,37 @@ class RelatedOut(BaseModel):
     seconds: float = Field(description="Time in the engine.")
     notes: list[str] = Field(default=[], description="What else to know.")
     answer: Answer = None
+    variant: Variant = None
 
 
 @related_routes.get("/pins/{id}/related", responses=refused(404), summary="Pins related to this one")
 async def related(
-    request: Request, name: PinId, serving: Serving, k: Annotated[int, Query(ge=1, le=200)] = 20
+    request: Request,
+    name: PinId,
+    serving: Serving,
+    k: Annotated[int, Query(ge=1, le=200)] = 20,
+    session: Session = None,
 ) -> RelatedOut:
     """What people saved together with it, blended with what looks alike; each with a reason."""
     pin = await serving.light.run(serving.pin, unquote(name))
-    reader = await reader_of(request, None) if serving.settings.promote else None
-    found = _out(await serving.light.run(_related, serving, pin.id, k, reader))
-    found.answer = await answer_of(request)
+    asks = serving.settings.promote or await serving.light.run(serving.live.asks, "related")
+    reader = await reader_of(request, None) if asks else None
+    found = await serving.light.run(_related, serving, pin.id, k, reader, session)
+    found.answer = found.answer or await answer_of(request)
     return found
 
 
-def _related(serving: Service, name: str, k: int, reader: str | None) -> Hits:
-    hits = serving.index.related(name, k)
+def _related(serving: Service, name: str, k: int, reader: str | None, session: str | None) -> RelatedOut:
+    hits = serving.live.related(name, k, person=reader, session=session)
     serving.metrics.observe("related", hits.seconds)
-    return serving.promotions.beside_related(name, hits, reader) if serving.settings.promote else hits
-
-
-def _out(hits: Hits) -> RelatedOut:
+    if serving.settings.promote:
+        hits = serving.promotions.beside_related(name, hits, reader)
     return RelatedOut(
         hits=reasoned(hits),
         total=hits.total,
         plan=hits.plan,
         seconds=round(hits.seconds, 5),
         notes=list(hits.notes),
+        answer=hits.listed,
+        variant=hits.variant,
     )

@@ -15,7 +15,7 @@ from visualsearch.store import MAX_ID_BYTES
 from . import catalog
 from .access import CAN_READ, CAN_WATCH, CAN_WRITE
 from .openapi import PICTURES, SEARCH_BODY, json_body, query_parameters, refused
-from .people.served import answer_of, reader_of
+from .people.served import Session, answer_of, reader_of
 from .pictures import Thumbnail
 from .problems import Kind, problem
 from .reading import form_attributes, from_words, read_file, read_json, read_search
@@ -79,19 +79,19 @@ Sort = Annotated[
     openapi_extra={"parameters": query_parameters()},
     summary="Search by address, text, stored pins or a mix",
 )
-async def search_get(request: Request, serving: Serving) -> SearchResponse:
+async def search_get(request: Request, serving: Serving, session: Session = None) -> SearchResponse:
     """The query is in the address, so that it can be shared."""
     wanted = await for_reader(request, from_words(request.query_params))
-    return await _answered(request, await serving.answer(wanted))
+    return await _answered(request, await serving.answer(wanted, session=session))
 
 
 @search_routes.post(
     "/search", responses=refused(404, 410, 415), openapi_extra=SEARCH_BODY, summary="Search by any query"
 )
-async def search_post(request: Request, serving: Serving) -> SearchResponse:
+async def search_post(request: Request, serving: Serving, session: Session = None) -> SearchResponse:
     """The query as JSON, as a form with the picture as `image`, or the picture itself with the query in the address."""
     wanted, data = await read_search(request)
-    return await _answered(request, await serving.answer(await for_reader(request, wanted), data))
+    return await _answered(request, await serving.answer(await for_reader(request, wanted), data, session))
 
 
 @search_routes.post(
@@ -379,7 +379,7 @@ async def for_reader(request: Request, wanted: SearchRequest) -> SearchRequest:
 
 async def _answered(request: Request, found: Served) -> Served:
     """The list with an id that events can name, where there is a record of people and the asker lets events be kept."""
-    found.answer = await answer_of(request)
+    found.answer = found.answer or await answer_of(request)
     return found
 
 

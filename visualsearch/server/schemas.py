@@ -35,6 +35,13 @@ Answer = Annotated[
         description="The id of this served list. An event about one of its entries names it, and the entry's `slot`.",
     ),
 ]
+Variant = Annotated[
+    str | None,
+    Field(
+        exclude_if=lambda value: value is None,
+        description="The arm of an experiment that made this list, NAME:ARM, or interleave:NAME; absent where none did.",
+    ),
+]
 Side = Annotated[
     int | None,
     Field(
@@ -214,6 +221,7 @@ class SearchResponse(BaseModel):
         default=[], description="What else to know, such as a text that was not read to its end."
     )
     answer: Answer = None
+    variant: Variant = None
 
 
 class LookRequest(_Strict):

@@ -13,6 +13,7 @@ from visualsearch import compiled, images
 from visualsearch.engine import Index
 from visualsearch.errors import PictureError, UsageError
 from visualsearch.images import sniff
+from visualsearch.live import Live, LiveSettings
 from visualsearch.look import shop
 from visualsearch.promote import open_promotions
 from visualsearch.ranking import DEPTH, ByAttribute, ranker_of
@@ -66,6 +67,8 @@ class Service(Pictures):
         self._summary: tuple[int, list[AttributeOut]] | None = None
         self._info: tuple[int, dict[str, Any]] | None = None
         self.promotions = open_promotions(index)
+        on = LiveSettings(settings.swaps, settings.explore, settings.explore_floor)
+        self.live = Live(index, on, saw=lambda what: metrics.live_lists.labels(what).inc())
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -111,7 +114,9 @@ class Service(Pictures):
         self.metrics.observe("look", found.seconds.get("total", 0.0))
         return look_out(found, upload)
 
-    async def answer(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
+    async def answer(
+        self, wanted: SearchRequest, data: bytes | None = None, session: str | None = None
+    ) -> SearchResponse:
         """`search` in the threads that are for it; an address is fetched in threads of its own first.
 
         `person` of the query is believed.
@@ -122,9 +127,11 @@ class Service(Pictures):
             if data is not None:
                 wanted = wanted.model_copy(update={"image": None})
         pool = self.light if data is None and wanted.image is None else self.pictures
-        return await pool.run(images.in_hand()(self.search), wanted, data)
+        return await pool.run(images.in_hand()(self.search), wanted, data, session)
 
-    def search(self, wanted: SearchRequest, data: bytes | None = None) -> SearchResponse:
+    def search(
+        self, wanted: SearchRequest, data: bytes | None = None, session: str | None = None
+    ) -> SearchResponse:
         """Answer a query that `check` let pass; `data` is the file of its picture where that came with it."""
         check_filter(wanted.where, self.settings.max_tests)
         for name in {*wanted.like, *wanted.unlike}:
@@ -133,7 +140,7 @@ class Service(Pictures):
         asked = self._asked(wanted, picture)
         self.encoder.spent()
         with limited(self.index, self.settings.filter_seconds):
-            hits = self.index.asked(asked)
+            hits = self.live.asked(asked, session)
         self.metrics.observe("search", max(0.0, hits.seconds - self.encoder.spent()))
         reach = min(hits.total, DEPTH) if wanted.sort else hits.total
         own = hits[: max(0, reach - wanted.offset)]
@@ -152,6 +159,8 @@ class Service(Pictures):
             noise=hits.noise,
             notes=list(hits.notes),
             more=len(own) == wanted.k and wanted.offset + wanted.k < min(reach, self.settings.max_offset),
+            answer=hits.listed,
+            variant=hits.variant,
         )
 
     def _asked(self, wanted: SearchRequest, picture: Image | None) -> SearchOptions:

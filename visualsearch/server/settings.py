@@ -34,6 +34,9 @@ class Settings:
 
     `trust`: "act" judges new deeds every `trust_seconds` and hides what is nearly surely spam, "ask" only fills the queue of
     `/review`, "off" judges nothing.
+
+    `swaps`: the share of lists in which two neighbours may trade places; `explore`: the share of a feed's slots in which fresh
+    pins are tried, `explore_floor`: looks that each gets. `guard_seconds`: between two looks at the guardrails of experiments.
     """
 
     max_body: int = 20_000_000
@@ -79,3 +82,7 @@ class Settings:
     promote: bool = False
     trust: str = "act"
     trust_seconds: float = 20.0
+    swaps: float = 0.0
+    explore: float = 0.0
+    explore_floor: float = 20.0
+    guard_seconds: float = 60.0

@@ -23,7 +23,7 @@ from ..service import Service
 from .asking import SECURED, Caller, Named, ask, caller_of, own
 from .boards import BoardId, board_out
 from .schemas_feed import FeedOut, IdeasOut, LessIn, SimilarBoard, SimilarBoards
-from .served import answer_of
+from .served import Session, answer_of
 from .words import PLAIN, K, part
 
 routes = APIRouter(tags=["recommendations"], dependencies=[SECURED])
@@ -52,25 +52,35 @@ async def feed(
             " somebody of whom nothing is known, and are not kept.",
         ),
     ] = None,
+    session: Session = None,
 ) -> FeedOut:
     """Twenty pages repeat nothing. Saves, hides and consent count from the next page on.
 
     Strangers, and who allows nothing, get what everybody gets.
     """
-    found = await serving.light.run(_feed, request, serving, person, k, cursor, looked or [])
-    found.answer = await answer_of(request)
+    found = await serving.light.run(_feed, request, serving, person, k, cursor, looked or [], session)
+    found.answer = found.answer or await answer_of(request)
     return found
 
 
 def _feed(
-    request: Request, serving: Service, person: str | None, k: int, cursor: str | None, looked: list[str]
+    request: Request,
+    serving: Service,
+    person: str | None,
+    k: int,
+    cursor: str | None,
+    looked: list[str],
+    session: str | None,
 ) -> FeedOut:
     who = caller_of(request, person, changes=False)
     try:
         check_cursor(cursor)
     except UsageError as error:
         raise RefusedError(Kind.BAD_CURSOR, error.what, error.why, error.remedy) from error
-    hits = serving.index.feed(who.person, k, cursor=cursor, looked=looked)
+    if who.limited:
+        hits = serving.index.feed(who.person, k, cursor=cursor, looked=looked)
+    else:
+        hits = serving.live.feed(who.person, k, cursor=cursor, looked=looked, session=session)
     serving.metrics.observe("feed", hits.seconds)
     if serving.settings.promote:
         hits = serving.promotions.beside_feed(hits, None if who.limited else who.person)
@@ -81,6 +91,8 @@ def _feed(
         notes=list(hits.notes),
         plan=hits.plan,
         cursor=hits.cursor,
+        answer=hits.listed,
+        variant=hits.variant,
     )
 
 

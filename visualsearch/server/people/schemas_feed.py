@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from ..schemas import Answer, ReasonedHit, ReasonOut
+from ..schemas import Answer, ReasonedHit, ReasonOut, Variant
 from .schemas import BoardOut, Cursor, Named, PinName, Strict, Text, Word
 
 
@@ -25,6 +25,7 @@ class FeedOut(_Recommended):
         description="personal; session: by the pins of `looked`; anonymous: what everybody gets."
     )
     cursor: Cursor = None
+    variant: Variant = None
 
 
 class IdeasOut(_Recommended):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Header, Request
 
 from visualsearch.errors import LockedError, UnreachableError, VisualSearchError
 from visualsearch.people import TOKEN, ConsentLevel
@@ -14,7 +15,17 @@ from ..sessions import Sessions
 from .asking import VISITOR, caller_of, visitor_of
 from .record import Record
 from .signing import Signer
+from .words import PLAIN
 
+Session = Annotated[
+    str | None,
+    Header(
+        alias="X-Session",
+        max_length=200,
+        pattern=PLAIN,
+        description="The label of the client's session, as its events have it: for experiments that assign sessions.",
+    ),
+]
 PATIENCE = 1.0
 """Seconds that a list waits for what its reader allows: a slow database must not slow searches."""
 
