@@ -81,6 +81,7 @@ class Recommending(Searching):
         *,
         weights: Sequence[float] | None = None,
         seed: int = 0,
+        diversity: float = 0.0,
         person: str | None = None,
     ) -> Hits:
         """Pins that people saved together with one pin, or with several; blended with what looks alike.
@@ -90,13 +91,14 @@ class Recommending(Searching):
         by sight alone; `plan` says which. Saves count within a second; those on secret boards, and of people whose consent is
         not on or who paused, do not. `weights` says how much each pin counts. The same `seed` walks the same way. For `person`,
         who asks, pins move by a few places where `visualsearch learn --ranker` found that to win.
-        Raises UnknownNameError, UsageError.
+        `diversity` (0..1) mixes in variety, as in `search`. Raises UnknownNameError, UsageError.
         """
         from visualsearch.recommend import related, related_for
 
-        return related_for(
-            self, person, k, lambda most: related(self, pins, most, weights=weights, seed=seed)
-        )
+        def found(most: int) -> Hits:
+            return related(self, pins, most, weights=weights, seed=seed, diversity=diversity)
+
+        return related_for(self, person, k, found)
 
     def saved_with(self, pin: str, k: int = 100) -> list[Hit]:
         """Up to k pins that people saved together with a pin, the closest first, each with its reason; [] without a record."""
@@ -112,17 +114,18 @@ class Recommending(Searching):
         person: str | None = None,
         section: str | None = None,
         where: str | None = None,
+        diversity: float = 0.0,
     ) -> Hits:
         """Ideas for a board, a section of it, or without a board for all that `person` saved.
 
         What people saved with its pins, as `visualsearch learn` learnt it, is blended with what looks like them; `signals` has
         the order, `idea`, and its parts, `together` and `sight`. Each hit has `why`. What is on the board never comes back, nor
         what `person`, who asks, hid. A secret board answers those alone who may see it.
-        Raises UnknownNameError, UsageError, FilterError.
+        `diversity` (0..1) mixes in variety, as in `search`. Raises UnknownNameError, UsageError, FilterError.
         """
         from visualsearch.recommend import ideas
 
-        return ideas(self, board, k, person=person, section=section, where=where)
+        return ideas(self, board, k, person=person, section=section, where=where, diversity=diversity)
 
     def boards_like(
         self, board: str | None = None, k: int = 20, *, person: str | None = None

@@ -523,7 +523,7 @@ def test_new_pins_count_for_days_unless_most_of_the_collection_is_new(pins: vs.I
     import sqlite3
     from contextlib import closing
 
-    from visualsearch.recommend.sources import shelf_of
+    from visualsearch.recommend.shelf import shelf_of
 
     assert shelf_of(pins, pins.people.now()).fresh == {}
     with closing(sqlite3.connect(pins.folder / "catalog.sqlite")) as db:

@@ -39,6 +39,12 @@ def ideas(
     where: Annotated[
         str | None, typer.Option(metavar="EXPR", help="Only pins whose attributes fit, as in `search`.")
     ] = None,
+    diversity: Annotated[
+        float,
+        typer.Option(
+            "--diversity", "--diversify", help="0: the best; towards 1: the most varied.", min=0, max=1
+        ),
+    ] = 0.0,
     boards: Annotated[
         bool, typer.Option("--boards", help="Instead: public boards like this one, or like all of theirs.")
     ] = False,
@@ -60,7 +66,7 @@ def ideas(
         if boards:
             _show_boards(index.boards_like(board, k, person=person), as_json)
             return
-        hits = index.ideas(board, k, person=person, section=section, where=where)
+        hits = index.ideas(board, k, person=person, section=section, where=where, diversity=diversity)
     for line in hits.notes:
         note(plain(line))
     if html is not None:

@@ -25,6 +25,12 @@ def related(
         list[float] | None,
         typer.Option(help="How much each pin counts; give one for each pin, in their order."),
     ] = None,
+    diversity: Annotated[
+        float,
+        typer.Option(
+            "--diversity", "--diversify", help="0: the best; towards 1: the most varied.", min=0, max=1
+        ),
+    ] = 0.0,
     why: Annotated[bool, typer.Option("--why", help="Say below each result why it is there.")] = False,
     seed: Annotated[int, typer.Option(help="The same saves and seed give the same answer.", min=0)] = 0,
     address: Address = None,
@@ -41,7 +47,7 @@ def related(
     """
     with open_index(folder, people=address) as index:
         names = ids_of(pins)
-        hits = index.related(names, k, weights=weight or None, seed=seed)
+        hits = index.related(names, k, weights=weight or None, seed=seed, diversity=diversity)
         places = {} if html is None else index.uris(names)
     for line in hits.notes:
         note(plain(line))

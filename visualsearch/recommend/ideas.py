@@ -21,6 +21,7 @@ from .asking import RelatedIndex, hidden_of, lowered_of
 from .base import present
 from .items import Items, items_of
 from .looks import Looks, looks_of, units
+from .variety import check_diversity, mixed
 from .why import LOOK_ALIKE, NEAR, SIGHT, TOGETHER, quoted
 
 if TYPE_CHECKING:
@@ -74,15 +75,18 @@ def ideas(
     section: str | None = None,
     where: str | None = None,
     sight: float | None = None,
+    diversity: float = 0.0,
 ) -> Hits:
     """Ideas for a board, or for all that a person saved; see `Index.ideas`."""
     started = time.perf_counter()
     if not 1 <= k <= MOST_K:
         raise UsageError(f"k: {k:,} asked for", f"1 to {MOST_K:,} are taken", "Ask for less")
+    check_diversity(diversity)
     asked = asked_for(gallery, board, person, section)
     items = items_of(gallery)
     found = ranked(gallery, items, asked, max(CANDIDATES, 3 * k), sight, where)
-    chosen = found[:k]
+    order = mixed(gallery, [idea.pin for idea in found], [idea.score for idea in found], diversity, k)
+    chosen = [found[at] for at in order[:k]]
     reasons = reasons_of(gallery, items, asked, chosen, sight)
     hits = _hits(gallery, chosen, reasons)
     learnt = items is not None and any(name in items.at for name in asked.pins)

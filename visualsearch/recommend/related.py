@@ -22,6 +22,7 @@ from .asking import RelatedIndex, lowered_of, names_of, nearest_of, numbers_of
 from .evidence import Evidences, evidence_of, trail_of
 from .graph import SaveGraph
 from .looks import units
+from .variety import check_diversity, mixed
 from .view import View
 from .walk import RESTART, WALKERS, Start, Visits, degree, walk
 from .why import by_sight
@@ -71,16 +72,18 @@ def related(
     weights: Sequence[float] | None = None,
     blend: Blend = BLEND,
     seed: int = 0,
+    diversity: float = 0.0,
 ) -> Hits:
     """The pins related to one pin or several; see `Index.related`."""
     started = time.perf_counter()
     names = [pins] if isinstance(pins, str) else list(dict.fromkeys(pins))
     given = _weights(names, weights, k)
+    check_diversity(diversity)
     asked = _asked(index, names)
     graph = graph_for(index)
     view = None if graph is None else graph.view()
     for _ in range(ROUNDS):
-        answer = _Answer(index, asked, given, view, blend, seed)
+        answer = _Answer(index, asked, given, view, blend, seed, diversity)
         page = answer.page(k)
         dead = answer.dead
         if not dead or graph is None or view is None:
@@ -162,6 +165,7 @@ class _Answer:
     view: View | None
     blend: Blend
     seed: int
+    diversity: float
     plan: str = "sight"
     total: int = 0
     share: float = 0.0
@@ -178,7 +182,9 @@ class _Answer:
         visits = self._walked(vectors)
         candidates = self._candidates(visits, query, k)
         self.total = len(candidates)
-        chosen = self._distinct(sorted(candidates, key=lambda c: (-c.score, c.number)), k)
+        ordered = sorted(candidates, key=lambda c: (-c.score, c.number))
+        places = mixed(self.index, [c.id for c in ordered], [c.score for c in ordered], self.diversity, k)
+        chosen = self._distinct([ordered[at] for at in places], k)
         reasons = self._reasons(chosen, candidates, visits, vectors)
         with self.index.catalog.read() as reader:
             held = reader.pins([c.number for c in chosen])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from visualsearch.types import Float32
 from .asking import RelatedIndex
 from .interests import DAY_MS, Interests
 from .items import items_of
-from .looks import units
+from .shelf import shelf_of
 from .visited import Visited, visited
 
 if TYPE_CHECKING:
@@ -29,14 +27,6 @@ WALKED_FROM = 8
 TOGETHER = 150
 FOLLOWED, FOLLOWED_EACH = 120, 20
 POPULAR = 600
-NEWEST = 400
-FRESH_DAYS = 2.0
-"""The worth of being new halves in this time: most of a pin's views come in its first two days."""
-FRESH_UNTIL = 8.0
-SAMPLE = 2000
-MOVED = 0.02
-"""The sample is drawn anew when so large a share of the pins came or went."""
-CLUSTERS = 32
 ANYTHING = 40
 
 
@@ -131,114 +121,6 @@ def _followed(index: RelatedIndex, mine: Interests, now: int, pool: Pool) -> Non
         worth = 0.5 ** (max(0, now - save.at) / DAY_MS / 14.0)
         if worth > pool.follow.get(save.pin, (0.0, save))[0]:
             pool.follow[save.pin] = (worth, save)
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """What is the same for everybody: popular and new pins, and a sample that is spread over the collection.
-
-    `sample` goes round the clusters of the collection's map: one pin of each, then the next of each. `keys` say what each was
-    made from, and `count` how many pins there were for the sample.
-    """
-
-    popular: dict[str, int]
-    fresh: dict[str, float]
-    sample: tuple[str, ...]
-    count: int
-    keys: tuple[Any, Any, Any]
-
-
-_SHELVES: WeakKeyDictionary[Any, Shelf] = WeakKeyDictionary()
-_GUARD = threading.Lock()
-
-
-def shelf_of(index: RelatedIndex, now: int) -> Shelf:
-    """The shelf of an index. Each part is made anew when it may have changed, and hourly.
-
-    Popular pins: when much was saved or a consent changed. New pins: when pins came or went. The sample: when many did; a pin
-    of it that went meanwhile is left out by whoever shows it.
-    """
-    with index.catalog.read() as reader:
-        state, count = reader.state, reader.count()
-    people = index.people if index.has_people else None
-    newest = 0 if people is None else people.newest_save()
-    hour = now // 3_600_000
-    signs = (0, 0) if people is None else (people.choices(), people.verdict_mark())
-    keys = ((newest // max(20, newest // 100), *signs, hour), (state, hour), hour)
-    with _GUARD:
-        held = _SHELVES.get(index)
-    if held is not None and held.keys == keys:
-        return held
-    near = held is not None and abs(count - held.count) <= held.count * MOVED
-    popular = held.popular if held is not None and held.keys[0] == keys[0] else None
-    fresh = held.fresh if held is not None and held.keys[1] == keys[1] else None
-    sample = held.sample if held is not None and near and held.keys[2] == keys[2] else None
-    if popular is None:
-        popular = {} if people is None else people.popular(10 * POPULAR)
-    made = Shelf(
-        popular,
-        _fresh(index, now) if fresh is None else fresh,
-        _spread(index, count) if sample is None else sample,
-        held.count if held is not None and sample is not None else count,
-        keys,
-    )
-    with _GUARD:
-        _SHELVES[index] = made
-    return made
-
-
-def _drawn(index: RelatedIndex, most: int, seed: int) -> dict[int, str]:
-    """Ids of at most so many pins by number, drawn evenly; the same seed draws the same from the same state."""
-    with index.catalog.read() as reader:
-        mark = reader.mark()
-        numbers = reader.numbers() if mark is None or mark.pin <= 2 * most else None
-        if numbers is None and mark is not None:
-            tried = np.random.default_rng(seed).integers(1, mark.pin + 1, 4 * most)
-            found = reader.look_up("id", "pin", np.unique(tried).tolist())
-            numbers = np.array(sorted(found), np.int64)
-        assert numbers is not None
-        if len(numbers) > most:
-            numbers = np.sort(np.random.default_rng(seed).choice(numbers, most, replace=False))
-        held = reader.look_up("id", "pin", numbers.tolist())
-    return {number: held[number] for number in numbers.tolist() if number in held}
-
-
-def _spread(index: RelatedIndex, count: int) -> tuple[str, ...]:
-    """A sample that goes round the clusters of the collection."""
-    from scipy.cluster.vq import kmeans2
-
-    if not count:
-        return ()
-    names = list(_drawn(index, SAMPLE, 0).values())
-    vectors = units(index.vectors(names))
-    groups = max(1, min(CLUSTERS, len(names) // 4))
-    centres, label = kmeans2(vectors.astype(np.float64), groups, minit="++", seed=0, iter=8)
-    nearness = (vectors * units(centres.astype(np.float32))[label]).sum(1)
-    order = np.lexsort((-nearness, label))
-    # The place of each pin in its cluster, nearest to the centre first.
-    first = np.searchsorted(label[order], np.arange(groups))
-    place = np.empty(len(names), np.int64)
-    place[order] = np.arange(len(names)) - first[label[order]]
-    return tuple(names[at] for at in np.lexsort((label, place)).tolist())
-
-
-def _fresh(index: RelatedIndex, now: int) -> dict[str, float]:
-    """Pins that were added in these days, by how new they are. Where most of the collection is that new, none is."""
-    with index.catalog.read() as reader:
-        mark = reader.mark()
-        top = mark.pin if mark is not None else int(reader.numbers()[-1:].sum())
-        added = reader.added(range(max(1, top - NEWEST + 1), top + 1))
-    days = {number: (now / 1000 - at) / 86_400 for number, at in added.items()}
-    new = {number: 0.5 ** (age / FRESH_DAYS) for number, age in days.items() if 0 <= age <= FRESH_UNTIL}
-    if not new:
-        return {}
-    some = _drawn(index, 200, 1)
-    with index.catalog.read() as reader:
-        ages = [(now / 1000 - at) / 86_400 for at in reader.added(some).values()]
-        if sum(0 <= age <= FRESH_UNTIL for age in ages) > len(ages) / 2:
-            return {}
-        names = reader.look_up("id", "pin", list(new))
-    return {names[number]: worth for number, worth in new.items() if number in names}
 
 
 def interest_values(mine: Interests, pool: Pool, vectors: Float32, gamma: float) -> tuple[Float32, Any]:

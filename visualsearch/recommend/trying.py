@@ -14,7 +14,7 @@ from .feed_reasons import FRESH
 from .ideas import stored
 from .interests import interests_of
 from .sensitive import allowed, topics_of
-from .sources import shelf_of
+from .shelf import shelf_of
 
 
 def new_pins(index: RelatedIndex, person: str, cursor: str | None) -> list[str]:

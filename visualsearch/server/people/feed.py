@@ -29,6 +29,7 @@ from .words import PLAIN, K, part
 routes = APIRouter(tags=["recommendations"], dependencies=[SECURED])
 LONGEST = 16_000
 """Characters of a cursor: twenty pages of a hundred pins take about a third of it."""
+Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best ideas; towards 1: the most varied.")]
 Section = Annotated[
     str | None, Query(max_length=600, pattern=PLAIN, description="Only for this section of the board.")
 ]
@@ -134,6 +135,7 @@ async def board_ideas(
     section: Section = None,
     where: Where = None,
     k: K = 20,
+    diversity: Diversity = 0.0,
 ) -> IdeasOut:
     """What people saved with its pins, blended with what looks like them. What is on the board never comes back."""
 
@@ -141,14 +143,21 @@ async def board_ideas(
         board = people.board(part(name), viewer=who.person).id
         check_filter(where, serving.settings.max_tests)
         with limited(serving.index, serving.settings.filter_seconds):
-            return serving.index.ideas(board, k, person=who.person, section=section, where=where)
+            return serving.index.ideas(
+                board, k, person=who.person, section=section, where=where, diversity=diversity
+            )
 
     return await _ideas(request, serving, await ask(request, person, work))
 
 
 @routes.get("/me/ideas", responses=refused(404), summary="Ideas by all that the caller saved")
 async def my_ideas(
-    request: Request, serving: Serving, person: Named = None, where: Where = None, k: K = 20
+    request: Request,
+    serving: Serving,
+    person: Named = None,
+    where: Where = None,
+    k: K = 20,
+    diversity: Diversity = 0.0,
 ) -> IdeasOut:
     """Of all their boards together."""
 
@@ -157,7 +166,7 @@ async def my_ideas(
             return Hits((), 0, "sight", notes=("nothing is saved yet",))
         check_filter(where, serving.settings.max_tests)
         with limited(serving.index, serving.settings.filter_seconds):
-            return serving.index.ideas(None, k, person=who.name, where=where)
+            return serving.index.ideas(None, k, person=who.name, where=where, diversity=diversity)
 
     return await _ideas(request, serving, await ask(request, person, work))
 

@@ -1,0 +1,41 @@
+"""Variety among what is recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from visualsearch.errors import UsageError
+from visualsearch.ranking import varied
+
+from .base import Gallery
+from .looks import units
+
+DEPTH = 4
+"""Of so many times what is wanted, the best are mixed."""
+
+
+def check_diversity(diversity: float) -> float:
+    """The diversity, 0 to 1. Raises UsageError."""
+    if isinstance(diversity, bool) or not 0 <= diversity <= 1:
+        raise UsageError("diversity cannot be that", f"it is {diversity!r}", "Give 0 to 1, for example 0.3")
+    return diversity
+
+
+def mixed(
+    gallery: Gallery, names: Sequence[str], scores: Sequence[float], diversity: float, k: int
+) -> list[int]:
+    """The places of pins, best first as given, with variety among the first k: see `visualsearch.ranking.varied`.
+
+    Scores of pins that are kept last, those below 0, are left where they are.
+    """
+    head = min(
+        DEPTH * k, len(names), int(np.searchsorted(-np.asarray(scores, np.float64), 0.0, side="right"))
+    )
+    if not diversity or head < 3:
+        return list(range(len(names)))
+    vectors = units(gallery.vectors(list(names[:head])))
+    first = varied(scores[:head], vectors, diversity, k).tolist()
+    chosen = set(first)
+    return [*first, *(at for at in range(len(names)) if at not in chosen)]
