@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import re
 from collections import deque
@@ -40,6 +41,15 @@ HINTS: Mapping[str, tuple[str, ...]] = {
     "placement": ("@11",), "verdict": ("@12", "1"), "format": ("json", "html"),
 }  # fmt: skip
 """What parameters and fields of these names usually are."""
+
+
+LOG: deque[str] = deque(maxlen=5)
+"""What the server said last of errors: answers leave the reasons out."""
+
+
+class _Kept(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        LOG.append(record.getMessage())
 
 
 class Writer:
@@ -227,7 +237,8 @@ def judged(said: Mapping[str, Any], answer: Any) -> None:
     """Raise AssertionError where an answer is none that a client may get."""
     where = f"{said.get('m')} {said.get('p')}"
     if answer.status_code >= 500:
-        raise AssertionError(f"answered {answer.status_code} to {where}: {answer.text[:200]}")
+        told = LOG[-1] if LOG else answer.text
+        raise AssertionError(f"answered {answer.status_code} to {where}: {told[:180]}")
     if "Traceback (most recent" in answer.text:
         raise AssertionError(f"a traceback was sent to {where}")
     kind = answer.headers.get("content-type", "")
@@ -258,6 +269,7 @@ def api(folder: Path) -> Made:
     app = create_app(open_service(place, settings, Mosaic()))
     web = TestClient(app, raise_server_exceptions=False).__enter__()  # until the process ends
     sender = Sender(web, keys, _pictures())
+    logging.getLogger("visualsearch").addHandler(_Kept(logging.ERROR))
     writer = Writer(app.openapi())
 
     def take(data: bytes) -> None:

@@ -195,6 +195,28 @@ def insight(result: Result) -> None:
         assert row[f"{name}_peak_mb"] < 4000
 
 
+def costs(result: Result) -> None:
+    fitted = {(line["part"], line["what"]): line for line in result["lines"]}
+    assert {"pins", "people", "pictures"} == {part for part, _ in fitted}
+    assert 1024 < fitted["pins", "disk_mb"]["slope"] < 5_000, (
+        "a row has 1,024 bytes of vector, in MB a million"
+    )
+    asked = [row for row in result["rows"] if "kind" in row]
+    assert {row["kind"] for row in asked} == {"search by pin", "search by picture", "save", "100 events"}
+    for row in asked:
+        assert row["answered"] > 0
+        assert {status[0] for status in row["statuses"]} == {"2"}
+
+
+def soak(result: Result) -> None:
+    total = rows(result)["all"]
+    assert total["bad"] == {}
+    assert total["answered"] > 0
+    assert total["least_live_recall"] >= 0.95
+    assert set(total["experiments"]) == {"soak-feed", "soak-board"}
+    assert result["exit_code"] in (0, -15), "ended when it was told to"
+
+
 def campaign(result: Result) -> None:
     found = rows(result)
     assert set(found) == {"kill", "middle", "http", "postgres", "disk", "torn", "clock"}
@@ -263,6 +285,8 @@ CHECKS: Mapping[str, Callable[[Result], None]] = {
     "cold_pins": cold_pins,
     "feed_size": feed_size,
     "insight": insight,
+    "costs": costs,
+    "soak": soak,
     "campaign": campaign,
     "fuzz": fuzz,
     "promote": promote,

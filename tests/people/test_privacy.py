@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,6 +180,47 @@ def test_an_interrupted_forgetting_is_finished_by_tidy(lite: People, monkeypatch
     lite.tidy()
     assert "interruption" in lite.receipts()[0].proof
     assert NAME.encode() not in (lite.store.folder / "people.sqlite").read_bytes()
+
+
+def test_who_comes_back_while_they_are_forgotten_is_somebody_new(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.save(NAME, "pin-1", board="Old")
+    old = people.person(NAME).pseudonym
+    refresh = people._refresh
+
+    def busy() -> None:
+        refresh()
+        people.save(NAME, "pin-2", board="New")
+
+    monkeypatch.setattr(people, "_refresh", busy)
+    assert "no trace" in people.forget(NAME).proof
+    monkeypatch.undo()
+    assert people.person(NAME).pseudonym != old
+    assert [save["pin_id"] for save in people.export(NAME)["saves"]] == ["pin-2"]
+
+
+@pytest.mark.parametrize("deed", ["comment", "move"])
+def test_what_somebody_did_is_told_though_they_are_forgotten_at_once(
+    people: People, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    people.save("ada", "pin-1", board="Old")
+    people.create_board("ada", "New")
+    write = people.store.write
+
+    def followed(work: Any) -> Any:
+        done = write(work)
+        monkeypatch.undo()
+        people.forget("ada")
+        return done
+
+    monkeypatch.setattr(people.store, "write", followed)
+    if deed == "comment":
+        assert people.comment("ada", "pin-1", "fine").text == "fine"
+    else:
+        assert people.move("ada", "pin-1", board="Old", to="New").pin == "pin-1"
+    with pytest.raises(UnknownNameError):
+        people.person("ada")
 
 
 def test_pseudonyms_are_random_and_their_names_lead_back() -> None:

@@ -207,7 +207,7 @@ class Saves(Base):
     def move(self, person: str, pin: str, *, board: str, to: str, section: str | None = None) -> Save:
         """Move a save to another board of the person, or to a section of the same. Raises UnknownNameError, ForbiddenError."""
 
-        def work(db: Connection) -> int:
+        def work(db: Connection) -> Save:
             known = storing(db, self.store, person, self.now())
             source, target = working(db, board, known.number), working(db, to, known.number)
             held = select(saves).where(saves.c.pin_id == pin, saves.c.gone.is_(False))
@@ -232,11 +232,10 @@ class Saves(Base):
                 )
             )
             db.execute(moved)
-            return int(row.save)
+            return _save(db.execute(_SAVE.where(saves.c.save == row.save)).one())
 
-        number = self.store.write(work)
-        with self.store.read() as db:
-            return _save(db.execute(_SAVE.where(saves.c.save == number)).one())
+        kept: Save = self.store.write(work)
+        return kept
 
     def pins_of(
         self,

@@ -175,7 +175,7 @@ class Social(Base):
             raise UnknownNameError("pin", pin[:200], [], "Search first to learn the ids")
         state = CommentState.HELD if held else CommentState.SHOWN
 
-        def work(db: Connection) -> int:
+        def work(db: Connection) -> Comment:
             now = self.now()
             number = storing(db, self.store, person, now).number
             values = {"person": number, "pin": ref.number, "pin_id": ref.id, "text": said, "at": now}
@@ -184,11 +184,11 @@ class Social(Base):
             words = {word.rstrip(_TAIL) for word in MENTION.findall(said)}
             named = find(db, words if by_key else {word for word in words if pseudonym_number(word)})
             self.store.insert(db, mentions, [(comment, each.number) for each in named.values()])
-            return comment
+            # Read here: a moment later its writer may be forgotten.
+            return _comments(db, db.execute(select(comments).where(comments.c.comment == comment)).all())[0]
 
-        number = self.store.write(work)
-        with self.store.read() as db:
-            return _comments(db, db.execute(select(comments).where(comments.c.comment == number)).all())[0]
+        written: Comment = self.store.write(work)
+        return written
 
     def comments(self, pin: str, *, viewer: str | None = None, k: int = 100, after: int = 0) -> list[Comment]:
         """The comments on a pin, oldest first: those shown or reported, and the viewer's own that are held."""

@@ -105,7 +105,9 @@ def _in_tables(store: Store, number: int, key: str | None) -> Iterator[Trace]:
             for column in table.columns:
                 wanted = number if column.name in ("person", "owner") else None
                 if wanted is None and table.name == "people" and column.name == "key":
-                    if key is not None and db.execute(select(column).where(column == key)).first():
+                    # A key with another pseudonym is that of somebody who came, or came back, since.
+                    same = (column == key) & (table.c.person == number)
+                    if key is not None and db.execute(select(column).where(same)).first():
                         yield Trace(f"table {table.name}", "key")
                 elif wanted is not None and db.execute(select(column).where(column == wanted)).first():
                     yield Trace(f"table {table.name}", "pseudonym")
