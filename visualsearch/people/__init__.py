@@ -34,6 +34,7 @@ from .model import (
 )
 
 if TYPE_CHECKING:
+    from .appeals import Appeal
     from .backups import copy_record, follow_backup, forget_since
     from .billing import Judge, Paid
     from .columns import Counted, SaveColumns
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     from .people import People, open_people
     from .planned import Plan
     from .promoted import Placement, Viewer
-    from .rulings import NOTHING, Ruling, Shut
+    from .rulings import Ruling
+    from .shutting import NOTHING, Shut
     from .taste import Deed, Deeds, FollowedSave
     from .trials import DECLARED, EventColumns, Exposures
     from .watching import Account, Puts, Touches
@@ -57,6 +59,7 @@ __all__ = [
     "NOTHING",
     "TOKEN",
     "Account",
+    "Appeal",
     "Board",
     "BoardKind",
     "Budget",
@@ -108,6 +111,7 @@ __all__ = [
 
 
 _LATE = {
+    "Appeal": "appeals",
     "Budget": "ledger",
     "Claim": "domains",
     "Counted": "columns",
