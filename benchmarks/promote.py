@@ -8,7 +8,9 @@ shares of what the truth brings. `speed`: what promoted pins add to a search wit
 `kills`: a process that bills clicks is killed, and its ledger added up. `world`: pages of related pins in a simulated world; each
 page shows one promoted pin, chosen by looks (as the library does) or by the words of the pin that was looked at. The campaigns
 and the number of promoted pins are the same, and each costs the same: the spend is equal. `organic saves` compares the saves of
-the other pins with those of the same pages without a promoted one. Intervals are 95 %, over seeds.
+the other pins with those of the same pages without a promoted one: as they fell, as the world's chances expect them, and beside a
+page that has one more of its own pins at the end instead, which bores as much. Intervals are 95 %, over seeds. `--first-seed` goes
+on after those of an earlier run, and `--log` with `--seconds` after its auctions.
 
 The index (without DIR: the sample pins) stays as it is.
 """
@@ -16,6 +18,7 @@ The index (without DIR: the sample pins) stays as it is.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
 import sys
@@ -37,9 +40,11 @@ from visualsearch.promote import SURFACES, Campaign, Promotions, Rules, auction,
 from visualsearch.promote.page import Page
 from visualsearch.search import SearchOptions
 from visualsearch.types import WHOLE, Hit, Hits
-from visualsearch.world import Pins, World, make_tastes, read_pins
+from visualsearch.world import Pins, World, make_tastes, read_pins, save_chances
 
 DAY_MS = 86_400_000
+CHUNK = 20_000
+"""Auctions of a day."""
 SLOT = room(SURFACES["related"], 12)[0]
 
 
@@ -133,11 +138,48 @@ def unit_rows(index: vs.Index) -> tuple[list[str], Any]:
 
 
 # -- rules -----------------------------------------------------------------------------------------------------------
-def rules(folder: Path, count: int, seed: int = 0) -> dict[str, Any]:
-    """Pages with promoted pins, each judged; how many broke a rule."""
-    rng = np.random.default_rng(seed)
+def rules(
+    folder: Path, count: int, seed: int = 0, log: Path | None = None, seconds: float = 1e9
+) -> dict[str, Any]:
+    """Pages with promoted pins, each judged; how many broke a rule.
+
+    Every CHUNK auctions are a day with chance of its own. `log` keeps what came of each; what it has is not run again, and after
+    `seconds` the rest is left for the next time.
+    """
+    kept = [json.loads(line) for line in log.read_text().splitlines()] if log and log.exists() else []
+    done = {row["chunk"]: row for row in kept if row["seed"] == seed}
+    started = time.perf_counter()
     with opened(folder) as index:
         ids, vectors = unit_rows(index)
+    sizes = [min(CHUNK, count - at) for at in range(0, count, CHUNK)]
+    for chunk, size in enumerate(sizes):
+        if chunk in done and done[chunk]["auctions"] >= size:
+            continue
+        if time.perf_counter() - started > seconds:
+            break
+        done[chunk] = {"chunk": chunk, "seed": seed, **_chunk(folder, ids, vectors, size, [seed, chunk])}
+        if log:
+            with log.open("a") as file:
+                file.write(json.dumps(done[chunk]) + "\n")
+    rows = [done[chunk] for chunk in range(len(sizes)) if chunk in done]
+    broken = sum((Counter(row["broken"]) for row in rows), Counter[str]())
+    promoted, shown = sum(row["promoted"] for row in rows), sum(row["shown"] for row in rows)
+    auctions, spent = sum(row["auctions"] for row in rows), sum(row["seconds"] for row in rows)
+    return {
+        "name": "rules",
+        "auctions": auctions,
+        "wanted": count,
+        "promoted": promoted,
+        "share": promoted / max(1, shown),
+        "violations": broken.total(),
+        "broken": dict(broken),
+        "auctions_per_second": auctions / spent if spent else None,
+    }
+
+
+def _chunk(folder: Path, ids: list[str], vectors: Any, count: int, seed: list[int]) -> dict[str, Any]:
+    """One day of auctions."""
+    rng = np.random.default_rng(seed)
     campaigns = campaigns_of(ids, 60, rng, vectors, cap=2)
     memory = Memory(campaigns)
     broken: Counter[str] = Counter()
@@ -145,13 +187,10 @@ def rules(folder: Path, count: int, seed: int = 0) -> dict[str, Any]:
     place = {name: at for at, name in enumerate(ids)}
     by_id = {each.id: each for each in campaigns}
     with opened(folder, memory) as index:
-        promotions = Promotions(index, Rules(pricing="vcg", explore=0.2), seed=seed)
+        promotions = Promotions(index, Rules(pricing="vcg", explore=0.2), seed=seed[-1])
         pages = _pages(ids, vectors, rng, 400)
         started = time.perf_counter()
         for turn in range(count):
-            if turn % 20_000 == 0:
-                memory.at += DAY_MS
-                memory.shown.clear()
             page = pages[int(rng.integers(len(pages)))]
             person = int(rng.integers(2_000))
             if turn % 997 == 0:
@@ -165,13 +204,11 @@ def rules(folder: Path, count: int, seed: int = 0) -> dict[str, Any]:
                 broken[name] += 1
         seconds = time.perf_counter() - started
     return {
-        "name": "rules",
         "auctions": count,
         "promoted": promoted,
-        "share": promoted / max(1, shown),
-        "violations": sum(broken.values()),
+        "shown": shown,
         "broken": dict(broken),
-        "auctions_per_second": count / seconds,
+        "seconds": round(seconds, 3),
     }
 
 
@@ -296,12 +333,12 @@ def kills(count: int) -> dict[str, Any]:
 
 
 # -- world -----------------------------------------------------------------------------------------------------------
-def world(folder: Path, seeds: int, pages: int, people: int) -> list[dict[str, Any]]:
-    """Looks against keywords, in the same world with the same luck."""
+def world(folder: Path, seeds: int, pages: int, people: int, first: int = 0) -> list[dict[str, Any]]:
+    """Looks against keywords, in the same world with the same luck; seeds from `first` on."""
     with opened(folder) as index:
         pins = read_pins(index)
         tastes = make_tastes(pins)
-        found = [_seed(folder, pins, tastes, seed, pages, people) for seed in range(seeds)]
+        found = [_seed(folder, pins, tastes, seed, pages, people) for seed in range(first, first + seeds)]
     looks = np.array([each["looks"] for each in found])
     words = np.array([each["words"] for each in found])
     organic = np.array([each["organic"] for each in found])
@@ -316,6 +353,11 @@ def world(folder: Path, seeds: int, pages: int, people: int) -> list[dict[str, A
         {
             "name": "world, organic saves",
             **_interval(organic),
+            "expected": _interval(np.array([each["organic_expected"] for each in found])),
+            "beside_one_more": _interval(np.array([each["organic_longer"] for each in found])),
+            "saves": int(sum(each["organic_saves"] for each in found)),
+            "by_seed": organic.round(4).tolist(),
+            "first_seed": first,
             "pages": int(sum(each["pages"] for each in found)),
         },
     ]
@@ -353,19 +395,21 @@ def _seed(folder: Path, pins: Pins, tastes: Any, seed: int, pages: int, people: 
             worth = made.relevance(np.full(len(liked), person), liked)
             context = int(liked[int(np.argmax(worth))])
             cosines = vectors @ vectors[context]
-            order = np.argsort(-cosines)[1:13]
+            order = np.argsort(-cosines)[1:14]
             hits = Hits(
-                tuple(Hit(ids[n], ids[n], float(cosines[n]), WHOLE, {}) for n in order), len(ids), "exact"
+                tuple(Hit(ids[n], ids[n], float(cosines[n]), WHOLE, {}) for n in order[:12]),
+                len(ids),
+                "exact",
             )
             page = Page(
-                "related", hits, vectors[context][None], (ids[context],), least=float(cosines[order[-1]]),
+                "related", hits, vectors[context][None], (ids[context],), least=float(cosines[order[11]]),
                 seeds=frozenset({ids[context]}),
             )  # fmt: skip
             shown = [place[hit.id] for hit in promotions.placed(page) if hit.promoted][:1]
             named = {at for word in pins.words[context] for at in by_word.get(word, ())}
             worded = [
                 pin for at in named for pin in (place[name] for name in campaigns[at].pins)
-                if pin != context and pin not in order
+                if pin != context and pin not in order[:12]
             ]  # fmt: skip
             rows.append((person, order, shown, worded))
     return _clicks(made, rows, rng)
@@ -386,20 +430,43 @@ def _clicks(made: World, rows: list[Any], rng: np.random.Generator) -> dict[str,
         responses = _served(made, served, True)
         found[name] = 1000 * float(responses.reactions.clicked[:, SLOT].mean()) if count else 0.0
         if name == "looks":
-            mine = responses.saved[:, [at for at in range(13) if at != SLOT]].sum()
-            plain = _served(made, served, False).saved.sum()
+            others = [at for at in range(13) if at != SLOT]
+            mine = responses.saved[:, others].sum()
+            bare = _served(made, served, False)
+            plain = bare.saved.sum()
             found["organic"] = float(mine / max(1, plain) - 1)
+            found["organic_saves"] = int(plain)
+            longer = made.lists(*_pages_of(made, served, None), "related")
+            mine, plain, beside = (
+                _chances(made, lists)[:, which].sum()
+                for lists, which in (
+                    (responses.lists, others), (bare.lists, slice(12)), (longer, slice(12))
+                )
+            )  # fmt: skip
+            found["organic_expected"] = float(mine / max(1e-9, plain) - 1)
+            found["organic_longer"] = float(mine / max(1e-9, beside) - 1)
     return found
+
+
+def _chances(made: World, lists: Any) -> Any:
+    """(m, s) the chance of a save in each slot, by the world's own rates: what many worlds would show on average."""
+    return save_chances(made.scene, lists)
+
+
+def _pages_of(made: World, served: list[Any], promoted: bool | None) -> tuple[Any, Any, Any]:
+    """Persons, pins and times of the pages: with the promoted pin, without it, or (None) with one more of the page's own."""
+    rows = [
+        np.insert(order[:12], SLOT, pin) if promoted else order[: 13 if promoted is None else 12]
+        for _, order, pin in served
+    ]
+    at = made.clock + 60_000 * np.arange(len(served))
+    return np.array([person for person, _, _ in served], np.int32), np.array(rows, np.int32), at
 
 
 def _served(made: World, served: list[Any], promoted: bool) -> Any:
     """The reactions of a fresh copy of the world to the pages."""
     own = World(made.scene)
-    pins = np.array(
-        [np.insert(order, SLOT, pin) if promoted else order for _, order, pin in served], np.int32
-    )
-    at = own.clock + 60_000 * np.arange(len(served))
-    return own.respond_many(own.lists(np.array([p for p, _, _ in served], np.int32), pins, at, "related"))
+    return own.respond_many(own.lists(*_pages_of(own, served, promoted), "related"))
 
 
 def samples_index(place: Path) -> Path:
@@ -415,11 +482,14 @@ def main() -> None:
     parser.add_argument("--index", type=Path)
     parser.add_argument("--parts", default="rules,lies,speed,kills,world")
     parser.add_argument("--auctions", type=int, default=1_000_000)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--lies", type=int, default=40_000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--campaigns", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--pages", type=int, default=3_000)
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--smoke", action="store_true")
@@ -433,11 +503,11 @@ def main() -> None:
         scratch = Path(place)
         source = options.index or samples_index(scratch / "samples.index")
         parts = {
-            "rules": lambda: [rules(source, options.auctions)],
+            "rules": lambda: [rules(source, options.auctions, 0, options.log, options.seconds)],
             "lies": lambda: [lies(options.lies, pricing) for pricing in ("vcg", "gsp")],
             "speed": lambda: [speed(source, scratch, options.campaigns, options.rounds)],
             "kills": lambda: [kills(options.kills)],
-            "world": lambda: world(source, options.seeds, options.pages, options.people),
+            "world": lambda: world(source, options.seeds, options.pages, options.people, options.first_seed),
         }
         for name in options.parts.split(","):
             rows += parts[name]()

@@ -103,6 +103,7 @@ ROUTES = [
         "/me/appeals": ("POST",),
         "/trust/cases": ("GET",),
         "/trust/cases/{verdict}": ("GET", "POST"),
+        "/trust/cases/{verdict}/appeals": ("POST",),
         "/trust/cases/{verdict}/undo": ("POST",),
         "/trust/pins/{id}/picture": ("GET",),
     }.items()

@@ -99,6 +99,16 @@ def test_who_is_removed_may_appeal_and_nobody_else(app: Any) -> None:
     assert spammer.post("/me/appeals", {"verdict": 1, "text": "my own lamps"}).status_code == 200
     [case] = owner.get("/trust/cases").json()["cases"]
     assert (case["state"], case["appeal"]) == ("decided", "my own lamps")
+    [said] = case["appeals"]
+    assert (said["text"], said["outcome"]) == ("my own lamps", "waiting")
+    assert spammer.get("/me/verdicts").json()["verdicts"][0]["appeal"] == "waiting"
+    path, word = "/trust/cases/1/appeals", {"person": said["person"], "granted": True, "why": "a shop"}
+    assert owner.post(path, {**word, "person": "person-3"}).status_code == 404
+    answered = owner.post(path, word).json()["appeals"]
+    assert [(each["outcome"], each["why"]) for each in answered] == [("granted", "a shop")]
+    assert spammer.get("/me/verdicts").json()["verdicts"] == []
+    assert spammer.post("/me/appeals", {"verdict": 1, "text": "more"}).status_code == 409
+    assert len([name for name in hits(owner) if name.startswith("spam")]) == COPIES // 3
 
 
 def test_the_figures_weigh_spam_by_impressions(app: Any) -> None:

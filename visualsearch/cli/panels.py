@@ -85,7 +85,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "remark",
             ),  # insight
             *("labels", "clicks", "variants", "undo", "adapted", "ranker"),  # adapt, bench, learn
-            *("everything", "only_ask", "case", "verdict", "ask"),  # trust
+            *("everything", "only_ask", "case", "verdict", "ask", "answer"),  # trust
             *("world", "attack", "heavy"),  # bench trust
             *("data", "photos", "tasks", "scenes", "others", "limit"),  # bench
             *("follows", "no_follows", "peers", "only", "again", "budget", "seed"),  # bench recommend, learn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from .panels import Panels
 from .people import Address
 
 if TYPE_CHECKING:
-    from visualsearch.people import Ruling
+    from visualsearch.people import Appeal, Ruling
     from visualsearch.trust import Trust
 
 trust = typer.Typer(
@@ -45,10 +45,11 @@ def _opened(folder: Path, address: str | None, act: bool = True) -> Iterator[Tru
         yield Trust(index, Limits(act=act))
 
 
-def told(case: Ruling) -> dict[str, Any]:
+def told(case: Ruling, appeals: Sequence[Appeal] = ()) -> dict[str, Any]:
     """A case as plain values. People are pseudonyms."""
     from visualsearch.people import pseudonym_text
 
+    said = [{**each._asdict(), "person": pseudonym_text(each.person)} for each in appeals]
     return {
         "verdict": case.number,
         "kind": case.kind,
@@ -60,6 +61,7 @@ def told(case: Ruling) -> dict[str, Any]:
         "at": case.at,
         "until": case.until,
         "appeal": case.appeal,
+        "appeals": said,
         "evidence": list(case.evidence),
         "pins": list(case.pins),
         "people": [pseudonym_text(number) for number in case.people],
@@ -107,6 +109,8 @@ def scan(
             f"spam had {seen.share:.3%} of the last day's {seen.impressions:,} impressions,"
             f" at most {seen.highest:.3%} with what waits"
         )
+    if found.wrong:
+        note(f"rules held and hid nothing: people found {found.wrong:.0%} of what they did lately to be fine")
     if found.credited or found.charged:
         print(f"promoted pins: {found.credited:,} billed events given back, {found.charged:,} billed again")
     for sentence in found.notes:
@@ -151,13 +155,14 @@ def review(
             if case is not None and verdict is not None
             else opened.queue(k, ask=ask)
         )
+        appeals = {each.number: opened.appeals(each.number) for each in cases}
     if as_json:
-        emit({"cases": [told(each) for each in cases]})
+        emit({"cases": [told(each, appeals[each.number]) for each in cases]})
         return
     if not cases:
         note("nothing waits for a person")
     for each in cases:
-        _show(each)
+        _show(each, appeals[each.number])
 
 
 @trust.command()
@@ -178,14 +183,65 @@ def undo(
     )
 
 
-def _show(case: Ruling) -> None:
+@trust.command()
+def appeal(
+    folder: Folder,
+    verdict: Number,
+    person: Annotated[
+        str,
+        typer.Option("--person", metavar="PERSON", help="Whom the verdict is about.", show_default=False),
+    ],
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="TEXT", help="What they say against it.", show_default=False),
+    ] = None,
+    answer: Annotated[
+        str | None,
+        typer.Option(
+            "--answer", metavar="WORD", help="Your word on their appeal: grant or refuse.", show_default=False
+        ),
+    ] = None,
+    why: Why = "",
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep what somebody says against a verdict, or decide it. An appeal that is granted lets them go, and their pins.
+
+    It comes first in `trust review`. The verdict goes on for the others that it is about.
+
+    Examples: `visualsearch trust appeal pins.index 12 --person ada --text "These are my own lamps"`,
+    `visualsearch trust appeal pins.index 12 --person ada --answer grant`
+    """
+    from visualsearch.errors import UnknownNameError, UsageError
+
+    if (text is None) == (answer is None):
+        raise UsageError("cannot appeal", "it takes one of --text and --answer", "Give one of them")
+    if answer not in (None, "grant", "refuse"):
+        raise UnknownNameError("answer", str(answer)[:40], ("grant", "refuse"))
+    with _opened(folder, address) as opened:
+        if text is not None:
+            case = opened.appeal(verdict, person, text)
+        else:
+            case = opened.answer(verdict, person, answer == "grant", why)
+        appeals = opened.appeals(verdict)
+    if as_json:
+        emit(told(case, appeals))
+        return
+    _show(case, appeals)
+
+
+def _show(case: Ruling, appeals: Sequence[Appeal] = ()) -> None:
+    from visualsearch.people import pseudonym_text
+
     when = datetime.fromtimestamp(case.at / 1000, UTC).strftime("%Y-%m-%d %H:%M")
     doing = "nothing is done yet" if case.action == 0 else f"now: {case.action.name.lower()}"
     print(
         f"{case.number}  {plain(case.title)}  [{case.kind}, score {case.score:.2f}, {when} UTC; {doing}; {case.state}]"
     )
-    if case.appeal:
-        print(f"    appeal: {plain(case.appeal)}")
+    for each in appeals:
+        name = pseudonym_text(each.person)
+        answered = f"{each.outcome}: {each.why}" if each.why else each.outcome
+        print(f"    appeal of {name} [{plain(answered)}]: {plain(each.text)}")
     for sign in case.evidence:
         print(f"    {float(sign['weight']):+.1f}  {plain(str(sign['sentence']))}")
     if case.pins:

@@ -34,6 +34,7 @@ from .model import (
 )
 
 if TYPE_CHECKING:
+    from .appeals import Appeal
     from .backups import copy_record, follow_backup, forget_since
     from .billing import Judge, Paid
     from .carried import carry_ledger, close_ledger
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     from .people import People, open_people
     from .planned import Plan
     from .promoted import Placement, Viewer
-    from .rulings import NOTHING, Ruling, Shut
+    from .rulings import Ruling
+    from .shutting import NOTHING, Shut
     from .taste import Deed, Deeds, FollowedSave
     from .trials import DECLARED, EventColumns, Exposures
     from .watching import Account, Puts, Touches
@@ -59,6 +61,7 @@ __all__ = [
     "NOTHING",
     "TOKEN",
     "Account",
+    "Appeal",
     "Board",
     "BoardKind",
     "Budget",
@@ -114,6 +117,7 @@ __all__ = [
 
 
 _LATE = {
+    "Appeal": "appeals",
     "Budget": "ledger",
     "carry_ledger": "carried",
     "close_ledger": "carried",

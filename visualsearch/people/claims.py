@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from visualsearch.errors import UsageError
 
-from .judged import judged_people
+from .judged import appeals, judged_people
 from .model import PROFILE, ConsentLevel, pseudonym_text
 from .persons import check_key, find, need, one, renumbered, storing
 from .schema import (
@@ -46,6 +46,7 @@ _MOVED = (saves, comments, events, placements, acts, planned, lists)
 _JOINED = (
     *(collaborators, connections, mentions, reports, sites, sessions, follows, exposures, unwanted),
     judged_people,
+    appeals,
 )
 """Tables in which the person may have the same row already."""
 

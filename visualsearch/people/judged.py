@@ -104,6 +104,29 @@ judged_sites = Table(
 """Whom and what each verdict is about. `level` is what is done now: 0 nothing, up to 4, removed. Nothing else is changed."""
 
 
+appeals = Table(
+    "appeals",
+    SCHEMA,
+    _verdict(),
+    Column(
+        "person",
+        BigInteger,
+        ForeignKey("people.person", ondelete="CASCADE"),
+        nullable=False,
+        primary_key=True,
+    ),
+    Column("at", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("decided", BigInteger),
+    Column("why", Text, nullable=False),
+    Column("pins", Text, nullable=False),
+    Index(None, "person"),
+)
+"""What people say against verdicts on them. `pins` is JSON: those that a granted appeal let go."""
+
+
 def honest(person: ColumnElement[int]) -> ColumnElement[bool]:
     """Whether no verdict keeps a person's deeds from counting for others."""
     return ~exists().where(judged_people.c.person == person, judged_people.c.level >= int(Level.HOLD))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, upd
 from visualsearch.errors import UsageError
 
 from . import parts as disk
-from .judged import judged_people
+from .judged import appeals, judged_people
 from .model import pseudonym_text
 from .persons import renumbered
 from .privacy import Privacy
@@ -40,7 +40,7 @@ from .tables import fingerprint
 
 _OWN = (
     *(reports, mentions, collaborators, follows, connections, comments, sites, sessions, exposures, events),
-    *(placements, acts, unwanted, planned, judged_people, lists, consent),
+    *(placements, acts, unwanted, planned, judged_people, appeals, lists, consent),
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import backups as _backups  # noqa: F401  forgetting cleans backups too
+from .appeals import Appeals
 from .arranging import Arranging
 from .claims import Claims
 from .columns import Columns
@@ -44,6 +45,7 @@ class People(
     Domains,
     Planned,
     Rulings,
+    Appeals,
     Settling,
     Watching,
     Arranging,

@@ -17,7 +17,7 @@ from visualsearch.errors import LockedError, StorageError, UnknownNameError
 from . import lookup
 from . import parts as disk
 from .derived import Deriving
-from .judged import judged_people
+from .judged import appeals, judged_people
 from .model import PROFILE, SESSION_MS, SIGNALS, Consent, ConsentLevel, Receipt, pseudonym_text
 from .parts import Part
 from .persons import LONGEST_KEY, Known, check_key, need, one, renumbered, touch
@@ -63,6 +63,7 @@ _OWN = (
     unwanted,
     planned,
     judged_people,
+    appeals,
 )
 """Tables whose rows of a person are deleted as they are; saves and boards need more care."""
 PENDING = "the files were not searched yet"

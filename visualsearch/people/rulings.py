@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from visualsearch.errors import UnknownNameError
 
+from .appeals import answer, answer_all, appeal, let_go
 from .judged import Level, judged_people, judged_pins, judged_sites, verdicts
 from .model import pseudonym_text
-from .persons import Base, find
-from .schema import boards, marks, saves
+from .persons import find
+from .schema import marks
 from .settling import settle, settle_verdicts
+from .shutting import GUARD, MARK, NOTHING, Shut, Shutting, mark_of
 from .store import chunks
 
-MARK = "verdicts"
-"""The mark that grows with every change of a verdict."""
-FRESH_SECONDS = 0.3
-"""Verdicts of other processes count within this time."""
 _MEMBERS: Mapping[str, tuple[Table, str]] = {
     "pins": (judged_pins, "pin_id"),
     "people": (judged_people, "person"),
@@ -56,94 +53,8 @@ class Ruling:
     history: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True)
-class Shut:
-    """What verdicts do at one moment: ids of pins kept from others, of pins ranked lower, and of pins kept from everybody."""
-
-    mark: int
-    hidden: frozenset[str]
-    lowered: frozenset[str]
-    removed: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.hidden or self.lowered)
-
-
-NOTHING = Shut(0, frozenset(), frozenset(), frozenset())
-
-
-class Rulings(Base):
+class Rulings(Shutting):
     """Keeps verdicts. Every change is one transaction, and raises the mark that readers look at."""
-
-    # -- what counts now -------------------------------------------------------------------------------------------
-    def verdict_mark(self) -> int:
-        """Grows with every change of a verdict."""
-        with self.store.read() as db:
-            return _mark(db)
-
-    def shut(self) -> Shut:
-        """What verdicts keep from whom now; of other processes' verdicts, as of a moment ago."""
-        with _GUARD:
-            held: tuple[float, Shut] | None = getattr(self.store, "shut", None)
-        now = time.monotonic()
-        if held is not None and now - held[0] < FRESH_SECONDS:
-            return held[1]
-        with self.store.read() as db:
-            mark = _mark(db)
-            found = held[1] if held is not None and held[1].mark == mark else _shut(db, mark)
-        with _GUARD:
-            self.store.shut = (now, found)
-        return found
-
-    def own_judged(self, person: str) -> frozenset[str]:
-        """The judged pins that a person put up themselves and may still see."""
-        with self.store.read() as db:
-            known = find(db, [person]).get(person)
-            if known is None:
-                return frozenset()
-            mine = select(judged_people.c.verdict).where(judged_people.c.person == known.number)
-            chosen = select(judged_pins.c.pin_id).where(
-                judged_pins.c.verdict.in_(mine), judged_pins.c.level < int(Level.REMOVE)
-            )
-            return frozenset(db.execute(chosen).scalars())
-
-    def shut_people(self) -> set[int]:
-        """The numbers of persons whose deeds count for nobody."""
-        with self.store.read() as db:
-            return set(
-                db.execute(
-                    select(judged_people.c.person).where(judged_people.c.level >= int(Level.HOLD))
-                ).scalars()
-            )
-
-    def shut_sites(self) -> dict[str, Level]:
-        """The sites under a verdict, and what it does."""
-        with self.store.read() as db:
-            top = select(judged_sites.c.site, func.max(judged_sites.c.level)).where(judged_sites.c.level > 0)
-            return {row[0]: Level(row[1]) for row in db.execute(top.group_by(judged_sites.c.site))}
-
-    def shut_links(self) -> list[tuple[str, str]]:
-        """The saves, as (board, pin id), on public boards that verdicts keep from counting now."""
-        people = select(judged_people.c.person).where(judged_people.c.level >= int(Level.HOLD))
-        pins = select(judged_pins.c.pin_id).where(judged_pins.c.level >= int(Level.HOLD))
-        theirs = saves.c.person.in_(people) | boards.c.owner.in_(people) | saves.c.pin_id.in_(pins)
-        return self._links(theirs)
-
-    def freed_links(self) -> list[tuple[str, str]]:
-        """The saves, as (board, pin id), that a verdict kept from counting at some time and that none does now."""
-        people = select(judged_people.c.person).where(judged_people.c.level < int(Level.HOLD))
-        pins = select(judged_pins.c.pin_id).where(judged_pins.c.level < int(Level.HOLD))
-        return self._links(
-            saves.c.person.in_(people) | boards.c.owner.in_(people) | saves.c.pin_id.in_(pins), live=True
-        )
-
-    def _links(self, chosen: Any, live: bool = False) -> list[tuple[str, str]]:
-        from .live import OPEN
-
-        joined = select(saves.c.board, saves.c.pin_id).join(boards, boards.c.board == saves.c.board)
-        wanted = joined.where(chosen, boards.c.secret.is_(False), saves.c.gone.is_(False))
-        with self.store.read() as db:
-            return [(row[0], row[1]) for row in db.execute(wanted.where(OPEN) if live else wanted)]
 
     # -- changing --------------------------------------------------------------------------------------------------
     def rule(self, made: Sequence[Ruling]) -> list[int]:
@@ -205,8 +116,14 @@ class Rulings(Base):
             values: dict[str, Any] = {"action": action.name.lower(), "state": state, "until": None}
             values["decided"] = self.now() if by == "person" else row.decided
             values["spam"] = spam
-            values["history"] = _told(row, self.now(), action, by, state, why)
-            values["appeal"] = "" if by == "person" else row.appeal
+            more: dict[str, Any] = {}
+            if by == "person":  # their word answers the appeals that wait
+                values["appeal"] = ""
+                count = answer_all(db, self.now(), number, action < Level.HOLD, why)
+                more = {"appeals": count, "appeal": "granted" if action < Level.HOLD else "refused"}
+            values["history"] = _told(
+                row, self.now(), action, by, state, why, more if more.get("appeals") else {}
+            )
             db.execute(update(verdicts).where(verdicts.c.verdict == number).values(**values))
             self._level(db, number, action)
             self._changed(db, [number])
@@ -216,20 +133,33 @@ class Rulings(Base):
         return self.ruling(number)
 
     def appeal_ruling(self, number: int, person: str, text: str) -> Ruling:
-        """Keep what somebody says against a verdict on them. Raises UnknownNameError where it is not on them."""
+        """Keep what somebody says against a verdict on them. Raises UnknownNameError where it is not on them, ConflictError."""
 
-        def work(db: Connection) -> bool:
+        def work(db: Connection) -> None:
             row = _row(db, number)
             known = find(db, [person]).get(person)
-            mine = select(judged_people.c.person).where(
-                judged_people.c.verdict == number,
-                judged_people.c.person == (-1 if known is None else known.number),
-            )
-            if db.execute(mine).first() is None:
-                raise UnknownNameError("verdict", str(number), [], "It is about somebody else")
-            values = {"appeal": text, "history": _told(row, self.now(), None, "appeal", row.state, text)}
-            db.execute(update(verdicts).where(verdicts.c.verdict == number).values(**values))
-            return True
+            appeal(db, self.store, self.now(), number, -1 if known is None else known.number, text)
+            history = _told(row, self.now(), None, "appeal", row.state, text)
+            db.execute(update(verdicts).where(verdicts.c.verdict == number).values(history=history))
+
+        self._ruled(work)
+        return self.ruling(number)
+
+    def answer_appeal(self, number: int, person: str, granted: bool, why: str = "") -> Ruling:
+        """Decide an appeal: where it is granted, the verdict lets its author go, and the pins that they put up.
+
+        Raises UnknownNameError.
+        """
+
+        def work(db: Connection) -> None:
+            row = _row(db, number)
+            known = find(db, [person]).get(person)
+            pins = answer(db, self.now(), number, -1 if known is None else known.number, granted, why)
+            more = {"appeal": "granted" if granted else "refused", "pins": pins}
+            history = _told(row, self.now(), None, "person", row.state, why, more)
+            db.execute(update(verdicts).where(verdicts.c.verdict == number).values(history=history))
+            self._level(db, number, Level[row.action.upper()])
+            self._changed(db, [number])
 
         self._ruled(work)
         return self.ruling(number)
@@ -269,7 +199,7 @@ class Rulings(Base):
     # -- inside ----------------------------------------------------------------------------------------------------
     def _ruled(self, work: Callable[[Connection], Any]) -> Any:
         found = self.store.write(work)
-        with _GUARD:
+        with GUARD:
             self.store.shut = None
         return found
 
@@ -291,10 +221,11 @@ class Rulings(Base):
     def _level(self, db: Connection, number: int, action: Level) -> None:
         for table, _ in _MEMBERS.values():
             db.execute(update(table).where(table.c.verdict == number).values(level=int(action)))
+        let_go(db, number)
 
     def _changed(self, db: Connection, numbers: Sequence[int]) -> None:
         settle_verdicts(db, self.store, self.now(), numbers)
-        self.store.upsert(db, marks, {"name": MARK, "value": _mark(db) + 1})
+        self.store.upsert(db, marks, {"name": MARK, "value": mark_of(db) + 1})
 
     def trust_mark(self, name: str) -> int:
         """How far the judging came: a number kept under a name, 0 where it never began."""
@@ -323,26 +254,6 @@ class Rulings(Base):
         return int(self._ruled(work))
 
 
-_GUARD = threading.Lock()
-
-
-def _mark(db: Connection) -> int:
-    return int(db.execute(select(marks.c.value).where(marks.c.name == MARK)).scalar() or 0)
-
-
-def _shut(db: Connection, mark: int) -> Shut:
-    top = select(judged_pins.c.pin_id, func.max(judged_pins.c.level)).where(judged_pins.c.level > 0)
-    held = {row[0]: row[1] for row in db.execute(top.group_by(judged_pins.c.pin_id))}
-    if not held:
-        return Shut(mark, frozenset(), frozenset(), frozenset())
-    return Shut(
-        mark,
-        frozenset(name for name, level in held.items() if level >= Level.HOLD),
-        frozenset(name for name, level in held.items() if level == Level.LOWER),
-        frozenset(name for name, level in held.items() if level >= Level.REMOVE),
-    )
-
-
 def _row(db: Connection, number: int) -> Any:
     row = db.execute(select(verdicts).where(verdicts.c.verdict == number)).first()
     if row is None:
@@ -350,7 +261,15 @@ def _row(db: Connection, number: int) -> Any:
     return row
 
 
-def _told(row: Any, now: int, action: Level | None, by: str, state: str, why: str = "") -> str:
+def _told(
+    row: Any,
+    now: int,
+    action: Level | None,
+    by: str,
+    state: str,
+    why: str = "",
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     entry = {
         "at": now,
         "action": row.action if action is None else action.name.lower(),
@@ -358,7 +277,7 @@ def _told(row: Any, now: int, action: Level | None, by: str, state: str, why: st
         "state": state,
     }
     return json.dumps(
-        [*json.loads(row.history), {**entry, **({"why": why} if why else {})}], ensure_ascii=False
+        [*json.loads(row.history), {**entry, **({"why": why} if why else {}), **more}], ensure_ascii=False
     )
 
 
@@ -393,3 +312,6 @@ def _rulings(db: Connection, rows: Sequence[Any]) -> list[Ruling]:
         )
         for row in rows
     ]
+
+
+__all__ = ["NOTHING", "Ruling", "Rulings", "Shut"]

@@ -261,11 +261,17 @@ class Watching(Base):
                 select(verdicts.c.verdict, verdicts.c.spam).where(verdicts.c.spam.is_not(None))
             ).all()
             for number, spam in rows:
+                # Whom an appeal let go is no example of spam.
+                least = 1 if spam else 0
                 pins = db.execute(
-                    select(judged_pins.c.pin_id).where(judged_pins.c.verdict == number)
+                    select(judged_pins.c.pin_id).where(
+                        judged_pins.c.verdict == number, judged_pins.c.level >= least
+                    )
                 ).scalars()
                 who = db.execute(
-                    select(judged_people.c.person).where(judged_people.c.verdict == number)
+                    select(judged_people.c.person).where(
+                        judged_people.c.verdict == number, judged_people.c.level >= least
+                    )
                 ).scalars()
                 found.append((int(number), bool(spam), list(pins), list(who)))
         return found

@@ -24,7 +24,7 @@ from .access import CAN_WRITE
 from .openapi import json_body, refused
 from .people.asking import SECURED, Caller, Named, ask
 from .people.record import Record
-from .people.schemas_me import AppealIn, DecideIn
+from .people.schemas_me import AnswerIn, AppealIn, DecideIn
 from .pictures import Thumbnail
 from .problems import Kind, RefusedError
 from .reading import read_json
@@ -51,6 +51,16 @@ class SignOut(BaseModel):
     sentence: str
 
 
+class AppealOut(BaseModel):
+    """What somebody says against a verdict on them, and the answer."""
+
+    person: str = Field(description="A pseudonym.")
+    text: str
+    at: int
+    outcome: str = Field(description="waiting, granted or refused.")
+    why: str
+
+
 class CaseOut(BaseModel):
     """A verdict with its evidence."""
 
@@ -63,7 +73,8 @@ class CaseOut(BaseModel):
     spam: bool | None = Field(description="What a person said.")
     at: int
     until: int | None = Field(description="When it ends by itself, in milliseconds.")
-    appeal: str
+    appeal: str = Field(description="The appeals that wait for an answer.")
+    appeals: list[AppealOut]
     evidence: list[SignOut]
     pins: list[str] = Field(description=f"At most {SAMPLE} of its pins.")
     pin_count: int
@@ -95,7 +106,9 @@ class OwnVerdictOut(BaseModel):
     action: str
     at: int
     pins: int
-    appeal: str
+    appeal: str = Field(
+        description="What became of an appeal of theirs: waiting, granted, refused, or empty."
+    )
 
 
 class OwnVerdictsOut(BaseModel):
@@ -158,8 +171,14 @@ class Judge:
         self.pool.close()
 
 
-def case_out(case: Ruling) -> CaseOut:
+def case_out(trust: Trust, case: Ruling) -> CaseOut:
     """A case as it is sent."""
+    said = [
+        AppealOut(
+            person=pseudonym_text(each.person), text=each.text, at=each.at, outcome=each.outcome, why=each.why
+        )
+        for each in trust.appeals(case.number)
+    ]
     return CaseOut(
         verdict=case.number,
         kind=case.kind,
@@ -171,6 +190,7 @@ def case_out(case: Ruling) -> CaseOut:
         at=case.at,
         until=case.until,
         appeal=case.appeal,
+        appeals=said,
         evidence=[SignOut.model_validate(dict(each)) for each in case.evidence],
         pins=list(case.pins[:: max(1, len(case.pins) // SAMPLE)][:SAMPLE]),
         pin_count=len(case.pins),
@@ -207,7 +227,9 @@ async def list_cases(
 
     def work(trust: Trust) -> CasesOut:
         seen = PrevalenceOut.model_validate(trust.prevalence().to_dict())
-        return CasesOut(cases=[case_out(case) for case in trust.queue(k, ask=ask_first)], prevalence=seen)
+        return CasesOut(
+            cases=[case_out(trust, case) for case in trust.queue(k, ask=ask_first)], prevalence=seen
+        )
 
     return await _judging(request, work)
 
@@ -217,7 +239,7 @@ async def list_cases(
 )
 async def get_case(request: Request, verdict: VerdictId) -> CaseOut:
     """With its evidence."""
-    return await _judging(request, lambda trust: case_out(_known(lambda: trust.case(verdict))))
+    return await _judging(request, lambda trust: case_out(trust, _known(lambda: trust.case(verdict))))
 
 
 @review_routes.post(
@@ -233,8 +255,8 @@ async def decide(request: Request, verdict: VerdictId) -> CaseOut:
 
     def work(trust: Trust) -> CaseOut:
         if given.verdict == "reopen":
-            return case_out(_known(lambda: trust.reopen(verdict)))
-        return case_out(_known(lambda: trust.decide(verdict, given.verdict, given.why)))
+            return case_out(trust, _known(lambda: trust.reopen(verdict)))
+        return case_out(trust, _known(lambda: trust.decide(verdict, given.verdict, given.why)))
 
     return await _judging(request, work)
 
@@ -247,7 +269,24 @@ async def decide(request: Request, verdict: VerdictId) -> CaseOut:
 )
 async def undo(request: Request, verdict: VerdictId) -> CaseOut:
     """Pins, saves, counts and boards are as they were."""
-    return await _judging(request, lambda trust: case_out(_known(lambda: trust.undo(verdict))))
+    return await _judging(request, lambda trust: case_out(trust, _known(lambda: trust.undo(verdict))))
+
+
+@review_routes.post(
+    "/trust/cases/{verdict}/appeals",
+    dependencies=[CAN_WRITE],
+    responses=refused(404, 415, 507),
+    openapi_extra=json_body(AnswerIn),
+    summary="Answer an appeal",
+)
+async def answer(request: Request, verdict: VerdictId) -> CaseOut:
+    """One that is granted lets its author go, and the pins that they put up; the verdict goes on for the others."""
+    given = await read_json(request, AnswerIn)
+
+    def work(trust: Trust) -> CaseOut:
+        return case_out(trust, _known(lambda: trust.answer(verdict, given.person, given.granted, given.why)))
+
+    return await _judging(request, work)
 
 
 @review_routes.get(
@@ -273,18 +312,8 @@ async def own_verdicts(request: Request, person: Named = None) -> OwnVerdictsOut
     def work(_people: People, who: Caller) -> OwnVerdictsOut:
         trust: Trust = request.app.state.judge.trust
         found = [case for case in trust.about(who.name) if case.action.name in ("REMOVE", "HOLD")]
-        return OwnVerdictsOut(
-            verdicts=[
-                OwnVerdictOut(
-                    verdict=case.number,
-                    action=case.action.name.lower(),
-                    at=case.at,
-                    pins=len(case.pins),
-                    appeal=case.appeal,
-                )
-                for case in found
-            ]
-        )
+        outcomes = trust.outcomes(who.name)
+        return OwnVerdictsOut(verdicts=[_own(case, outcomes.get(case.number, "")) for case in found])
 
     return await ask(request, person, work)
 
@@ -292,7 +321,7 @@ async def own_verdicts(request: Request, person: Named = None) -> OwnVerdictsOut
 @review_routes.post(
     "/me/appeals",
     dependencies=[SECURED],
-    responses=refused(404, 415, 507),
+    responses=refused(404, 409, 415, 507),
     openapi_extra=json_body(AppealIn),
     summary="Appeal against a verdict",
 )
@@ -303,24 +332,24 @@ async def appeal(request: Request, person: Named = None) -> OwnVerdictOut:
     def work(_people: People, who: Caller) -> OwnVerdictOut:
         trust: Trust = request.app.state.judge.trust
         case = _known(lambda: trust.appeal(given.verdict, who.name, given.text))
-        return OwnVerdictOut(
-            verdict=case.number,
-            action=case.action.name.lower(),
-            at=case.at,
-            pins=len(case.pins),
-            appeal=case.appeal,
-        )
+        return _own(case, "waiting")
 
     return await ask(request, given.person or person, work, changes=True)
+
+
+def _own(case: Ruling, outcome: str) -> OwnVerdictOut:
+    return OwnVerdictOut(
+        verdict=case.number, action=case.action.name.lower(), at=case.at, pins=len(case.pins), appeal=outcome
+    )
 
 
 def _known(find: Callable[[], Ruling]) -> Ruling:
     try:
         return find()
     except UnknownNameError as error:
-        if error.kind == "verdict":
+        if error.kind in ("verdict", "appeal"):
             raise RefusedError(
-                Kind.NOT_FOUND, "there is no such verdict", "", "GET /trust/cases lists them"
+                Kind.NOT_FOUND, f"there is no such {error.kind}", "", "GET /trust/cases lists them"
             ) from error
         raise
 

@@ -74,8 +74,14 @@ class Limits:
 
     `hidden_accounts`: so many accounts may be held or hidden a day by rules; what is above waits for a person. Rules never
     remove: that takes a person's word. `act` False: everything waits for a person.
+
+    `wrong`: where people found more than this share of what rules held or hid lately to be fine (the last `lately` cases, once
+    `least` were decided), rules hold and hide nothing until people confirm more.
     """
 
     act: bool = True
     hold_days: float = 14.0
     hidden_accounts: int = 200
+    wrong: float = 0.1
+    lately: int = 50
+    least: int = 10

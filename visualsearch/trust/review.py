@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from visualsearch.errors import ConflictError, UnknownNameError, UsageError
-from visualsearch.people import Level, Ruling
+from visualsearch.people import Appeal, Level, Ruling
 
 from .domains import Resolve
 from .findings import Limits
@@ -111,15 +111,37 @@ class Trust:
         return self.index.people.change_ruling(number, before, state="waiting", by="person", spam=None)
 
     def appeal(self, number: int, person: str, text: str) -> Ruling:
-        """Somebody's word against a verdict on them: it comes first in the queue. Raises UnknownNameError, UsageError."""
+        """Somebody's word against a verdict on them: it comes first in the queue.
+
+        Raises UnknownNameError, UsageError; ConflictError where three appeals of theirs were decided, or one was granted.
+        """
         said = " ".join(text.split())[:LONGEST_APPEAL]
         if not said:
             raise UsageError("cannot appeal", "the text is empty", "Say why the verdict is wrong")
         return self.index.people.appeal_ruling(number, person, said)
 
+    def appeals(self, number: int) -> list[Appeal]:
+        """What people say against a verdict, and what was decided of it. The verdict's history tells it without names."""
+        return self.index.people.appeals(number)
+
+    def answer(self, number: int, person: str, granted: bool, why: str = "") -> Ruling:
+        """A person's word on an appeal. Where it is granted, the verdict lets its author go, with the pins that they put up, and
+        goes on for the others; another answer takes that back. Raises UnknownNameError.
+
+        A word on the whole case (`decide`, `undo`) answers every appeal that waits.
+        """
+        return self.index.people.answer_appeal(number, person, granted, why[:LONGEST_APPEAL])
+
     def about(self, person: str) -> list[Ruling]:
         """The verdicts that do something to a person now."""
-        return [case for case in self.index.people.rulings(about=person) if case.action > Level.NOTHING]
+        held = [case for case in self.index.people.rulings(about=person) if case.action > Level.NOTHING]
+        outcomes = self.index.people.own_outcomes(person, [case.number for case in held])
+        return [case for case in held if outcomes.get(case.number) != "granted"]
+
+    def outcomes(self, person: str) -> dict[int, str]:
+        """What became of a person's appeals, by verdict: waiting, granted or refused."""
+        numbers = [case.number for case in self.index.people.rulings(about=person)]
+        return self.index.people.own_outcomes(person, numbers)
 
     def prevalence(self) -> Prevalence:
         """The share of the last day's impressions that was spam."""

@@ -39,6 +39,7 @@ OVERLAP = 0.3
 class Report:
     """What a round did: puts judged, verdicts made and extended by number, prevalence, and what else to know.
 
+    `wrong` is above 0 where rules held and hid nothing, as people found so large a share of it to be fine lately (`Limits`).
     `credited` and `charged` are the ledger's entries: promoted clicks, visits and saves that verdicts gave back, or took again.
     """
 
@@ -50,6 +51,7 @@ class Report:
     acting: int = 0
     credited: int = 0
     charged: int = 0
+    wrong: float = 0.0
     prevalence: Prevalence | None = None
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -65,6 +67,7 @@ class Report:
             "acting": self.acting,
             "credited": self.credited,
             "charged": self.charged,
+            "wrong": round(self.wrong, 4),
             "prevalence": None if self.prevalence is None else self.prevalence.to_dict(),
             "seconds": round(self.seconds, 3),
             "notes": self.notes,
@@ -202,6 +205,12 @@ def _kept(index: Index, findings: Sequence[Finding], limits: Limits, report: Rep
     if not worth:
         return
     known = people.rulings(since=now - 30 * DAY_MS)
+    excused = people.excused(now - 30 * DAY_MS)
+    worth = [each for each in (without(finding, *excused) for finding in worth) if each is not None]
+    mistaken = wrong_share(known, limits)
+    if mistaken > limits.wrong:
+        report.wrong = mistaken
+        limits = replace(limits, hidden_accounts=0)
     room = limits.hidden_accounts - sum(
         len(r.people) for r in known if r.at >= now - DAY_MS and r.action >= Level.HOLD and r.spam is None
     )
@@ -243,9 +252,38 @@ def _allowed(finding: Finding, limits: Limits, room: int) -> Level:
     """What may be done without a person's word."""
     if not limits.act:
         return Level.NOTHING
-    if finding.action >= Level.HOLD and len(finding.people) > max(room, 0):
+    if finding.action >= Level.HOLD and max(1, len(finding.people)) > max(room, 0):
         return Level.NOTHING  # so many accounts a day only by a person's word
     return finding.action
+
+
+def wrong_share(known: Sequence[Ruling], limits: Limits) -> float:
+    """The share of what rules held or hid, and people decided lately, that was fine; 0 where few were decided."""
+    acted = [
+        ruling
+        for ruling in known
+        if (ruling.spam is not None or ruling.state == "undone")
+        and any(
+            each["by"] == "rules" and Level[each["action"].upper()] >= Level.HOLD for each in ruling.history
+        )
+    ]
+    acted.sort(key=lambda ruling: -(ruling.decided or 0))
+    lately = acted[: limits.lately]
+    if len(lately) < limits.least:
+        return 0.0
+    return sum(not ruling.spam for ruling in lately) / len(lately)
+
+
+def without(finding: Finding, people: set[int], pins: set[str]) -> Finding | None:
+    """A finding without whom an appeal let go, and without their pins of then; None where nothing of it is left."""
+    if not (people.intersection(finding.people) or pins.intersection(finding.pins)):
+        return finding
+    left = replace(
+        finding,
+        people=[person for person in finding.people if person not in people],
+        pins=[pin for pin in finding.pins if pin not in pins],
+    )
+    return left if left.people or left.pins else None
 
 
 def _until(action: Level, limits: Limits, now: int) -> int | None:

@@ -108,7 +108,7 @@ def _labels(index: Index) -> tuple[set[int], set[int]]:
             spam.update(ruling.people)
         elif ruling.spam is False:
             fine.update(ruling.people)
-    return spam - fine, fine
+    return spam - fine - index.people.excused(0)[0], fine
 
 
 def _edges(index: Index, now: int) -> tuple[NDArray[np.int64], list[int]]:

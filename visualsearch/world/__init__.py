@@ -11,7 +11,7 @@
 from .attacks import Attack
 from .deeds import Deeds, deeds
 from .pins import Pins, read_pins
-from .reactions import Lists, Reactions
+from .reactions import Lists, Reactions, save_chances
 from .settings import NOTICE, PREFIX, WorldSettings
 from .simulate import WorldReport, remove_world, simulate
 from .tastes import Tastes, make_tastes
@@ -40,5 +40,6 @@ __all__ = [
     "read_manifest",
     "read_pins",
     "remove_world",
+    "save_chances",
     "simulate",
 ]

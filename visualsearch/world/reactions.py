@@ -187,6 +187,26 @@ def react(scene: Scene, lists: Lists) -> Reactions:
     )
 
 
+def save_chances(scene: Scene, lists: Lists) -> Float64:
+    """(m, s) the chance that each slot is looked at and saved by somebody who did not save it yet: what `react` draws from."""
+    shape = lists.pins.shape
+    pins = np.maximum(lists.pins, 0)
+    day = scene.times.day_of(lists.at)
+    who = np.broadcast_to(lists.person[:, None], shape).reshape(-1)
+    met, _ = relevance(scene, who, pins.reshape(-1), np.broadcast_to(day[:, None], shape).reshape(-1))
+    rel = np.where(scene.spam[pins], np.minimum(met.reshape(shape), np.float32(0.05)), met.reshape(shape))
+    looked = examination(lists.surface[:, None].astype(np.int64), lists.row, lists.column) * (lists.pins >= 0)
+    drawing = _drawing(scene, lists, pins, day)
+    r = RATES
+    tendency = np.where(lists.promoted >= 0, r["promoted_click"], 1.0) * drawing
+    clicked = np.minimum((r["click"] + r["click_relevant"] * rel) * tendency, 0.95)
+    root = np.sqrt(drawing)
+    after = np.minimum((r["save_clicked"] + r["save_clicked_relevant"] * rel) * root, 0.95)
+    seen = np.minimum((r["save_seen"] + r["save_seen_relevant"] * rel * rel) * root, 0.95)
+    made: Float64 = looked * (clicked * after + (1 - clicked) * seen)
+    return made
+
+
 def _drawing(scene: Scene, lists: Lists, pins: Int32, day: Float64) -> Float64:
     """(m, s) what else attracts: appeal, demand and novelty; many pins of one taste in a list bore."""
     shape = pins.shape

@@ -210,9 +210,18 @@ class AppealIn(Named):
     text: str = Field(min_length=1, max_length=2000)
 
 
+class AnswerIn(Strict):
+    """A person's word on an appeal."""
+
+    person: str = Field(min_length=1, max_length=200)
+    granted: bool
+    why: str = Field(default="", max_length=2000)
+
+
 BODIES: tuple[type[BaseModel], ...] = (
     DecideIn,
     AppealIn,
+    AnswerIn,
     BoardIn,
     BoardChanges,
     SectionIn,

@@ -41,7 +41,7 @@ function shown(one) {
   const node = el("li", { class: "case", tabindex: "0", "data-verdict": one.verdict },
     el("h2", {}, one.title),
     el("p", { class: "label" }, `${one.kind}, score ${one.score.toFixed(2)}; ${doing}${ends}; ${one.pin_count} pins, ${one.people.length} accounts ${one.sites.join(", ")}`),
-    one.appeal ? el("p", { class: "appeal" }, `Appeal: ${one.appeal}`) : null,
+    ...one.appeals.map((each) => appealed(one, each)),
     el("ul", { class: "signs" }, ...signs),
     el("div", { class: "pins" }, ...one.pins.map(picture)),
     el("div", { class: "acts" }, ...acts));
@@ -53,6 +53,22 @@ function shown(one) {
     decide(node, one, word);
   });
   return node;
+}
+
+/** What somebody says against it. Granted, it lets them go with their pins, and the case goes on for the others. */
+function appealed(one, said) {
+  const waits = said.outcome === "waiting";
+  const acts = waits ? [["grant", true], ["refuse", false]].map(([word, granted]) =>
+    el("button", { onclick: () => answer(one, said, granted) }, word)) : [];
+  return el("p", { class: "appeal" }, `Appeal of ${said.person} (${said.outcome}): ${said.text} `, ...acts);
+}
+
+async function answer(one, said, granted) {
+  try {
+    await post(`/trust/cases/${one.verdict}/appeals`, { person: said.person, granted });
+    await load();
+    say(`${one.title}: the appeal of ${said.person} is ${granted ? "granted" : "refused"}.`);
+  } catch (error) { say(error.message); }
 }
 
 async function decide(node, one, verdict) {

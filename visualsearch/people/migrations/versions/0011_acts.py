@@ -1,4 +1,4 @@
-"""Who acted on a promoted pin: so that a verdict on a person finds what they cost."""
+"""Who acted on a promoted pin, so that a verdict on a person finds what they cost; and what people say against verdicts."""
 
 import hashlib
 from typing import Any
@@ -29,6 +29,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_acts_person"), "acts", ["person"], unique=False)
     op.create_index(op.f("ix_acts_placement"), "acts", ["placement"], unique=False)
+    _appeals()
     # What may be valid has no reason of its own against it: it was billed, or another event had been.
     op.execute(
         "INSERT INTO acts (event, person, placement, kind) SELECT c.event, p.person, c.placement, p.pay"
@@ -36,6 +37,29 @@ def upgrade() -> None:
         " AND (c.kind IN ('charge', 'over') OR c.reason = 'the placement was paid for')"
     )
     _told()
+
+
+def _appeals() -> None:
+    op.create_table(
+        "appeals",
+        sa.Column("verdict", sa.BigInteger(), nullable=False),
+        sa.Column("person", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("decided", sa.BigInteger(), nullable=True),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("pins", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person"], ["people.person"], name=op.f("fk_appeals_person"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["verdict"], ["verdicts.verdict"], name=op.f("fk_appeals_verdict"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("verdict", "person", name=op.f("pk_appeals")),
+    )
+    op.create_index(op.f("ix_appeals_person"), "appeals", ["person"], unique=False)
 
 
 def _told() -> None:
@@ -78,6 +102,8 @@ def _keep(db: sa.Connection, found: dict[str, tuple[int, str, str]]) -> None:
 
 def downgrade() -> None:
     """Go back."""
+    op.drop_index(op.f("ix_appeals_person"), table_name="appeals")
+    op.drop_table("appeals")
     op.drop_index(op.f("ix_acts_placement"), table_name="acts")
     op.drop_index(op.f("ix_acts_person"), table_name="acts")
     op.drop_table("acts")
