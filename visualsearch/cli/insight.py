@@ -76,6 +76,41 @@ def trends(
     _told(found, html, as_json)
 
 
+@insight.command(name="map")
+def map_(
+    folder: Folder,
+    to: Annotated[
+        Path, typer.Option("--to", help="A folder for the page and its tiles.", show_default=False)
+    ],
+    glow: Annotated[
+        bool, typer.Option("--trends/--no-trends", help="Let what rises, peaks and fades glow on the map.")
+    ] = True,
+    days: Annotated[int, typer.Option("--last", help="Days to look at.", min=1, max=1200)] = 60,
+    until: Until = None,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the collection as a map in tiles, for any number of pins, on which trends glow. Any web server can hand it out.
+
+    Trends need the extra `insight`, and cost what `visualsearch insight trends` costs. A map that is in the folder is replaced.
+
+    Example: `visualsearch insight map pins.index --to map/`
+    """
+    from visualsearch.insight import make_map, write_map
+
+    with open_index(folder, people=address) as index:
+        tiles, notes = make_map(index, trends=glow, days=days, until=until)
+    made = write_map(tiles, to, notes, note)
+    for each in notes:
+        note(plain(each))
+    if as_json:
+        emit({**vars(made), "place": str(made.place)})
+        return
+    print(
+        f"{plain(str(made.place))}: {made.pins:,} pins, {made.levels} levels, {made.tiles:,} tiles, {made.bytes:,} bytes"
+    )
+
+
 @insight.command()
 def merchant(
     folder: Folder,

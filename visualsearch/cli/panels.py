@@ -79,6 +79,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "nothing_since",
                 "when",
                 "remark",
+                "glow",
             ),  # insight
             *("labels", "clicks", "variants", "undo", "adapted", "ranker"),  # adapt, bench, learn
             *("everything", "only_ask", "case", "verdict", "ask"),  # trust

@@ -15,7 +15,7 @@ from visualsearch.errors import MissingExtraError
 from visualsearch.insight import FEWEST, find_trends, merchant_report, report_page, timing_report
 from visualsearch.people import domain_name
 
-from .access import CAN_GAIN_INSIGHT
+from .access import CAN_GAIN_INSIGHT, merchants_own, owners_only
 from .openapi import refused
 from .people.record import Record
 from .problems import Kind, RefusedError
@@ -27,6 +27,11 @@ Day = Annotated[str | None, Query(description="The last day to look at, as 2026-
 Form = Annotated[Literal["json", "html"], Query(description="JSON, or a page to read.", alias="format")]
 Weeks = Annotated[int, Query(ge=1, le=520, description="Whole weeks to look at.")]
 Fewest = Annotated[int, Query(ge=5, le=10_000, description="People behind each figure that is told.")]
+POLICY = {
+    # The page brings its own style, and runs no script.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+}
 BOTH: dict[int | str, dict[str, Any]] = {
     **refused(404, 409),
     200: {
@@ -49,7 +54,7 @@ async def trends(
     form: Form = "json",
 ) -> Response:
     """Counts have noise. A new day is charged to its month's budget; what was told before costs nothing."""
-    _owners_only(request)
+    owners_only(request)
     asked = lambda: find_trends(serving.index, days=days, until=until, by=by or ())  # noqa: E731
     return await _report(request, asked, form)
 
@@ -98,12 +103,6 @@ async def timing(
     return await _report(request, asked, form)
 
 
-def _owners_only(request: Request) -> None:
-    """Raise RefusedError where the key is a merchant's."""
-    if request.state.merchant is not None:
-        raise _closed("it is a merchant's, and sees that merchant's own report and timing")
-
-
 def _own(request: Request, domain: str | None, fewest: int) -> int:
     """The least people behind a figure. Raises RefusedError where a merchant's key asks for what is not proved to be theirs.
 
@@ -116,17 +115,8 @@ def _own(request: Request, domain: str | None, fewest: int) -> int:
     claims = record.open().domain_claims(merchant)
     proved = [claim.domain for claim in claims if claim.verified is not None]
     if domain is None or domain_name(domain) not in proved:
-        raise _closed(f"it sees {', '.join(proved)}" if proved else "its merchant has proved no domain")
+        raise merchants_own(f"it sees {', '.join(proved)}" if proved else "its merchant has proved no domain")
     return max(fewest, FEWEST)
-
-
-def _closed(why: str) -> RefusedError:
-    return RefusedError(
-        Kind.FORBIDDEN,
-        "this key does not see that",
-        why,
-        "Prove a domain: visualsearch insight claim DIR DOMAIN --merchant NAME --check; or ask the server's owner",
-    )
 
 
 async def _report(request: Request, asked: Callable[[], Any], form: str) -> Response:
@@ -141,5 +131,5 @@ async def _report(request: Request, asked: Callable[[], Any], form: str) -> Resp
         raise RefusedError(Kind.STARTING, error.what, error.why, error.remedy) from error
     headers = {"Cache-Control": "no-store"}
     if form == "html":
-        return HTMLResponse(report_page(found), headers=headers)
+        return HTMLResponse(report_page(found), headers={**headers, **POLICY})
     return JSONResponse(found.to_dict(), headers=headers)
