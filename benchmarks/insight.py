@@ -3,8 +3,8 @@
     python benchmarks/insight.py [--events 10000000] [--pins 1000000] [--only reports] [--smoke] [--to DIR]
 
 An index of 20,000 pins in plain clusters, 40 shops, 100,000 people; 60 closed days of events, of which 86 % are impressions. A
-report reads what it needs from the closed days' files; the collection is read and clustered first, and counts too. The map is of random
-vectors in plain clusters: every tile of every level is drawn and written.
+report reads what it needs from the closed days' files; the collection is read and clustered first, and counts too. The map is of
+random vectors in plain clusters: every tile of every level is drawn and written.
 """
 
 from __future__ import annotations

@@ -125,6 +125,14 @@ def merchant(
             help="CSV with a column `person`: people who were kept from the shop's pins by chance.",
         ),
     ] = None,
+    held_by: Annotated[
+        str | None,
+        typer.Option(
+            "--holdout-of",
+            metavar="NAME[:ARM]",
+            help="Who was held out by this experiment: by its holdback, or by the arm that did not see the pins.",
+        ),
+    ] = None,
     fewest: Fewest = 10,
     utm: Annotated[bool, typer.Option("--utm", help="List the pins' links with UTM tags.")] = False,
     html: Page = None,
@@ -135,10 +143,17 @@ def merchant(
 
     Example: `visualsearch insight merchant pins.index shop.example --html shop.html`
     """
-    from visualsearch.insight import merchant_report
+    from visualsearch.errors import UsageError
+    from visualsearch.experiments import open_experiments
+    from visualsearch.insight import Holdout, merchant_report
 
-    people = _people(held_out)
+    if held_out is not None and held_by is not None:
+        raise UsageError("held out by whom?", "--holdout and --holdout-of are both given", "Give one of them")
+    people: list[str] | Holdout = _people(held_out)
     with open_index(folder, people=address) as index:
+        if held_by is not None:
+            name, _, arm = held_by.partition(":")
+            people = open_experiments(index.people).held_out(name, arm or None)
         found = merchant_report(
             index, domain, weeks=weeks, until=until, fewest=fewest, held_out=people, utm=utm
         )

@@ -67,6 +67,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "weeks",
                 "until",
                 "held_out",
+                "held_by",
                 "fewest",
                 "utm",
                 "domain",

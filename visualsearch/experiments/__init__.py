@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .analysis import Estimate, Sample, compare, corrected, p_value, ratio_check
 from .assignment import Arm, Design, free_segment, position
+from .holdout import HeldOut
 from .interleaving import Draft, Preference, preference, team_draft
 from .live import Experiments, credited, open_experiments
 from .metrics import METRICS, Metric
@@ -28,6 +29,7 @@ __all__ = [
     "ExperimentPlan",
     "Experiments",
     "Guardrail",
+    "HeldOut",
     "Line",
     "Metric",
     "Plan",

@@ -15,8 +15,9 @@ from .claims import claim, dns_texts, instructions, verify
 from .clusters import Clusters, Collection, make_clusters, read_collection
 from .daily import FIELDS, MOST_CELLS, WEEK_CELLS, Releases
 from .growth import Growth, Phase, judge
-from .lift import Lift, incremental
-from .merchants import FEWEST, MerchantReport, Money, merchant_report
+from .lift import Holdout, Lift, incremental
+from .merchants import FEWEST, MerchantReport, merchant_report
+from .money import Money
 from .noise import noisy, scale_of
 from .page import report_page, sentences, write_report
 from .shop import Pages, with_utm
@@ -36,6 +37,7 @@ __all__ = [
     "Collection",
     "GroupTrend",
     "Growth",
+    "Holdout",
     "Lift",
     "Look",
     "MerchantReport",

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from visualsearch.errors import MissingExtraError
-from visualsearch.insight import FEWEST, find_trends, merchant_report, report_page, timing_report
+from visualsearch.errors import MissingExtraError, UsageError
+from visualsearch.experiments import open_experiments
+from visualsearch.insight import FEWEST, Holdout, find_trends, merchant_report, report_page, timing_report
 from visualsearch.people import domain_name
 
 from .access import CAN_GAIN_INSIGHT, merchants_own, owners_only
@@ -68,13 +69,27 @@ async def merchant(
     until: Day = None,
     fewest: Fewest = 10,
     utm: Annotated[bool, Query(description="List the pins' links with UTM tags.")] = False,
+    experiment: Annotated[
+        str | None, Query(max_length=200, description="Who was held out, by this experiment's holdback.")
+    ] = None,
+    arm: Annotated[
+        str | None, Query(max_length=200, description="Who was held out, by this arm of the experiment.")
+    ] = None,
     form: Form = "json",
 ) -> Response:
     """Every figure has at least `fewest` people behind it; null stands for those that have not. A merchant's key: 10 at least."""
 
     def asked() -> Any:
         least = _own(request, domain, fewest)
-        return merchant_report(serving.index, domain, weeks=weeks, until=until, fewest=least, utm=utm)
+        held: Holdout | tuple[()] = ()
+        if arm is not None and experiment is None:
+            raise UsageError("an arm of what?", "no experiment is named", "Name it: experiment=NAME")
+        if experiment is not None:
+            owners_only(request)  # the names of experiments are not for merchants
+            held = open_experiments(serving.index.people).held_out(experiment, arm)
+        return merchant_report(
+            serving.index, domain, weeks=weeks, until=until, fewest=least, held_out=held, utm=utm
+        )
 
     return await _report(request, asked, form)
 
