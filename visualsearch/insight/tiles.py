@@ -1,7 +1,7 @@
-"""The map of a collection in tiles: level 0 is one picture of all, and each level has four times as many tiles as the one before.
+"""The map of a collection in tiles. Level 0 is one picture of all, and each level has four times as many tiles as the last.
 
 Every pin has a place: between the clusters that it is nearest to, and within its cluster by what tells its members apart. Places
-are sorted along a curve that keeps near ones together (Morton 1966), so any tile is a few slices of arrays.
+are sorted along a curve that keeps near ones together (Morton 1966). So a tile is a few slices of arrays.
 """
 
 from __future__ import annotations
