@@ -1,9 +1,10 @@
-"""How long reports take over many events, and how much memory. All people are simulated.
+"""How long reports take over many events, and a map of many pins; and how much memory. All people and pins are simulated.
 
-    python benchmarks/insight.py [--events 10000000] [--smoke] [--to DIR]
+    python benchmarks/insight.py [--events 10000000] [--pins 1000000] [--only reports] [--smoke] [--to DIR]
 
 An index of 20,000 pins in plain clusters, 40 shops, 100,000 people; 60 closed days of events, of which 86 % are impressions. A
-report reads what it needs from the closed days' files; the collection is read and clustered first, and counts too.
+report reads what it needs from the closed days' files; the collection is read and clustered first, and counts too. The map is of
+random vectors in plain clusters: every tile of every level is drawn and written.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ import pyarrow as pa
 from common import report
 
 import visualsearch as vs
-from visualsearch.insight import find_trends, merchant_report, timing_report
+from visualsearch.insight import (
+    Collection,
+    find_trends,
+    make_clusters,
+    merchant_report,
+    tiled,
+    timing_report,
+    write_map,
+)
 from visualsearch.people import parts as disk
 from visualsearch.people.schema import parts
 from visualsearch.people.schema import people as persons
@@ -102,20 +111,65 @@ def measured(folder: Path, events: int) -> dict[str, Any]:
     return found
 
 
+def mapped(folder: Path, count: int, dim: int = 128) -> dict[str, Any]:
+    """Seconds of each step of a map, its tiles and their sizes, and the most memory that the process took."""
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(size=(300, dim)).astype(np.float32)
+    vectors = np.empty((count, dim), np.float16)
+    for at in range(0, count, 50_000):
+        near = kinds[rng.integers(0, 300, min(50_000, count - at))]
+        rows = near + 0.8 * rng.normal(size=near.shape).astype(np.float32)
+        vectors[at : at + len(rows)] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    found: dict[str, Any] = {"simulated": True, "pins": count, "dim": dim}
+
+    def timed(name: str, began: float, worked: float) -> None:
+        found[f"{name}_seconds"] = round(time.perf_counter() - began, 2)
+        found[f"{name}_processor_seconds"] = round(time.process_time() - worked, 2)
+
+    began, worked = time.perf_counter(), time.process_time()
+    clusters = make_clusters(vectors, [()] * count)
+    pins_ = Collection(
+        [f"pin-{at}" for at in range(count)], np.arange(count), vectors, clusters, clusters.of(vectors)
+    )
+    timed("clusters", began, worked)
+    began, worked = time.perf_counter(), time.process_time()
+    tiles = tiled(pins_)
+    timed("places", began, worked)
+    began, worked = time.perf_counter(), time.process_time()
+    made = write_map(tiles, folder)
+    timed("tiles", began, worked)
+    sizes = sorted(path.stat().st_size for path in folder.rglob("*.png"))
+    return {
+        **found,
+        "levels": made.levels,
+        "tiles": made.tiles,
+        "bytes": made.bytes,
+        "picture_bytes_median": sizes[len(sizes) // 2],
+        "picture_bytes_largest": sizes[-1],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--events", type=lambda text: int(float(text)), default=10_000_000)
+    parser.add_argument("--pins", type=lambda text: int(float(text)), default=1_000_000)
+    parser.add_argument("--only", choices=("reports", "map"))
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--to", type=Path)
     given = parser.parse_args()
     if given.smoke:
-        given.events = 20_000
+        given.events, given.pins = 20_000, 3000
+    rows = []
     with tempfile.TemporaryDirectory() as place:
-        row = {"name": "reports", **measured(Path(place) / "pins.index", given.events)}
-    report("insight", {"rows": [row], "goals": []}, given.to)
+        if given.only != "reports":
+            rows.append({"name": "map", **mapped(Path(place) / "map", given.pins)})
+        if given.only != "map":
+            rows.append({"name": "reports", **measured(Path(place) / "pins.index", given.events)})
+    report("insight", {"rows": rows, "goals": []}, given.to)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "feed_size": Benchmark(
         "feed_size.py", "a feed at a million pins and ten million saves: latency, freshness"
     ),
-    "insight": Benchmark("insight.py", "trends, merchant's report and timing over ten million events"),
+    "insight": Benchmark(
+        "insight.py", "trends, merchant's report, timing over ten million events; a map of a million pins"
+    ),
     "costs": Benchmark("costs.py", "what a million pins, saves and a thousand requests a second cost"),
     "soak": Benchmark(
         "soak.py", "the world's people against a server for an hour: memory, failures, p99, recall"

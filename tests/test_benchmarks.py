@@ -193,6 +193,9 @@ def insight(result: Result) -> None:
     for name in ("trends", "merchant", "timing"):
         assert row[f"{name}_seconds"] > 0
         assert row[f"{name}_peak_mb"] < 4000
+    drawn = rows(result)["map"]
+    assert drawn["picture_bytes_largest"] < 200_000
+    assert drawn["tiles"] > 4 ** (drawn["levels"] - 2)
 
 
 def costs(result: Result) -> None:

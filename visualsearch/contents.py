@@ -13,7 +13,7 @@ from visualsearch import nearest
 from visualsearch.nearest import measured_recall
 from visualsearch.search import Snapshot, Views, stored_rows
 from visualsearch.store import Catalog, Excluded, Exclusions, Problem, Reader, check, pin_named
-from visualsearch.types import Failure, Float32, Stored, StoredPin
+from visualsearch.types import Failure, Float32, Int64, Stored, StoredPin
 from visualsearch.upkeep import figures
 
 
@@ -78,6 +78,15 @@ class Contents:
         """All that is stored, in order, at most `size` rows at a time, from one state of the index."""
         with self._open() as (reader, snapshot):
             yield from stored_rows(reader, snapshot, size)
+
+    def whole_pictures(self, size: int = 16_384) -> Iterator[tuple[list[str], Int64, Float32]]:
+        """Ids, numbers and vectors (m, d) of all pins, in the order of their rows: quickly, without attributes and objects."""
+        with self._open() as (reader, snapshot):
+            listed = reader.whole_rows()
+            for at in range(0, len(listed), size):
+                rows, numbers, ids = zip(*listed[at : at + size], strict=True)
+                positions = snapshot.vectors.positions(np.array(rows, np.int64))
+                yield list(ids), np.array(numbers, np.int64), snapshot.vectors.gather(positions)
 
     def excluded(self) -> list[Excluded]:
         """Pins that were removed and stay out of later runs."""

@@ -23,6 +23,7 @@ from visualsearch.insight import (
 from visualsearch.insight.attribution import last_touch, position_based, time_decay
 from visualsearch.insight.merchants import MerchantReport
 from visualsearch.insight.shop import Pages
+from visualsearch.insight.telling import covered
 from visualsearch.people import Consent
 from visualsearch.quality.insight import measure_lift
 
@@ -108,11 +109,9 @@ def test_an_empty_time_is_empty_and_what_cannot_be_asked_is_refused(shop: vs.Ind
 
 
 def test_a_single_missing_week_cannot_be_worked_out() -> None:
-    from visualsearch.insight.merchants import _covered
-
-    assert _covered([50, None, 30, 40]) == [50, None, None, 40]
-    assert _covered([50, None, None]) == [50, None, None]
-    assert _covered([50, 30]) == [50, 30]
+    assert covered([50, None, 30, 40]) == [50, None, None, 40]
+    assert covered([50, None, None]) == [50, None, None]
+    assert covered([50, 30]) == [50, 30]
 
 
 def test_links_get_tags_and_keep_their_own() -> None:

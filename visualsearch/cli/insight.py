@@ -76,6 +76,41 @@ def trends(
     _told(found, html, as_json)
 
 
+@insight.command(name="map")
+def map_(
+    folder: Folder,
+    to: Annotated[
+        Path, typer.Option("--to", help="A folder for the page and its tiles.", show_default=False)
+    ],
+    glow: Annotated[
+        bool, typer.Option("--trends/--no-trends", help="Let what rises, peaks and fades glow on the map.")
+    ] = True,
+    days: Annotated[int, typer.Option("--last", help="Days to look at.", min=1, max=1200)] = 60,
+    until: Until = None,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the collection as a map in tiles, for any number of pins, on which trends glow. Any web server can hand it out.
+
+    Trends need the extra `insight`, and cost what `visualsearch insight trends` costs. A map that is in the folder is replaced.
+
+    Example: `visualsearch insight map pins.index --to map/`
+    """
+    from visualsearch.insight import make_map, write_map
+
+    with open_index(folder, people=address) as index:
+        tiles, notes = make_map(index, trends=glow, days=days, until=until)
+    made = write_map(tiles, to, notes, note)
+    for each in notes:
+        note(plain(each))
+    if as_json:
+        emit({**vars(made), "place": str(made.place)})
+        return
+    print(
+        f"{plain(str(made.place))}: {made.pins:,} pins, {made.levels} levels, {made.tiles:,} tiles, {made.bytes:,} bytes"
+    )
+
+
 @insight.command()
 def merchant(
     folder: Folder,
@@ -90,6 +125,14 @@ def merchant(
             help="CSV with a column `person`: people who were kept from the shop's pins by chance.",
         ),
     ] = None,
+    held_by: Annotated[
+        str | None,
+        typer.Option(
+            "--holdout-of",
+            metavar="NAME[:ARM]",
+            help="Who was held out by this experiment: by its holdback, or by the arm that did not see the pins.",
+        ),
+    ] = None,
     fewest: Fewest = 10,
     utm: Annotated[bool, typer.Option("--utm", help="List the pins' links with UTM tags.")] = False,
     html: Page = None,
@@ -100,10 +143,17 @@ def merchant(
 
     Example: `visualsearch insight merchant pins.index shop.example --html shop.html`
     """
-    from visualsearch.insight import merchant_report
+    from visualsearch.errors import UsageError
+    from visualsearch.experiments import open_experiments
+    from visualsearch.insight import Holdout, merchant_report
 
-    people = _people(held_out)
+    if held_out is not None and held_by is not None:
+        raise UsageError("held out by whom?", "--holdout and --holdout-of are both given", "Give one of them")
+    people: list[str] | Holdout = _people(held_out)
     with open_index(folder, people=address) as index:
+        if held_by is not None:
+            name, _, arm = held_by.partition(":")
+            people = open_experiments(index.people).held_out(name, arm or None)
         found = merchant_report(
             index, domain, weeks=weeks, until=until, fewest=fewest, held_out=people, utm=utm
         )

@@ -71,6 +71,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "weeks",
                 "until",
                 "held_out",
+                "held_by",
                 "fewest",
                 "utm",
                 "domain",
@@ -83,6 +84,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "nothing_since",
                 "when",
                 "remark",
+                "glow",
             ),  # insight
             *("labels", "clicks", "variants", "undo", "adapted", "ranker"),  # adapt, bench, learn
             *("everything", "only_ask", "case", "verdict", "ask", "answer"),  # trust

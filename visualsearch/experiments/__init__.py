@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .analysis import Estimate, Sample, compare, corrected, p_value, ratio_check
 from .assignment import Arm, Design, free_segment, position
+from .holdout import HeldOut
 from .interleaving import Draft, Preference, preference, team_draft
 from .live import Experiments, open_experiments
 from .metrics import METRICS, Metric
@@ -38,6 +39,7 @@ __all__ = [
     "Experiments",
     "Guardrail",
     "Kind",
+    "HeldOut",
     "Line",
     "Metric",
     "Plan",

@@ -16,6 +16,7 @@ from visualsearch.errors import UsageError
 
 from . import plan as plans
 from .assignment import Arm
+from .holdout import HeldOut, held_out
 from .interleaving import Preference
 from .metrics import DAY_MS
 from .mixed import BOTH, CREDITED, judge_mixed, preferred
@@ -215,6 +216,13 @@ class Experiments:
             return [found]
 
         return self._change(change)
+
+    def held_out(self, name: str, arm: str | None = None, version: int | None = None) -> HeldOut:
+        """Whom a running or ended experiment kept out by its holdback, or by an arm, and whom it let in.
+
+        `merchant_report(..., held_out=)` of insight takes it. Raises UnknownNameError, UsageError.
+        """
+        return held_out(self.people, self.get(name, version), arm)
 
     # -- two rankers in one list -------------------------------------------------------------------------------------
     def interleaving(self, name: str, kinds: Collection[str] = CREDITED, days: float = 28) -> Preference:

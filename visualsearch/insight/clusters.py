@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from visualsearch.errors import EncoderError, NotAnIndexError, UsageError, VisualSearchError
 from visualsearch.phrases import common_names, name_of, phrases, settled
 from visualsearch.storage import storage_error
-from visualsearch.types import Attributes, Float16, Float32, Float64, Int64
+from visualsearch.types import Float16, Float32, Float64, Int64
 
 from .layout import laid_out
 
@@ -92,34 +92,39 @@ class Collection:
 
 def read_collection(index: Index) -> Collection:
     """The pins of an index in their clusters, which are kept beside it. Raises UsageError where there are too few."""
-    ids: list[str] = []
-    numbers: list[int] = []
-    rows: list[Any] = []
-    named: list[tuple[str, Attributes]] = []
-    for batch in index.rows(4000):
-        whole = [stored for stored in batch if stored.box is None]
-        ids += [stored.id for stored in whole]
-        numbers += [stored.pin for stored in whole]
-        named += [(stored.id, stored.attributes) for stored in whole]
-        if whole:
-            rows.append(np.stack([stored.vector for stored in whole]).astype(np.float16))
+    parts = list(_parts(index))
+    ids = [name for part in parts for name in part[0]]
     if len(ids) < FEWEST_PINS:
         raise UsageError(
             f"there is nothing to see yet in {index.folder}",
             f"it has {len(ids)} pins with vectors, and clusters need {FEWEST_PINS}",
             "Index more pictures first: visualsearch index PICTURES --to DIR",
         )
-    vectors = np.concatenate(rows)
+    numbers, vectors = (np.concatenate([part[at] for part in parts]) for at in (1, 2))
+    del parts
     before = load(index.folder / FILE)
     found = before
     if before is None or abs(len(ids) - before.pins) > GROWN * before.pins:
-        words = settled([phrases(name, attributes) for name, attributes in named])
-        found = make_clusters(vectors, words, before)
+        found = make_clusters(vectors, _words(index, ids), before)
         names = _by_words(index, found) if any(not name for name in found.names) else found.names
         found = replace(found, names=_apart(names))
         store(index.folder / FILE, found)
     assert found is not None
-    return Collection(ids, np.array(numbers, np.int64), vectors, found, found.of(vectors))
+    return Collection(ids, numbers, vectors, found, found.of(vectors))
+
+
+def _parts(index: Index) -> Iterator[tuple[list[str], Int64, Float16]]:
+    for ids, numbers, vectors in index.whole_pictures():
+        yield ids, numbers, vectors.astype(np.float16)
+
+
+def _words(index: Index, ids: Sequence[str]) -> list[tuple[str, ...]]:
+    """The phrases of each pin. A pin that came or went meanwhile has none."""
+    found: dict[str, tuple[str, ...]] = {}
+    with index.catalog.read() as reader:
+        for pin in reader.each_pin():
+            found[pin.id] = phrases(pin.id, pin.attributes)
+    return settled([found.get(name, ()) for name in ids])
 
 
 def make_clusters(

@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy import stats
 
-from visualsearch.types import Float64
+from visualsearch.types import Float64, Int64
 
 FEWEST_BUYERS = 10
 CONFIDENCE = 0.95
+
+
+class Holdout(Protocol):
+    """Two groups of persons, drawn by chance, and the time in which nobody changed group: see `Experiments.held_out`."""
+
+    @property
+    def label(self) -> str:
+        """What drew the groups."""
+        ...
+
+    @property
+    def held(self) -> Int64:
+        """Numbers of persons who were held out."""
+        ...
+
+    @property
+    def treated(self) -> Int64:
+        """Numbers of persons who could see the pins."""
+        ...
+
+    @property
+    def since(self) -> int:
+        """When the groups were settled, in milliseconds."""
+        ...
+
+    @property
+    def until(self) -> int | None:
+        """When they ended, in milliseconds; None: they stand."""
+        ...
 
 
 @dataclass(frozen=True)
 class Lift:
     """Caused revenue in all, with its interval. None where too few bought to tell.
 
-    `treated` and `held_out` count people. `last_touch` is what the last-touch model claims, `bias` by how much it is above.
+    `treated` and `held_out` count people. `last_touch` is what the last-touch model claims of the treated, `bias` by how much it
+    is above. `by` names the experiment that held people out; empty where they were listed.
     """
 
     treated: int
@@ -26,6 +57,7 @@ class Lift:
     low: float | None
     high: float | None
     last_touch: float | None
+    by: str = ""
     assumes: str = "People were held out by chance, and stayed out. Buying for others, or on another device, hides some of it."
 
     @property

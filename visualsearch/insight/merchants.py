@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from visualsearch.errors import UsageError
-from visualsearch.people import Counted, domain_name
-from visualsearch.types import Float64, Int64
+from visualsearch.people import domain_name
 
 from . import audience
-from .attribution import ASSUMES, WINDOW_DAYS, credited, journeys, removal
+from .attribution import ASSUMES, WINDOW_DAYS
 from .catalogue import LISTED, coverage, wanted
 from .clusters import Collection, read_collection
 from .daily import DAY_MS, WEEK, day_name, day_number, today
-from .lift import Lift, incremental
+from .lift import Holdout
+from .money import Money, groups_of, money_of
 from .shop import TOUCHES, Asked, Pages, deeds_of, pages_of, with_utm
+from .telling import covered, told
 
 if TYPE_CHECKING:
     from visualsearch.engine import Index
@@ -26,19 +27,6 @@ if TYPE_CHECKING:
 FEWEST = 10
 """A figure is told where at least so many people are behind it."""
 WEEKS = 12
-
-
-@dataclass(frozen=True)
-class Money:
-    """Revenue in one currency; None where too few people are behind it. Refunds are negative sales, and are in `net`."""
-
-    currency: str
-    sales: int | None
-    net: float | None
-    refunded: float | None
-    models: dict[str, dict[str, float | None]]
-    untouched: float | None
-    lift: Lift | None
 
 
 @dataclass(frozen=True)
@@ -79,15 +67,16 @@ def merchant_report(
     weeks: int = WEEKS,
     until: str | None = None,
     fewest: int = FEWEST,
-    held_out: Sequence[str] = (),
+    held_out: Sequence[str] | Holdout = (),
     utm: bool = False,
     pages: Pages | None = None,
     pins: Collection | None = None,
 ) -> MerchantReport:
     """What the pins of a domain did in whole weeks, up to the last one that is over (or that of `until`).
 
-    `held_out` are the people, keys or pseudonyms, who were kept from seeing the pins: with them the report says what the pins
-    caused. `pages` and `pins` may be handed over. Raises UsageError for a domain without pins, or fewer than 5 as `fewest`.
+    `held_out` are the people, keys or pseudonyms, who were kept from seeing the pins, or what `Experiments.held_out` gives: with
+    them the report says what the pins caused. `pages` and `pins` may be handed over.
+    Raises UsageError for a domain without pins, or fewer than 5 as `fewest`.
     """
     name = domain_name(domain)
     if fewest < 5:
@@ -111,8 +100,8 @@ def merchant_report(
     looks = read_collection(index) if pins is None else pins
     saves = people.save_columns(0, end)
     seen = audience.audience(saves, who, mine.ids, since)
-    held = _numbers(people, who, held_out)
     notes = _notes(asked)
+    groups = groups_of(asked, people, held_out, notes)
     return MerchantReport(
         name,
         day_name(since // DAY_MS),
@@ -127,7 +116,7 @@ def merchant_report(
         audience.boards(seen, people, fewest),
         audience.beside(seen, fewest, LISTED),
         audience.personas(seen, looks, fewest),
-        _money(asked, held),
+        money_of(asked, groups),
         *coverage(asked, seen, looks),
         *wanted(asked, looks),
         [
@@ -166,21 +155,6 @@ def _notes(asked: Asked) -> list[str]:
     return notes
 
 
-def _told(value: float, people: int, fewest: int) -> Any:
-    """A figure, or None where too few people are behind it."""
-    return None if people < fewest else value
-
-
-def _covered(values: list[Any]) -> list[Any]:
-    """Figures whose sum is told elsewhere: a single missing one could be worked out, so the smallest other one goes too."""
-    missing = [at for at, value in enumerate(values) if value is None]
-    there = [at for at, value in enumerate(values) if value is not None]
-    if len(missing) == 1 and there:
-        smallest = min(there, key=lambda at: abs(values[at]))
-        return [None if at == smallest else value for at, value in enumerate(values)]
-    return values
-
-
 def _count(asked: Asked, which: Any) -> tuple[int, int]:
     return int(which.sum()), len(np.unique(asked.deeds.person[which]))
 
@@ -195,8 +169,8 @@ def _funnel(asked: Asked) -> list[dict[str, Any]]:
         found.append(
             {
                 "step": name,
-                "times": _told(times, people, asked.fewest),
-                "people": _told(people, people, asked.fewest),
+                "times": told(times, people, asked.fewest),
+                "people": told(people, people, asked.fewest),
             }
         )
     return found
@@ -209,11 +183,11 @@ def _weekly(asked: Asked) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"week": day_name(asked.since // DAY_MS + number * WEEK)}
         for name in ("impression", "click", "save", "visit", "purchase"):
             times, people = _count(asked, asked.deeds.of(name) & (week == number))
-            row[name] = _told(times, people, asked.fewest) if times else 0
+            row[name] = told(times, people, asked.fewest) if times else 0
         found.append(row)
     for name in found[0] if found else ():
         if name != "week":
-            for row, value in zip(found, _covered([row[name] for row in found]), strict=True):
+            for row, value in zip(found, covered([row[name] for row in found]), strict=True):
                 row[name] = value
     return found
 
@@ -241,94 +215,8 @@ def _cohorts(asked: Asked) -> list[dict[str, Any]]:
             # Few buyers, or few who did not buy, would say of somebody what they did.
             shares.append(round(buyers / size, 4) if min(buyers, size - buyers) >= asked.fewest else None)
         name = day_name(asked.since // DAY_MS + number * WEEK)
-        found.append({"week": name, "people": _told(size, size, asked.fewest), "bought": shares})
+        found.append({"week": name, "people": told(size, size, asked.fewest), "bought": shares})
     return found
-
-
-# -- money -----------------------------------------------------------------------------------------------------------
-def _numbers(people: Any, who: Counted, names: Sequence[str]) -> Int64:
-    found = who.places(people.numbers_of(names)) if names else np.zeros(0, np.int64)
-    return np.unique(found[found >= 0])
-
-
-def _money(asked: Asked, held: Int64) -> list[Money]:
-    deeds = asked.deeds
-    sold = deeds.of("purchase") & (deeds.value != 0)
-    codes = np.unique(deeds.currency[sold])
-    made = [_of_currency(asked, held, int(code)) for code in codes]
-    return sorted(made, key=lambda each: -(each.sales or 0))
-
-
-def _of_currency(asked: Asked, held: Int64, code: int) -> Money:
-    deeds, fewest = asked.deeds, asked.fewest
-    sold = deeds.of("purchase") & (deeds.value != 0) & (deeds.currency == code)
-    name = deeds.currencies[code] if code >= 0 else "?"
-    buyers = len(np.unique(deeds.person[sold]))
-    plus, minus = sold & (deeds.value > 0), sold & (deeds.value < 0)
-    refunders = len(np.unique(deeds.person[minus]))
-    models, untouched, last = _models(asked, sold)
-    lift = None
-    if len(held):
-        outcome = np.bincount(deeds.person[sold], weights=deeds.value[sold], minlength=len(asked.who)).astype(
-            float
-        )
-        out = np.zeros(len(asked.who), bool)
-        out[held] = True
-        lift = incremental(outcome[~out], outcome[out], last_touch=last, fewest=fewest)
-    return Money(
-        name,
-        _told(int(plus.sum()), buyers, fewest),
-        _told(round(float(deeds.value[sold].sum()), 2), buyers, fewest),
-        _told(round(float(-deeds.value[minus].sum()), 2), refunders, fewest) if minus.any() else 0.0,
-        models,
-        untouched,
-        None if lift is None else _rounded(lift),
-    )
-
-
-def _rounded(lift: Lift) -> Lift:
-    def two(value: float | None) -> float | None:
-        return None if value is None else round(value, 2)
-
-    return replace(
-        lift, caused=two(lift.caused), low=two(lift.low), high=two(lift.high), last_touch=two(lift.last_touch)
-    )
-
-
-def _models(asked: Asked, sold: Any) -> tuple[dict[str, dict[str, float | None]], float | None, float | None]:
-    """Model -> surface -> revenue; the revenue without a touch before it; and what last touch claims in all."""
-    deeds, fewest = asked.deeds, asked.fewest
-    touch = np.flatnonzero(deeds.of(*TOUCHES))
-    purchases = np.flatnonzero(sold)
-    surfaces = [*deeds.surfaces, "elsewhere"]
-    channel = np.where(deeds.surface[touch] >= 0, deeds.surface[touch], len(surfaces) - 1)
-    held = journeys(deeds.person[touch], deeds.at[touch], deeds.person[purchases], deeds.at[purchases])
-    value = deeds.value[purchases]
-    shares: dict[str, Float64] = credited(held, channel, len(surfaces), value)
-    touched = np.zeros(len(purchases), bool)
-    touched[held.purchase] = True
-    ends = np.zeros(len(touch), np.int64)
-    good = (held.rank == held.length - 1) & (value[held.purchase] > 0)
-    ends[held.touch[good]] = 1
-    shares["removal"] = removal(
-        deeds.person[touch], channel, len(surfaces), ends, float(value[touched].sum())
-    )
-    behind = [
-        len(np.unique(deeds.person[purchases][held.purchase[channel[held.touch] == number]]))
-        for number in range(len(surfaces))
-    ]
-    models = {}
-    for model, row in shares.items():
-        shown = [number for number in range(len(surfaces)) if behind[number]]
-        told = _covered([_told(round(float(row[number]), 2), behind[number], fewest) for number in shown])
-        models[model] = dict(zip([surfaces[number] for number in shown], told, strict=True))
-    alone = len(np.unique(deeds.person[purchases][~touched]))
-    with_touch = len(np.unique(deeds.person[purchases][touched]))
-    return (
-        models,
-        _told(round(float(value[~touched].sum()), 2), alone, fewest),
-        _told(float(value[touched].sum()), with_touch, fewest),
-    )
 
 
 __all__ = ["WINDOW_DAYS", "MerchantReport", "Money", "merchant_report"]

@@ -251,7 +251,7 @@ def _lift(money: Money) -> Table:
     bias = "" if lift.bias is None else f" Last touch claims {lift.bias:.2f} times as much."
     return Table(
         f"Revenue caused, {money.currency}",
-        f"From people who were held out by chance.{bias}",
+        f"From people who were held out by chance{f', by the experiment {lift.by}' if lift.by else ''}.{bias}",
         ["people who could see", "held out", "caused, with 95 % interval", "last touch claims"],
         [[f"{lift.treated:,}", f"{lift.held_out:,}", said, _said(lift.last_touch, lambda v: f"{v:,.2f}")]],
     )

@@ -31,6 +31,10 @@ POINTS = 3000
 NEW_DAYS = 28
 
 
+class NothingError(UsageError):
+    """Nobody did anything in the days that were asked for."""
+
+
 @dataclass(frozen=True)
 class Trend:
     """A cluster and where it stands. `weeks` are people a week, noisy; None where too few to tell. `leaders` are pin ids.
@@ -102,12 +106,14 @@ def find_trends(
     by: Sequence[str] = (),
     epsilon: float = 1.0,
     seed: int | None = None,
+    pins: Collection | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> TrendReport:
     """The trends of an index's people, over `days` closed days up to `until` (2026-11-28; None: yesterday).
 
     `by` names declared fields to tell people apart by: region, age, interest. Days that were told before cost nothing; others
-    are charged to the month they lie in. Raises BudgetError where not even one day could be told, UsageError.
+    are charged to the month they lie in. `pins` may be handed over.
+    Raises BudgetError where not even one day could be told, UsageError.
     """
     if not 1 <= days <= MOST_DAYS:
         raise UsageError(f"cannot look at {days} days", f"it must be 1 to {MOST_DAYS}", "60 is usual")
@@ -115,17 +121,18 @@ def find_trends(
     last = _last_day(people.now(), until)
     first_at = people.first_event()
     if first_at is None:
-        raise UsageError(
+        raise NothingError(
             f"there is nothing to see yet in {index.folder}", "nobody did anything", "Record events first"
         )
     first = max(last - days + 1, first_at // DAY_MS)
     if first > last:
-        raise UsageError(
+        raise NothingError(
             f"there is nothing to see before {day_name(last)}",
             f"the first event is of {day_name(first_at // DAY_MS)}",
             "Choose a later day: --until",
         )
-    pins = read_collection(index)
+    if pins is None:
+        pins = read_collection(index)
     asked = Releases(people, pins, epsilon, seed)
     notes: list[str] = []
     held, numbers = _told_days(asked, first, last, notes, say)
@@ -327,4 +334,4 @@ def _points(pins: Collection) -> list[tuple[float, float, int]]:
     ]
 
 
-__all__ = ["GroupTrend", "Trend", "TrendReport", "find_trends"]
+__all__ = ["GroupTrend", "NothingError", "Trend", "TrendReport", "find_trends"]

@@ -1,6 +1,6 @@
 """Results as web pages."""
 
-from .plain import render_template, write_template
+from .plain import render_template, script, write_template
 from .results import Section, command_line, write_page
 from .scenes import write_look
 from .tiles import Loader
@@ -10,6 +10,7 @@ __all__ = [
     "Section",
     "command_line",
     "render_template",
+    "script",
     "write_look",
     "write_page",
     "write_template",

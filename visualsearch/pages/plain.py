@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from .templates import template
 def render_template(name: str, **values: Any) -> str:
     """The template `name`, filled with values."""
     return template(name).render(**values)
+
+
+def script(name: str) -> str:
+    """The script `name` that a template refers to."""
+    return (files("visualsearch.pages.templates") / name).read_text(encoding="utf-8")
 
 
 def write_template(path: str | Path, name: str, **values: Any) -> Path:

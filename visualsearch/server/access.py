@@ -171,6 +171,22 @@ def gaining_insight(request: Request, _bearer: Bearer, _header: Header) -> None:
     request.state.merchant = key_of(request, mark).merchant
 
 
+def owners_only(request: Request) -> None:
+    """Raise RefusedError where a key for insight is a merchant's: after `gaining_insight`."""
+    if request.state.merchant is not None:
+        raise merchants_own("it is a merchant's, and sees that merchant's own report and timing")
+
+
+def merchants_own(why: str) -> RefusedError:
+    """The error for what a merchant's key does not see."""
+    return RefusedError(
+        Kind.FORBIDDEN,
+        "this key does not see that",
+        why,
+        "Prove a domain: visualsearch insight claim DIR DOMAIN --merchant NAME --check; or ask the server's owner",
+    )
+
+
 def missing(scope: str) -> RefusedError:
     """The error for a request without a key."""
     return RefusedError(

@@ -22,6 +22,7 @@ from visualsearch.engine import Index
 from .batching import BatchingEncoder
 from .guards import Guards
 from .insight import insight_routes
+from .insight_map import Maps, map_routes
 from .keys import FILE, Keys
 from .limits import Gate, Watched
 from .login import session_routes
@@ -90,11 +91,12 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     app.state.keys_came = False
     app.state.sessions = Sessions()
     app.state.people = record
+    app.state.maps = Maps()
     install(app)
     promoting = (campaign_routes, pixel_routes, hidden_routes)
     for router in (
         *(search_routes, pin_routes, related_routes, *people_routes, *promoting),
-        *(insight_routes, system_routes, session_routes),
+        *(insight_routes, map_routes, system_routes, session_routes),
     ):
         app.include_router(router)
     judge = install_judge(app, service, record)

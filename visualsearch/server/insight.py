@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from visualsearch.errors import MissingExtraError
-from visualsearch.insight import FEWEST, find_trends, merchant_report, report_page, timing_report
+from visualsearch.errors import MissingExtraError, UsageError
+from visualsearch.experiments import open_experiments
+from visualsearch.insight import FEWEST, Holdout, find_trends, merchant_report, report_page, timing_report
 from visualsearch.people import domain_name
 
-from .access import CAN_GAIN_INSIGHT
+from .access import CAN_GAIN_INSIGHT, merchants_own, owners_only
 from .openapi import refused
 from .people.record import Record
 from .problems import Kind, RefusedError
@@ -27,6 +28,11 @@ Day = Annotated[str | None, Query(description="The last day to look at, as 2026-
 Form = Annotated[Literal["json", "html"], Query(description="JSON, or a page to read.", alias="format")]
 Weeks = Annotated[int, Query(ge=1, le=520, description="Whole weeks to look at.")]
 Fewest = Annotated[int, Query(ge=5, le=10_000, description="People behind each figure that is told.")]
+POLICY = {
+    # The page brings its own style, and runs no script.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+}
 BOTH: dict[int | str, dict[str, Any]] = {
     **refused(404, 409),
     200: {
@@ -49,7 +55,7 @@ async def trends(
     form: Form = "json",
 ) -> Response:
     """Counts have noise. A new day is charged to its month's budget; what was told before costs nothing."""
-    _owners_only(request)
+    owners_only(request)
     asked = lambda: find_trends(serving.index, days=days, until=until, by=by or ())  # noqa: E731
     return await _report(request, asked, form)
 
@@ -63,13 +69,27 @@ async def merchant(
     until: Day = None,
     fewest: Fewest = 10,
     utm: Annotated[bool, Query(description="List the pins' links with UTM tags.")] = False,
+    experiment: Annotated[
+        str | None, Query(max_length=200, description="Who was held out, by this experiment's holdback.")
+    ] = None,
+    arm: Annotated[
+        str | None, Query(max_length=200, description="Who was held out, by this arm of the experiment.")
+    ] = None,
     form: Form = "json",
 ) -> Response:
     """Every figure has at least `fewest` people behind it; null stands for those that have not. A merchant's key: 10 at least."""
 
     def asked() -> Any:
         least = _own(request, domain, fewest)
-        return merchant_report(serving.index, domain, weeks=weeks, until=until, fewest=least, utm=utm)
+        held: Holdout | tuple[()] = ()
+        if arm is not None and experiment is None:
+            raise UsageError("an arm of what?", "no experiment is named", "Name it: experiment=NAME")
+        if experiment is not None:
+            owners_only(request)  # the names of experiments are not for merchants
+            held = open_experiments(serving.index.people).held_out(experiment, arm)
+        return merchant_report(
+            serving.index, domain, weeks=weeks, until=until, fewest=least, held_out=held, utm=utm
+        )
 
     return await _report(request, asked, form)
 
@@ -98,12 +118,6 @@ async def timing(
     return await _report(request, asked, form)
 
 
-def _owners_only(request: Request) -> None:
-    """Raise RefusedError where the key is a merchant's."""
-    if request.state.merchant is not None:
-        raise _closed("it is a merchant's, and sees that merchant's own report and timing")
-
-
 def _own(request: Request, domain: str | None, fewest: int) -> int:
     """The least people behind a figure. Raises RefusedError where a merchant's key asks for what is not proved to be theirs.
 
@@ -116,17 +130,8 @@ def _own(request: Request, domain: str | None, fewest: int) -> int:
     claims = record.open().domain_claims(merchant)
     proved = [claim.domain for claim in claims if claim.verified is not None]
     if domain is None or domain_name(domain) not in proved:
-        raise _closed(f"it sees {', '.join(proved)}" if proved else "its merchant has proved no domain")
+        raise merchants_own(f"it sees {', '.join(proved)}" if proved else "its merchant has proved no domain")
     return max(fewest, FEWEST)
-
-
-def _closed(why: str) -> RefusedError:
-    return RefusedError(
-        Kind.FORBIDDEN,
-        "this key does not see that",
-        why,
-        "Prove a domain: visualsearch insight claim DIR DOMAIN --merchant NAME --check; or ask the server's owner",
-    )
 
 
 async def _report(request: Request, asked: Callable[[], Any], form: str) -> Response:
@@ -141,5 +146,5 @@ async def _report(request: Request, asked: Callable[[], Any], form: str) -> Resp
         raise RefusedError(Kind.STARTING, error.what, error.why, error.remedy) from error
     headers = {"Cache-Control": "no-store"}
     if form == "html":
-        return HTMLResponse(report_page(found), headers=headers)
+        return HTMLResponse(report_page(found), headers={**headers, **POLICY})
     return JSONResponse(found.to_dict(), headers=headers)

@@ -170,6 +170,10 @@ class Reader(AttributeReader):
         """Numbers of all pins, ascending."""
         return self._numbers("SELECT pin FROM pins ORDER BY pin")
 
+    def whole_rows(self) -> list[tuple[int, int, str]]:
+        """(row of the whole picture, number, id) of all pins, by row; without their attributes."""
+        return list(self.db.execute("SELECT row, pin, id FROM pins ORDER BY row"))
+
     def some_ids(self, most: int) -> Iterator[str]:
         """Ids of at most so many pins, in no particular order."""
         return (r[0] for r in self.db.execute("SELECT id FROM pins LIMIT ?", (most,)))
