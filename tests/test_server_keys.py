@@ -100,7 +100,7 @@ def test_health_and_the_page_need_no_key(client: TestClient) -> None:
     assert client.app.state.service.ready.wait(20)  # type: ignore[attr-defined]
     for path in ("/healthz", "/readyz", "/", "/docs", "/openapi.json", "/static/main.js"):
         assert client.get(path).status_code == 200
-    assert client.get("/session").json() == {"needed": True, "scope": None}
+    assert client.get("/session").json() == {"needed": True, "scope": None, "owner": None}
 
 
 def test_the_cookie_holds_no_key_and_ends_with_its_key_or_its_session(folder: Path) -> None:

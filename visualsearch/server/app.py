@@ -20,6 +20,7 @@ from visualsearch import __version__
 from visualsearch.engine import Index
 
 from .batching import BatchingEncoder
+from .experiments import experiment_routes
 from .insight import insight_routes
 from .keys import FILE, Keys
 from .limits import Gate, Watched
@@ -91,7 +92,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     promoting = (campaign_routes, pixel_routes, hidden_routes)
     for router in (
         *(search_routes, pin_routes, related_routes, *people_routes, *promoting),
-        *(insight_routes, system_routes, session_routes),
+        *(experiment_routes, insight_routes, system_routes, session_routes),
     ):
         app.include_router(router)
     judge = install_judge(app, service, record)

@@ -63,6 +63,10 @@ class SearchRequest(_Strict):
         default=None,
         description="The part of the picture to search: left, top, right, bottom as fractions, or pixels when any is above 1.",
     )
+    also: Words = Field(
+        default=[],
+        description="Further query pictures, whole: `upload:HASH` or `pin:ID`. Each weighs as much as `image`.",
+    )
     text: Words = Field(default=[], description="Words to look for.")
     not_text: Words = Field(default=[], description="Words to keep away from.")
     like: Words = Field(default=[], description="Ids of stored pins to look like.")
@@ -385,3 +389,7 @@ class SessionOut(BaseModel):
 
     needed: bool
     scope: str | None
+    owner: Literal["open", "write", "insight"] | None = Field(
+        default=None,
+        description="Why the owner's pages are for the caller: no keys are needed here, or theirs may write or see insight.",
+    )

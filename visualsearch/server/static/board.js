@@ -7,7 +7,7 @@ import { $, ICONS, el, icon, titleOf } from "/static/dom.js";
 import { arrangeable } from "/static/drag.js";
 import { attempt, choice, copied, download, endless, sheet } from "/static/pages.js";
 import { known, loadBoards, ready } from "/static/person.js";
-import { navigate } from "/static/router.js";
+import { keep, keptHere, navigate } from "/static/router.js";
 import { note, toast, told } from "/static/says.js";
 import { tiles } from "/static/tiles.js";
 import { t } from "/static/words.js";
@@ -19,7 +19,7 @@ const ORDERS = { own: "In your order", newest: "Newest first", oldest: "Oldest f
 let asking = null;
 let here = null; // {board, order, grid, saves: Map, own}
 
-export async function show({ moved }) {
+export async function show({ moved, back }) {
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
@@ -29,9 +29,13 @@ export async function show({ moved }) {
     if (known()) await ready();
     const board = await api.board(id, signal);
     here = { board, order, section, saves: new Map(), own: app.me?.pseudonym === board.owner, works: app.me && [board.owner, ...board.collaborators].includes(app.me.pseudonym) };
-    const first = await page(null, signal);
+    const held = back && keptHere();
+    const kept = held?.board === id && held.order === order ? held : { board: id, order, pages: [] };
+    if (!kept.pages.length) kept.pages.push(await page(null, signal));
     if (signal.aborted) return;
-    draw(first);
+    for (const { saves } of kept.pages) for (const save of saves) here.saves.set(save.pin, save);
+    keep(kept);
+    draw(kept);
     ideas(signal);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -54,12 +58,12 @@ async function page(cursor, signal) {
   const { board, order, section } = here;
   const found = await api.boardPins(board.id, { k: PAGE, order, section, cursor, gone: true }, signal);
   const pins = new Map(found.pins.map((pin) => [pin.id, pin]));
-  for (const save of found.saves) here.saves.set(save.pin, save);
+  for (const save of found.saves) here?.saves.set(save.pin, save);
   remember(found.pins);
   return { ...found, pins: found.saves.map((save) => pins.get(save.pin) ?? { id: save.pin, attributes: { title: t("A pin that left the index") }, picture: save.picture, gone: true }) };
 }
 
-function draw(first) {
+function draw({ pages }) {
   const { board } = here;
   const list = el("ol", { class: "results", "aria-label": t("Pins") });
   here.grid = tiles(list, "board", {
@@ -77,13 +81,14 @@ function draw(first) {
   });
   const more = endless(async (cursor) => {
     const next = await page(cursor, asking.signal);
+    pages.push(next);
     here.grid.show(next.pins, { append: true, answer: next.answer });
     return next.cursor;
-  }, first.cursor);
-  const empty = first.pins.length ? null : note(t("Nothing is on it yet"), here.own ? t("Press the bookmark on any pin, or take one of the ideas below.") : null);
+  }, pages.at(-1).cursor);
+  const empty = pages[0].pins.length ? null : note(t("Nothing is on it yet"), here.own ? t("Press the bookmark on any pin, or take one of the ideas below.") : null);
   here.ideas = el("section", { hidden: true });
   $("place").replaceChildren(head(), tabs(), ...(empty ? [empty] : []), list, more.foot, here.ideas);
-  here.grid.show(first.pins, { answer: first.answer });
+  pages.forEach((one, at) => here.grid.show(one.pins, { append: at > 0, answer: one.answer }));
   if (here.works && here.order === "own") arrangeable(here.grid, place);
   document.title = `${board.title} · visualsearch`;
 }
@@ -124,6 +129,8 @@ const place = attempt(async (pin, before) => {
   const order = grid.order.filter((id) => id !== pin);
   order.splice(before === null ? order.length : order.indexOf(before), 0, pin);
   grid.reorder(order);
+  const kept = keptHere();
+  if (kept) kept.board = null; // back reads it anew
   try {
     await api.send("PATCH", pinPath(pin), { before });
   } catch (error) {
