@@ -5,6 +5,7 @@ import { app, remember, tell } from "/static/app.js";
 import { boardForm, tile } from "/static/board-parts.js";
 import { $, ICONS, el, icon, titleOf } from "/static/dom.js";
 import { arrangeable } from "/static/drag.js";
+import { followButton, loadFollows } from "/static/follows.js";
 import { attempt, choice, copied, download, endless, sheet } from "/static/pages.js";
 import { known, loadBoards, ready } from "/static/person.js";
 import { keep, keptHere, navigate } from "/static/router.js";
@@ -29,6 +30,7 @@ export async function show({ moved, back }) {
     if (known()) await ready();
     const board = await api.board(id, signal);
     here = { board, order, section, saves: new Map(), own: app.me?.pseudonym === board.owner, works: app.me && [board.owner, ...board.collaborators].includes(app.me.pseudonym) };
+    if (!here.own && known() && !app.follows) await loadFollows().catch(() => {}); // the board can be read without
     const held = back && keptHere();
     const kept = held?.board === id && held.order === order ? held : { board: id, order, pages: [] };
     if (!kept.pages.length) kept.pages.push(await page(null, signal));
@@ -101,7 +103,7 @@ function head() {
     here.works && button(t("New section"), newSection),
     !board.secret && button(t("Share link"), () => copied(location.href)),
     button(t("Export"), attempt(exported)),
-    !own && app.server.people && button(followed(board.id) ? t("Following") : t("Follow"), attempt(follow)),
+    ...(!own && app.server.people ? [followButton("board", board.id, t("Follow"), t("Following")), followButton("person", board.owner, t("Follow who made it"), t("Following who made it"))] : []),
   ].filter(Boolean);
   return el("header", { class: "board-head" }, el("h1", { dir: "auto" }, board.title), board.description ? el("p", { dir: "auto" }, board.description) : null,
     el("p", { class: "facts" }, facts.join(" · ")), el("div", { class: "row" }, ...buttons));
@@ -204,18 +206,6 @@ function newSection() {
 }
 
 // -- what everybody may do ------------------------------------------------------------------------------------------------
-const followed = (id) => app.follows?.some((one) => one.kind === "board" && one.target === id);
-
-async function follow() {
-  await ready();
-  const { id } = here.board;
-  const on = followed(id);
-  if (on) await api.send("DELETE", `/follows?kind=board&target=${id}`);
-  else await api.send("POST", "/follows", { kind: "board", target: id });
-  app.follows = (await api.follows()).follows;
-  $("place").querySelector(".board-head").replaceWith(head());
-}
-
 /** Every pin of the board, as a file. */
 async function exported() {
   const { board } = here;
