@@ -351,6 +351,14 @@ def test_a_page_of_another_site_changes_nothing(folder: Path) -> None:
             assert "access-control-allow-origin" not in answer.headers
 
 
+def test_an_extension_of_firefox_may_search_once_its_uuid_is_allowed(folder: Path) -> None:
+    uuid = "0b6c1f2e-5a77-4c39-8f3b-2d1d0a9b7c11"
+    for allowed, status in (((), 403), ((uuid,), 200)):
+        with TestClient(create_app(service(folder, extensions=(EXTENSION, *allowed)))) as client:
+            headers = {"Origin": f"moz-extension://{uuid}"}
+            assert client.post("/search", json={"like": "m/07"}, headers=headers).status_code == status
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         replace(Settings(), queue=3).queue = 4  # type: ignore[misc]

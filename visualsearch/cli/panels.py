@@ -99,7 +99,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Model": ("model", "learn", "device", "precision", "compiled"),
         "Index": ("preset", "recall", "latency_ms", "samples", "seconds"),
         "Cluster": ("ray", "actors", "actor_cpus", "actor_gpus"),
-        "Server": ("host", "port", "server", "promote", "live"),
+        "Server": ("host", "port", "server", "firefox", "promote", "live"),
         "Access": (
             *("new_key", "days", "public", "allow_host", "allow_private", "allow_extension", "trust_proxy"),
             *("token", "resume", "revoke"),
