@@ -22,6 +22,7 @@ from visualsearch.server.problems import SHAPES, Kind
 from visualsearch.server.service import Service
 from visualsearch.storage import PICTURES
 from visualsearch.store import Reader
+from visualsearch.types import Part
 
 from .fakes import FakeEncoder, paint
 from .serving import PINS, Speaker, catalogue, halves, png, service
@@ -88,6 +89,30 @@ def test_a_stored_pin_a_text_and_a_mix_find_what_python_finds(client: TestClient
         assert answer.json()["total"] == expected.total
         assert answer.json()["alike"] is expected.alike
         assert answer.json()["notes"] == list(expected.notes)
+
+
+def test_several_pictures_are_one_query_of_equal_parts(client: TestClient, folder: Path) -> None:
+    index = vs.open(folder, Speaker())
+    names = [client.post("/uploads", content=png(color)).json()["upload"] for color in ("red", "blue")]
+    query: dict[str, Any] = {
+        "image": f"upload:{names[0]}",
+        "also": [f"upload:{names[1]}", "pin:colours/green"],
+        "k": 6,
+    }
+    pictures = [png("red"), png("blue"), str(folder.parent / "pictures" / "green.png")]
+    expected = index.search(parts=[Part(1.0, image=picture) for picture in pictures], k=6)
+    answer = client.post("/search", json=query)
+    assert ids(answer) == expected.ids
+    assert [hit["score"] for hit in answer.json()["hits"]] == pytest.approx(
+        expected.scores.tolist(), abs=1e-5
+    )
+    assert ids(client.get("/search", params=query)) == expected.ids
+    assert len(ids(client.post("/search", json={"also": query["also"], "k": 4}))) == 4
+    problem(client.post("/search", json={"also": ["upload:gone"]}), Kind.UPLOAD_GONE)
+    problem(client.post("/search", json={"also": ["pin:nothing"]}), Kind.NOT_FOUND)
+    problem(client.post("/search", json={"also": ["http://x.example/a.png"]}), Kind.BAD_REQUEST)
+    many = client.post("/search", json={"also": ["pin:m/07"] * 9})
+    assert "at most 8" in problem(many, Kind.BAD_REQUEST)
 
 
 def test_a_query_means_the_same_in_an_address_in_json_and_in_a_form(client: TestClient) -> None:

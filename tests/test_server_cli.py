@@ -102,6 +102,29 @@ def test_the_extension_is_written_for_its_server(tmp_path: Path, run: Any) -> No
     assert "is no server's address" in err
 
 
+def test_the_extension_for_firefox_has_a_manifest_of_its_own(tmp_path: Path, run: Any) -> None:
+    code, _, err = run("extension", "--to", tmp_path / "fox", "--firefox")
+    assert (code, "about:debugging" in err) == (0, True)
+    assert run("extension", "--to", tmp_path / "chrome")[0] == 0
+    fox, chrome = (
+        json.loads((tmp_path / name / "manifest.json").read_text(encoding="utf-8"))
+        for name in ("fox", "chrome")
+    )
+    assert chrome["background"] == {"service_worker": "background.js", "type": "module"}
+    assert fox["background"] == {"scripts": ["background.js"], "type": "module"}
+    assert fox["sidebar_action"]["default_panel"] == chrome["side_panel"]["default_path"] == "panel.html"
+    assert set(fox) & {"key", "minimum_chrome_version", "side_panel"} == set()
+    assert set(chrome["permissions"]) - set(fox["permissions"]) == {"sidePanel"}
+    assert fox["host_permissions"] == chrome["host_permissions"] == ["http://127.0.0.1:8000/*"]
+    assert "upgrade-insecure-requests" not in fox["content_security_policy"]["extension_pages"]
+    gecko = fox["browser_specific_settings"]["gecko"]
+    assert gecko["id"].count("@") == 1
+    assert gecko["data_collection_permissions"] == {"required": ["websiteContent"]}
+    for manifest, folder in ((fox, "fox"), (chrome, "chrome")):
+        named = [manifest["options_ui"]["page"], *manifest["icons"].values(), "background.js", "panel.html"]
+        assert all((tmp_path / folder / name).is_file() for name in named)
+
+
 def test_the_extension_is_written_over_an_extension_of_its_own_only(tmp_path: Path, run: Any) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()

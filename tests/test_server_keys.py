@@ -100,7 +100,7 @@ def test_health_and_the_page_need_no_key(client: TestClient) -> None:
     assert client.app.state.service.ready.wait(20)  # type: ignore[attr-defined]
     for path in ("/healthz", "/readyz", "/", "/docs", "/openapi.json", "/static/main.js"):
         assert client.get(path).status_code == 200
-    assert client.get("/session").json() == {"needed": True, "scope": None}
+    assert client.get("/session").json() == {"needed": True, "scope": None, "owner": None}
 
 
 def test_the_cookie_holds_no_key_and_ends_with_its_key_or_its_session(folder: Path) -> None:
@@ -349,6 +349,14 @@ def test_a_page_of_another_site_changes_nothing(folder: Path) -> None:
             answer = client.post("/search", json={"like": "m/07"}, headers={"Origin": origin})
             assert answer.status_code == 200
             assert "access-control-allow-origin" not in answer.headers
+
+
+def test_an_extension_of_firefox_may_search_once_its_uuid_is_allowed(folder: Path) -> None:
+    uuid = "0b6c1f2e-5a77-4c39-8f3b-2d1d0a9b7c11"
+    for allowed, status in (((), 403), ((uuid,), 200)):
+        with TestClient(create_app(service(folder, extensions=(EXTENSION, *allowed)))) as client:
+            headers = {"Origin": f"moz-extension://{uuid}"}
+            assert client.post("/search", json={"like": "m/07"}, headers=headers).status_code == status
 
 
 def test_settings_are_frozen() -> None:

@@ -207,12 +207,13 @@ class Recommending(Searching):
             lambda base: base if plain else taught_order(self, person, base),
         )
 
-    def less(self, person: str, hit: Hit) -> None:
+    def less(self, person: str, hit: Hit, name: str | None = None) -> None:
         """Less like this: hide a pin of a feed, and undo just the evidence by which it was shown.
 
         A saved pin of the evidence stays saved and counts for no interest, until it is saved again. A board or somebody followed
-        brings no more pins to this feed. Raises ConsentError where nothing may be stored.
+        brings no more pins to this feed. With a `name` of its own it can be taken back: `people.take_back(person, name)`.
+        Raises ConsentError where nothing may be stored.
         """
         from visualsearch.recommend import less
 
-        less(self, person, hit)
+        less(self, person, hit, name)

@@ -13,6 +13,12 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
+
+from visualsearch.recommend.why import by_sight, on_boards
+from visualsearch.server.problems import Kind
+from visualsearch.types import Evidence
+
 Open = Callable[..., Any]
 STATIC = Path(__file__).parents[2] / "visualsearch" / "server" / "static"
 
@@ -90,6 +96,70 @@ def test_an_upload_that_the_server_forgot_is_sent_again(open_page: Open, address
     assert page.locator("#message").is_hidden()
 
 
+PROBLEMS = {
+    bare or quoted: said
+    for quoted, bare, said in re.findall(
+        r'^  (?:"([\w-]+)"|(\w+)): "([^"]+)",$', (STATIC / "problems.js").read_text(), re.MULTILINE
+    )
+}
+HELD = (Evidence("board", "b", 1.0),)
+KITCHEN = {"b": "Kitchen"}
+REASONS = (  # as the recommendations say them
+    f"Saved together on {on_boards(HELD, KITCHEN)}",
+    f"Saved together on {on_boards(HELD, KITCHEN, 2)}",
+    f"Saved together with a pin that looks like this one, on {on_boards(HELD, KITCHEN, 5)}",
+    f"Looks like a pin that was saved together with this one: {on_boards(HELD, KITCHEN, 90)}",
+    f"Looks like a pin that was saved near this one: {on_boards(HELD, KITCHEN)}",
+    f"Saved on boards that are close by: {on_boards(HELD, KITCHEN, 1234)}",
+    by_sight("pin", 0.5).sentence,
+    'Looks like "Lamp" (cosine 0.71)',
+    'Looks like "Lamp" on "Kitchen" (cosine 0.71)',
+    'Looks like "Lamp", which was saved together with "Stool"',
+    'Looks like "Lamp", which was saved together with "Stool" on "Kitchen"',
+    'Looks like "Lamp", which goes with "Stool"',
+    'Looks like "Lamp", which goes with "Stool" on "Kitchen"',
+    'Saved together with "Lamp"',
+    'Saved together with "Lamp" on "Kitchen"',
+    'Saved to boards like those that hold "Lamp"',
+    'Saved to boards like those that hold "Lamp" on "Kitchen"',
+    'New on "Kitchen", by somebody followed',
+    'New on "Kitchen", a followed board',
+    'New on "Kitchen", a followed topic',
+    "Saved on 1 public board",
+    "Saved on 1,234 public boards",
+    "New in this collection",
+    "From another part of this collection",
+    "Fits what was asked for",
+    'Fits what was asked for, and looks like "Lamp" (cosine 0.50)',
+    'Holds "Lamp" and 1 more pin',
+    'Holds what looks like yours: "Lamp" and 2 more pins',
+)
+
+
+def test_every_reason_and_problem_of_the_server_is_said_in_the_visitor_s_language(open_page: Open) -> None:
+    assert set(PROBLEMS) == {kind.value for kind in Kind} | {"offline"}
+    page = open_page(locale="de-DE")
+    said = page.evaluate(
+        """async (all) => {
+          const { reason } = await import('/static/dom.js');
+          return all.map((sentence) => reason({ why: { sentence } }));
+        }""",
+        list(REASONS),
+    )
+    english = re.compile(
+        r"\b(saved|looks|with|which|board|boards|more|holds|pin that|followed|fits|new|from)\b", re.I
+    )
+    assert [one for one in said if english.search(one)] == []
+    assert said[1] == "Zusammen gemerkt auf „Kitchen“ und 1 weitere"
+    assert said[21] == "Auf 1.234 öffentlichen Tafeln gemerkt"
+    odd = 'A form of its own "x" y'
+    assert page.evaluate("async (s) => (await import('/static/reasons.js')).inWords(s)", odd) == odd
+    told = "async (p) => (await import('/static/says.js')).told(p)"
+    assert page.evaluate(told, {"kind": "busy", "detail": "the server is busy"}) == "Gerade suchen viele"
+    mixed = page.evaluate(told, {"kind": "bad-picture", "detail": "it is a text file"})
+    assert mixed == "Das Bild ist nicht lesbar (it is a text file)"
+
+
 @pytest.mark.parametrize("code", ["de", "fr", "es", "ja"])
 def test_every_language_says_everything(code: str) -> None:
     """What the code says in English is in each file, and nothing else is."""
@@ -100,6 +170,7 @@ def test_every_language_says_everything(code: str) -> None:
     said |= {
         found for pair in re.findall(r't\(list === "like" \? "([^"]+)" : "([^"]+)"', text) for found in pair
     }
+    said |= set(PROBLEMS.values())
     words = json.loads((STATIC / "lang" / f"{code}.json").read_text())
     assert said - words.keys() == set()
     for english, there in words.items():

@@ -153,15 +153,39 @@ def test_ten_thousand_pins_come_page_by_page(open_page: Open, address: str) -> N
     visit(page, address, f"/?board={board}", "#place > .results .card")
     assert "9,995 pins" in page.locator(".facts").inner_text()
     assert page.locator("#place > .results .card").count() <= 100
-    page.mouse.move(600, 500)
-    for _ in range(4):
-        page.mouse.wheel(0, 30_000)
-        page.wait_for_timeout(50)
-    page.wait_for_function("() => document.querySelectorAll('#place > .results .card').length >= 150")
-    shown = order(page)
-    assert len(set(shown)) == len(shown)
-    page.get_by_role("button", name="Follow").click()
-    page.wait_for_selector("button:has-text('Following')")
+    page.get_by_role("button", name="Follow", exact=True).click()
+    page.get_by_role("button", name="Following", exact=True).wait_for()
+    page.get_by_role("button", name="Follow who made it").click()
+    page.get_by_role("button", name="Following who made it").wait_for()
+    further = """() => {
+      scrollBy(0, 3000);
+      return Number(document.querySelector('#place > .results .card').getAttribute('aria-setsize')) >= 300;
+    }"""
+    page.wait_for_function(further)
+    page.wait_for_function("() => { scrollTo(0, 9000); return scrollY > 8000; }")
+    places = "all => all.map((one) => Number(one.getAttribute('aria-posinset')))"
+    page.wait_for_function(
+        "() => document.querySelector('#place > .results .card').getAttribute('aria-posinset') > 20"
+    )
+    cards = page.locator("#place > .results .card")
+    shown, at = order(page), cards.evaluate_all(places)
+    assert len(set(shown)) == len(shown) < 120  # of more than 300, what is near the screen
+    assert at == sorted(at)
+    seen = page.evaluate("document.elementFromPoint(300, 400).closest('.card').card.id")
+    page.get_by_role("link", name="Boards").click()
+    page.wait_for_selector(".board-list, .note")
+    page.go_back()
+    page.wait_for_function(
+        "id => document.elementFromPoint(300, 400)?.closest('.card')?.card.id === id", arg=seen
+    )
+    before = page.evaluate("document.querySelectorAll('*').length")
+    card = page.evaluate_handle("document.elementFromPoint(300, 400).closest('.card').querySelector('a')")
+    card.focus()
+    for _ in range(40):  # the keyboard goes on where nothing stood before
+        page.keyboard.press("Tab")
+    now = page.evaluate("document.activeElement.closest('.card').getAttribute('aria-posinset')")
+    assert int(now) > at[0]
+    assert page.evaluate("document.querySelectorAll('*').length") < before + 600
 
 
 def test_the_feed_is_the_start_page_once_something_is_saved_and_learns_what_to_leave_out(
@@ -183,6 +207,17 @@ def test_the_feed_is_the_start_page_once_something_is_saved_and_learns_what_to_l
         page.get_by_role("button", name="Hide this pin only").click()
     assert answer.value.status == 204
     page.wait_for_function("n => document.querySelector('#place .card .name').title !== n", arg=first[0])
+    with page.expect_response(re.compile("/less.id=")):
+        page.locator("#toast").get_by_role("button", name="Undo").click()
+    page.wait_for_function("n => document.querySelector('#place .card .name').title === n", arg=first[0])
+    page.reload()
+    page.wait_for_selector("#place .results .card")
+    assert first[0] in order(page)
+    card = page.locator(f"#place .card:has(.name[title='{first[0]}'])")
+    card.hover()
+    card.get_by_role("button", name=re.compile("^Less like ")).click()
+    with page.expect_response("**/less"):
+        page.get_by_role("button", name="Hide this pin only").click()
     page.reload()
     page.wait_for_selector("#place .results .card")
     assert first[0] not in order(page)
@@ -235,7 +270,13 @@ def test_axe_finds_nothing_serious_in_any_place_light_or_dark(open_page: Open, a
         "/?pin=m%2F30": ".closeup .results .card.in",
         f"/?board={board}": "#place > .results .card.in",
         "/": "#place .results .card.in",
-        "/?at=me": ".me .switch",
+        "/?at=me": ".me .follows li",
+        "/?at=boards": ".board-tile",
+        "/?at=owner": ".owner form",
+        "/?at=history": "#place .results .card.in, .note",
+        "/?at=button": "pre",
+        "/?at=keep": ".note",
+        "/review": "#cases",
     }
     for path, there in ready.items():
         visit(page, address, path, there)

@@ -82,6 +82,32 @@ def test_less_undoes_just_the_evidence_that_was_served(app: Any) -> None:
     assert carl.post("/less", {"pin": hit["id"], "why": hit["why"]}).status_code == 204
     assert index.people.hidden("carl") == {hit["id"], *gone}
     assert carl.post("/less", {"pin": "nothing"}).status_code == 404
+
+
+def test_a_wish_for_less_is_taken_back_whole_by_the_name_it_was_sent_with(app: Any) -> None:
+    dora, name = person(app, "dora"), "wish-0001"
+    dora.save("m/18", "Even")
+    dora.save("m/20", "Even")
+    index = app.state.service.index
+    hit = next(h for h in dora.get("/feed", params={"k": 20}).json()["hits"] if h["why"]["evidence"])
+    before = names(dora.get("/feed", params={"k": 20}))
+    for _ in range(2):  # sent twice, it is one wish
+        assert dora.post("/less", {"pin": hit["id"], "why": hit["why"], "id": name}).status_code == 204
+    assert dora.post("/less", {"pin": "m/30", "id": "wish-00011"}).status_code == 204
+    assert hit["id"] not in names(dora.get("/feed", params={"k": 20}))
+    other = person(app, "eve")
+    other.save("m/18", "Hers")
+    assert other.ask("DELETE", "/less", params={"id": name}).json() == {"removed": False}  # it is not theirs
+    assert dora.ask("DELETE", "/less", params={"id": name}).json() == {"removed": True}
+    assert dora.ask("DELETE", "/less", params={"id": name}).json() == {"removed": False}
+    hidden = {event["pin_id"] for event in index.people.export("dora")["events"] if event["kind"] == "hide"}
+    assert hidden == {"m/30"}  # another wish stays
+    assert set(names(dora.get("/feed", params={"k": 20}))) | {"m/30"} >= set(before)
+
+
+def test_a_wish_for_less_is_refused_where_it_makes_no_sense(app: Any) -> None:
+    carl = person(app, "carl")
+    assert carl.ask("DELETE", "/less", params={"id": "a%b"}).status_code == 422
     assert Asker(app).post("/less", {"pin": "m/17"}).status_code == 401
 
 

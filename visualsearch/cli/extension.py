@@ -17,15 +17,26 @@ def extension(
     server: Annotated[
         str, typer.Option(metavar="URL", help="The server that `visualsearch serve` runs at.")
     ] = "http://127.0.0.1:8000",
+    firefox: Annotated[
+        bool, typer.Option("--firefox", help="For Firefox 140 and later; default: for Chromium and Chrome.")
+    ] = False,
 ) -> None:
-    """Write a Chromium extension that finds look-alikes of any picture on any page, in your own index.
+    """Write a browser extension that finds look-alikes of any picture on any page, in your own index.
+
+    Firefox gives each installation an id, its Internal UUID in about:debugging. The server lets it search with
+    `serve --allow-extension UUID`.
 
     Example: `visualsearch extension --to visualsearch-extension --server http://127.0.0.1:8000`
     """
-    from visualsearch.server.extend import write_extension
+    from visualsearch.server.extend import Browser, write_extension
 
-    folder = write_extension(to, server)
-    note(f"an extension for {server}. Load it: chrome://extensions, Developer mode, Load unpacked:")
+    folder = write_extension(to, server, Browser.FIREFOX if firefox else Browser.CHROMIUM)
+    where = (
+        "about:debugging, This Firefox, Load Temporary Add-on, manifest.json in"
+        if firefox
+        else "chrome://extensions, Developer mode, Load unpacked"
+    )
+    note(f"an extension for {server}. Load it: {where}:")
     print(folder.resolve())
 
 

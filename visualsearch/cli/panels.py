@@ -109,7 +109,10 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Model": ("model", "learn", "device", "precision", "compiled"),
         "Index": ("preset", "recall", "latency_ms", "samples", "seconds"),
         "Cluster": ("ray", "actors", "actor_cpus", "actor_gpus"),
-        "Server": ("host", "port", "server", "promote", "live", "swaps", "explore", "explore_floor"),
+        "Server": (
+            *("host", "port", "server", "firefox", "promote", "live"),
+            *("swaps", "explore", "explore_floor"),
+        ),
         "Access": (
             *("new_key", "days", "public", "allow_host", "allow_private", "allow_extension", "trust_proxy"),
             *("token", "resume", "revoke"),

@@ -64,7 +64,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="ID",
-            help="Id of another build of the browser extension that may search; may be repeated.",
+            help="Id of another build of the browser extension, or its UUID in Firefox, that may search; may be repeated.",
         ),
     ] = None,
     trust_proxy: Annotated[

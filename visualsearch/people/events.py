@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from visualsearch.errors import UnknownNameError, UsageError
 
@@ -27,7 +27,7 @@ from .model import (
     milliseconds,
     pseudonym_text,
 )
-from .persons import OPEN, Base, Known, check_key, need, one
+from .persons import OPEN, Base, Known, check_key, find, need, one
 from .schema import EVENT_COLUMNS, events
 from .schema_lists import lists
 from .store import Store, among, chunks, run_many
@@ -257,6 +257,22 @@ class Events(Base):
             _verdict(event, next(kept) if not isinstance(made, str) else (Status.REFUSED, made), made)
             for event, made in zip(batch, rows, strict=True)
         ]
+
+    def take_back(self, person: str, name: str) -> int:
+        """Delete the person's hides whose ids begin with `name` and a dot; how many there were. Those of closed days stay.
+
+        See `Index.less`, which gives such ids.
+        """
+
+        def work(db: Connection) -> int:
+            known = find(db, [person]).get(person)
+            if known is None:
+                return 0
+            mine = (events.c.person == known.number) & (events.c.kind == "hide")
+            ended = delete(events).where(mine, events.c.event_id.startswith(f"{name}.", autoescape=True))
+            return db.execute(ended).rowcount
+
+        return int(self.store.write(work))
 
     def _find_pins(self, rows: list[Checked | str]) -> None:
         """Give each row its pin's number; refuse those whose pin the index never held."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import log1p
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ def feed(
     return Hits(tuple(hits), page.total, plan, time.perf_counter() - started, cursor=after)
 
 
-def less(index: RelatedIndex, person: str, hit: Hit) -> None:
+def less(index: RelatedIndex, person: str, hit: Hit, name: str | None = None) -> None:
     """Undo the evidence by which a pin of a feed was shown: see `Index.less`."""
     people = index.people
     events = [Event("hide", person, hit.id)]
@@ -91,6 +91,8 @@ def less(index: RelatedIndex, person: str, hit: Hit) -> None:
             events.append(Event("hide", person, hit.id, board=each.id))
     # The first names the pin itself; the same pin twice would say the same.
     distinct = list({(event.pin, event.board): event for event in events}.values())
+    if name is not None:
+        distinct = [replace(event, event_id=f"{name}.{at}") for at, event in enumerate(distinct)]
     refused = [verdict for verdict in people.record(distinct) if verdict.reason]
     if refused:
         raise ConsentError("cannot keep that", refused[0].reason, refused[0].remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -20,6 +20,7 @@ from .settings import Settings
 log = logging.getLogger("visualsearch.server")
 
 COOKIE = "visualsearch_session"
+OWNERS: dict[Scope, Literal["write", "insight"]] = {Scope.WRITE: "write", Scope.INSIGHT: "insight"}
 T = TypeVar("T")
 
 Bearer = Annotated[
@@ -185,6 +186,21 @@ def merchants_own(why: str) -> RefusedError:
         why,
         "Prove a domain: visualsearch insight claim DIR DOMAIN --merchant NAME --check; or ask the server's owner",
     )
+
+
+def owner_by(request: Request) -> Literal["open", "write", "insight"] | None:
+    """Why the owner's pages are for the caller. It opens nothing: each page and change asks for a key of its own."""
+    token = header_token(request)
+    sessions: Sessions = request.app.state.sessions
+    try:
+        if not needed(request):
+            return "open"
+        mark = mark_of(token) if token else sessions.key_of(request.cookies.get(COOKIE, ""))
+        # A person's token is no owner's key; looking it up would wait for the record.
+        found = None if mark is None or mark.startswith(TOKEN) else check(request, mark)
+    except RefusedError:
+        return None
+    return OWNERS.get(found) if found else None
 
 
 def missing(scope: str) -> RefusedError:

@@ -20,6 +20,7 @@ from visualsearch import __version__
 from visualsearch.engine import Index
 
 from .batching import BatchingEncoder
+from .experiments import experiment_routes
 from .guards import Guards
 from .insight import insight_routes
 from .insight_map import Maps, map_routes
@@ -96,7 +97,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     promoting = (campaign_routes, pixel_routes, hidden_routes)
     for router in (
         *(search_routes, pin_routes, related_routes, *people_routes, *promoting),
-        *(insight_routes, map_routes, system_routes, session_routes),
+        *(experiment_routes, insight_routes, map_routes, system_routes, session_routes),
     ):
         app.include_router(router)
     judge = install_judge(app, service, record)

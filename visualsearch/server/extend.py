@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw
@@ -21,13 +23,20 @@ _SERVER = "export const SERVER = "
 _FINE = 4  # icons are drawn larger and scaled down
 
 
-def write_extension(folder: Path, server: str) -> Path:
+class Browser(StrEnum):
+    """For which browser the manifest is."""
+
+    CHROMIUM = "chromium"
+    FIREFOX = "firefox"
+
+
+def write_extension(folder: Path, server: str, browser: Browser = Browser.CHROMIUM) -> Path:
     """Write the extension that searches `server`, ready to be loaded unpacked; returns the folder.
 
     Raises UsageError for an address that is no http(s) origin or a folder that holds something else.
     """
     origin = _origin(server)
-    made = _files(origin)
+    made = _files(origin, browser)
     try:
         strange = _strange(folder, made)
         if strange:
@@ -47,7 +56,7 @@ def write_extension(folder: Path, server: str) -> Path:
     return folder
 
 
-def _files(origin: str) -> dict[str, bytes]:
+def _files(origin: str, browser: Browser) -> dict[str, bytes]:
     """The extension's files by name; the manifest comes last, so that half an extension is none."""
     shipped = files("visualsearch.server").joinpath("extension").iterdir()
     made = {file.name: file.read_bytes() for file in shipped if file.name != MARK}
@@ -56,7 +65,7 @@ def _files(origin: str) -> dict[str, bytes]:
         _icon(size).save(out, "PNG")
         made[f"icon-{size}.png"] = out.getvalue()
     made[CONFIG] = f"{_SERVER}{json.dumps(origin)};\n".encode()
-    made[MARK] = _manifest(origin).encode()
+    made[MARK] = _manifest(origin, browser).encode()
     return made
 
 
@@ -100,12 +109,42 @@ def _origin(server: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _manifest(origin: str) -> str:
+def _manifest(origin: str, browser: Browser) -> str:
     text = files("visualsearch.server").joinpath("extension", MARK).read_text(encoding="utf-8")
     manifest = json.loads(text)
     manifest["version"] = __version__
     manifest["host_permissions"] = [f"{origin}/*"]
+    if browser is Browser.FIREFOX:
+        manifest = _for_firefox(manifest)
     return json.dumps(manifest, indent=2) + "\n"
+
+
+def _for_firefox(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The same manifest as Firefox has it: a sidebar, a script that comes when it is needed, and an id of its own."""
+    chromium = ("key", "minimum_chrome_version", "side_panel")
+    kept = {name: value for name, value in manifest.items() if name not in chromium}
+    panel = manifest["side_panel"]["default_path"]
+    return {
+        **kept,
+        "permissions": [name for name in manifest["permissions"] if name != "sidePanel"],
+        "background": {"scripts": [manifest["background"]["service_worker"]], "type": "module"},
+        "sidebar_action": {
+            "default_title": manifest["name"],
+            "default_panel": panel,
+            "default_icon": manifest["icons"],
+            "open_at_install": False,
+        },
+        # Firefox's own default would turn the address of a server in the house into https.
+        "content_security_policy": {"extension_pages": "script-src 'self'; object-src 'none'"},
+        "browser_specific_settings": {
+            "gecko": {
+                "id": "visualsearch@visualsearch.org",
+                "strict_min_version": "140.0",
+                "data_collection_permissions": {"required": ["websiteContent"]},
+            },
+            "gecko_android": {"strict_min_version": "142.0"},
+        },
+    }
 
 
 def _icon(size: int) -> Image.Image:

@@ -30,9 +30,14 @@ SECURITY = {
 }
 CLIENTS = 10_000
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-EXTENSION = "chrome-extension://"
+EXTENSIONS = ("chrome-extension://", "moz-extension://")
 UNROUTED = "unrouted"
 EVENTS = "/events"
+
+
+def from_extension(origin: str, settings: Settings) -> bool:
+    """Whether an Origin header names a browser extension that may search here."""
+    return any(origin == start + name for start in EXTENSIONS for name in settings.extensions)
 
 
 class Watched:
@@ -121,8 +126,7 @@ class Gate:
         origin = headers.get("origin")
         if scope["method"] in SAFE or origin is None:
             return
-        ours = (EXTENSION + name for name in self.settings.extensions)
-        if origin not in ours and _netloc(origin) != headers.get("host", ""):
+        if not from_extension(origin, self.settings) and _netloc(origin) != headers.get("host", ""):
             raise RefusedError(
                 Kind.FORBIDDEN,
                 "a page of another site may not do this",

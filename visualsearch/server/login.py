@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 
 from visualsearch.people import TOKEN
 
-from .access import COOKIE, caller, check, mark_of, needed
+from .access import COOKIE, OWNERS, caller, check, mark_of, needed, owner_by
 from .openapi import json_body, refused
 from .problems import RefusedError
 from .reading import read_json
@@ -27,7 +27,7 @@ async def session(request: Request) -> SessionOut:
         scope = caller(request)
     except RefusedError:
         scope = None
-    return SessionOut(needed=needed(request) and not settings.public, scope=scope)
+    return SessionOut(needed=needed(request) and not settings.public, scope=scope, owner=owner_by(request))
 
 
 @session_routes.post(
@@ -42,7 +42,8 @@ async def log_in(request: Request, serving: Serving) -> JSONResponse:
     scope = await serving.light.run(check, request, mark) if person else check(request, mark)
     settings: Settings = request.app.state.settings
     sessions: Sessions = request.app.state.sessions
-    answer = JSONResponse(SessionOut(needed=needed(request), scope=scope).model_dump())
+    owner = OWNERS.get(scope) if needed(request) else "open"
+    answer = JSONResponse(SessionOut(needed=needed(request), scope=scope, owner=owner).model_dump())
     secure = settings.secure_cookie or request.scope["scheme"] == "https"
     answer.set_cookie(
         COOKIE,

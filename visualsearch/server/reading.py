@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
-LISTS = ("text", "not_text", "like", "unlike")
+LISTS = ("also", "text", "not_text", "like", "unlike")
 PLAIN = (
     "image",
     "where",

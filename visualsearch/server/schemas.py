@@ -50,6 +50,8 @@ Side = Annotated[
     ),
 ]
 Absent = Annotated[str | None, Field(exclude_if=lambda value: value is None)]
+MOST_FURTHER = 8
+"""Further pictures of a query: each costs as much as a query."""
 Crop = Annotated[list[float], Field(min_length=4, max_length=4)]
 
 
@@ -69,6 +71,11 @@ class SearchRequest(_Strict):
     crop: Crop | None = Field(
         default=None,
         description="The part of the picture to search: left, top, right, bottom as fractions, or pixels when any is above 1.",
+    )
+    also: list[Annotated[str, Field(max_length=4000)]] = Field(
+        default=[],
+        max_length=MOST_FURTHER,
+        description="Further query pictures, whole: `upload:HASH` or `pin:ID`. Each weighs as much as `image`.",
     )
     text: Words = Field(default=[], description="Words to look for.")
     not_text: Words = Field(default=[], description="Words to keep away from.")
@@ -393,3 +400,7 @@ class SessionOut(BaseModel):
 
     needed: bool
     scope: str | None
+    owner: Literal["open", "write", "insight"] | None = Field(
+        default=None,
+        description="Why the owner's pages are for the caller: no keys are needed here, or theirs may write or see insight.",
+    )

@@ -126,7 +126,7 @@ class Service(Pictures):
             data = await self.brought(wanted.image)
             if data is not None:
                 wanted = wanted.model_copy(update={"image": None})
-        pool = self.light if data is None and wanted.image is None else self.pictures
+        pool = self.light if data is None and wanted.image is None and not wanted.also else self.pictures
         return await pool.run(images.in_hand()(self.search), wanted, data, session)
 
     def search(
@@ -137,7 +137,7 @@ class Service(Pictures):
         for name in {*wanted.like, *wanted.unlike}:
             self._known(name)
         upload, picture = self._picture(wanted, data)
-        asked = self._asked(wanted, picture)
+        asked = self._asked(wanted, picture, self._further(wanted))
         self.encoder.spent()
         with limited(self.index, self.settings.filter_seconds):
             hits = self.live.asked(asked, session)
@@ -163,15 +163,22 @@ class Service(Pictures):
             variant=hits.variant,
         )
 
-    def _asked(self, wanted: SearchRequest, picture: Image | None) -> SearchOptions:
+    def _further(self, wanted: SearchRequest) -> list[Part]:
+        """The parts of the query's further pictures."""
+        weight = all_weights(wanted.weights)["image"]
+        named = [SearchRequest(image=name) for name in wanted.also]
+        return [Part(weight, image=self._picture(one, None)[1]) for one in named]
+
+    def _asked(self, wanted: SearchRequest, picture: Image | None, further: Sequence[Part]) -> SearchOptions:
         """The search that a request stands for. `sort` is the ranker that sorts by an attribute."""
+        options = replace(wanted.options(picture), parts=further)
         if not wanted.sort:
-            return wanted.options(picture)
+            return options
         if wanted.rank != "cosine":
             raise UsageError("two orders were given", "`sort` and `rank` each name one", "Give one of them")
         with self.index.catalog.read() as reader:
             ranker = ByAttribute(*catalog.sort_key(wanted.sort, reader.names()))
-        return replace(wanted.options(picture), ranker=ranker, person=None)
+        return replace(options, ranker=ranker, person=None)
 
     def check(self, wanted: SearchRequest, data: bytes | None) -> None:
         """Raise what can be known to be wrong with a query before anything is computed."""
@@ -181,7 +188,11 @@ class Service(Pictures):
             ("k", wanted.k, limits.max_k),
             ("offset", wanted.offset, limits.max_offset),
             ("characters of text", max(map(len, words), default=0), limits.max_text),
-            ("parts of a query", len(words) + len(wanted.like) + len(wanted.unlike), limits.max_parts),
+            (
+                "parts of a query",
+                len(words) + len(wanted.like) + len(wanted.unlike) + len(wanted.also),
+                limits.max_parts,
+            ),
         ):
             if given > most:
                 raise UsageError(

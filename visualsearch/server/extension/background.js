@@ -1,5 +1,7 @@
 // Takes what was chosen on a page and hands it to the side panel: a task in the session's storage.
 
+import { chrome, openPanel } from "./browser.js";
+
 const PICTURE = "picture";
 const PART = "part";
 const KEEP = "keep";
@@ -13,13 +15,13 @@ chrome.runtime.onInstalled.addListener(() => {
 
 // The panel may only be opened while the click is being handled, so that comes first.
 chrome.contextMenus.onClicked.addListener((info, tab) => {
-  chrome.sidePanel.open({ windowId: tab.windowId });
+  openPanel(tab);
   if (info.menuItemId === PART) select(tab);
   else picture(info, tab, info.menuItemId === KEEP);
 });
 
 chrome.action.onClicked.addListener((tab) => {
-  chrome.sidePanel.open({ windowId: tab.windowId });
+  openPanel(tab);
   select(tab);
 });
 

@@ -1,5 +1,6 @@
 // What the extension remembers: a key for the server, and whether only products are shown.
 
+import { chrome } from "./browser.js";
 import { SERVER } from "./config.js";
 
 const $ = (id) => document.getElementById(id);

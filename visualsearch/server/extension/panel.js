@@ -1,5 +1,6 @@
 // The side panel: searches for the task that the background script left, and shows what looks like it.
 
+import { chrome } from "./browser.js";
 import { SERVER } from "./config.js";
 
 const $ = (id) => document.getElementById(id);

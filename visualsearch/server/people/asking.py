@@ -17,7 +17,7 @@ from visualsearch.people import TOKEN, People, pseudonym_number
 
 from ..access import COOKIE, Bearer, Header, check, header_token, mark_of, missing, needed, person_of
 from ..keys import Scope, digest_of
-from ..limits import EXTENSION
+from ..limits import from_extension
 from ..problems import Kind, RefusedError
 from ..sessions import Sessions
 from ..settings import Settings
@@ -299,7 +299,7 @@ def _check_forgery(request: Request, subject: str, token: str | None) -> None:
 def _same_origin(request: Request) -> bool:
     settings: Settings = request.app.state.settings
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    if origin is not None and origin in (EXTENSION + name for name in settings.extensions):
+    if origin is not None and from_extension(origin, settings):
         return True
     if site not in (None, "same-origin", "none"):
         return False

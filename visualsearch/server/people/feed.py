@@ -22,7 +22,8 @@ from ..sent import reason_out, reasoned
 from ..service import Service
 from .asking import SECURED, Caller, Named, ask, caller_of, own
 from .boards import BoardId, board_out
-from .schemas_feed import FeedOut, IdeasOut, LessIn, SimilarBoard, SimilarBoards
+from .schemas import RemovedOut
+from .schemas_feed import FeedOut, IdeasOut, LessIn, LessName, SimilarBoard, SimilarBoards
 from .served import Session, answer_of
 from .words import PLAIN, K, part
 
@@ -118,11 +119,23 @@ async def less(request: Request, serving: Serving, person: Named = None) -> Resp
         if who.limited:
             people.for_session(who.name)
         people.pin(given.pin)
-        serving.index.less(who.name, Hit(given.pin, "", 0.0, WHOLE, {}, why=why))
+        serving.index.less(who.name, Hit(given.pin, "", 0.0, WHOLE, {}, why=why), given.id)
         serving.metrics.people_deeds.labels("less").inc()
 
     await ask(request, given.person or person, work, changes=True, stores=False)
     return Response(status_code=204)
+
+
+@routes.delete("/less", responses=refused(404, 507), summary="Take a wish for less back")
+async def take_back(
+    request: Request, name: Annotated[LessName, Query(alias="id")], person: Named = None
+) -> RemovedOut:
+    """By the id that it was sent with, as long as its day has not been closed."""
+
+    def work(people: People, who: Caller) -> RemovedOut:
+        return RemovedOut(removed=people.take_back(who.name, name) > 0)
+
+    return await ask(request, person, work, changes=True, stores=False)
 
 
 # -- ideas ---------------------------------------------------------------------------------------------------------

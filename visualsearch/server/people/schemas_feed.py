@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from ..schemas import Answer, ReasonedHit, ReasonOut, Variant
 from .schemas import BoardOut, Cursor, Named, PinName, Strict, Text, Word
 
+LessName = Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[A-Za-z0-9-]+$")]
+
 
 class _Recommended(BaseModel):
     hits: list[ReasonedHit]
@@ -67,6 +69,10 @@ class LessIn(Named):
     """A pin of which less is wanted."""
 
     pin: PinName
+    id: Annotated[
+        LessName | None,
+        Field(description="A name of your own for this wish; DELETE /less?id= takes it back."),
+    ] = None
     why: Annotated[
         WhyIn | None,
         Field(

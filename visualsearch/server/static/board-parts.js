@@ -1,6 +1,6 @@
 // A board as a tile, and the form that makes or changes one.
 
-import { ICONS, el, icon } from "/static/dom.js";
+import { ICONS, el, icon, reason } from "/static/dom.js";
 import { sheet } from "/static/pages.js";
 import { t } from "/static/words.js";
 
@@ -15,7 +15,7 @@ export function cover(board) {
 export function tile(board) {
   return el("li", {}, el("a", { class: "board-tile", href: `/?board=${board.id}` }, cover(board),
     el("b", {}, el("span", { dir: "auto" }, board.title), board.secret ? icon(ICONS.lock) : null),
-    el("small", {}, board.why?.sentence ?? t("{n} pins", { n: board.saves }))));
+    el("small", {}, reason(board) || t("{n} pins", { n: board.saves }))));
 }
 
 export const field = (text, input) => el("label", {}, text, input);

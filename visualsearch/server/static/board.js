@@ -5,9 +5,10 @@ import { app, remember, tell } from "/static/app.js";
 import { boardForm, tile } from "/static/board-parts.js";
 import { $, ICONS, el, icon, titleOf } from "/static/dom.js";
 import { arrangeable } from "/static/drag.js";
+import { followButton, loadFollows } from "/static/follows.js";
 import { attempt, choice, copied, download, endless, sheet } from "/static/pages.js";
 import { known, loadBoards, ready } from "/static/person.js";
-import { navigate } from "/static/router.js";
+import { keep, keptHere, navigate } from "/static/router.js";
 import { note, toast, told } from "/static/says.js";
 import { tiles } from "/static/tiles.js";
 import { t } from "/static/words.js";
@@ -19,7 +20,7 @@ const ORDERS = { own: "In your order", newest: "Newest first", oldest: "Oldest f
 let asking = null;
 let here = null; // {board, order, grid, saves: Map, own}
 
-export async function show({ moved }) {
+export async function show({ moved, back }) {
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
@@ -29,9 +30,14 @@ export async function show({ moved }) {
     if (known()) await ready();
     const board = await api.board(id, signal);
     here = { board, order, section, saves: new Map(), own: app.me?.pseudonym === board.owner, works: app.me && [board.owner, ...board.collaborators].includes(app.me.pseudonym) };
-    const first = await page(null, signal);
+    if (!here.own && known() && !app.follows) await loadFollows().catch(() => {}); // the board can be read without
+    const held = back && keptHere();
+    const kept = held?.board === id && held.order === order ? held : { board: id, order, pages: [] };
+    if (!kept.pages.length) kept.pages.push(await page(null, signal));
     if (signal.aborted) return;
-    draw(first);
+    for (const { saves } of kept.pages) for (const save of saves) here.saves.set(save.pin, save);
+    keep(kept);
+    draw(kept);
     ideas(signal);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -54,12 +60,12 @@ async function page(cursor, signal) {
   const { board, order, section } = here;
   const found = await api.boardPins(board.id, { k: PAGE, order, section, cursor, gone: true }, signal);
   const pins = new Map(found.pins.map((pin) => [pin.id, pin]));
-  for (const save of found.saves) here.saves.set(save.pin, save);
+  for (const save of found.saves) here?.saves.set(save.pin, save);
   remember(found.pins);
   return { ...found, pins: found.saves.map((save) => pins.get(save.pin) ?? { id: save.pin, attributes: { title: t("A pin that left the index") }, picture: save.picture, gone: true }) };
 }
 
-function draw(first) {
+function draw({ pages }) {
   const { board } = here;
   const list = el("ol", { class: "results", "aria-label": t("Pins") });
   here.grid = tiles(list, "board", {
@@ -77,13 +83,14 @@ function draw(first) {
   });
   const more = endless(async (cursor) => {
     const next = await page(cursor, asking.signal);
+    pages.push(next);
     here.grid.show(next.pins, { append: true, answer: next.answer });
     return next.cursor;
-  }, first.cursor);
-  const empty = first.pins.length ? null : note(t("Nothing is on it yet"), here.own ? t("Press the bookmark on any pin, or take one of the ideas below.") : null);
+  }, pages.at(-1).cursor);
+  const empty = pages[0].pins.length ? null : note(t("Nothing is on it yet"), here.own ? t("Press the bookmark on any pin, or take one of the ideas below.") : null);
   here.ideas = el("section", { hidden: true });
   $("place").replaceChildren(head(), tabs(), ...(empty ? [empty] : []), list, more.foot, here.ideas);
-  here.grid.show(first.pins, { answer: first.answer });
+  pages.forEach((one, at) => here.grid.show(one.pins, { append: at > 0, answer: one.answer }));
   if (here.works && here.order === "own") arrangeable(here.grid, place);
   document.title = `${board.title} · visualsearch`;
 }
@@ -96,7 +103,7 @@ function head() {
     here.works && button(t("New section"), newSection),
     !board.secret && button(t("Share link"), () => copied(location.href)),
     button(t("Export"), attempt(exported)),
-    !own && app.server.people && button(followed(board.id) ? t("Following") : t("Follow"), attempt(follow)),
+    ...(!own && app.server.people ? [followButton("board", board.id, t("Follow"), t("Following")), followButton("person", board.owner, t("Follow who made it"), t("Following who made it"))] : []),
   ].filter(Boolean);
   return el("header", { class: "board-head" }, el("h1", { dir: "auto" }, board.title), board.description ? el("p", { dir: "auto" }, board.description) : null,
     el("p", { class: "facts" }, facts.join(" · ")), el("div", { class: "row" }, ...buttons));
@@ -124,6 +131,8 @@ const place = attempt(async (pin, before) => {
   const order = grid.order.filter((id) => id !== pin);
   order.splice(before === null ? order.length : order.indexOf(before), 0, pin);
   grid.reorder(order);
+  const kept = keptHere();
+  if (kept) kept.board = null; // back reads it anew
   try {
     await api.send("PATCH", pinPath(pin), { before });
   } catch (error) {
@@ -197,18 +206,6 @@ function newSection() {
 }
 
 // -- what everybody may do ------------------------------------------------------------------------------------------------
-const followed = (id) => app.follows?.some((one) => one.kind === "board" && one.target === id);
-
-async function follow() {
-  await ready();
-  const { id } = here.board;
-  const on = followed(id);
-  if (on) await api.send("DELETE", `/follows?kind=board&target=${id}`);
-  else await api.send("POST", "/follows", { kind: "board", target: id });
-  app.follows = (await api.follows()).follows;
-  $("place").querySelector(".board-head").replaceWith(head());
-}
-
 /** Every pin of the board, as a file. */
 async function exported() {
   const { board } = here;

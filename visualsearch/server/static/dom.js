@@ -1,5 +1,8 @@
 // Elements from data. Text goes in as text nodes only: nothing that a pin or a visitor says becomes markup.
 
+import { inWords } from "/static/reasons.js";
+import { t } from "/static/words.js";
+
 export const $ = (id) => document.getElementById(id);
 
 /** An element: el("p", {class: "x", onclick: f}, "text", child). */
@@ -51,8 +54,8 @@ export function titleOf(pin) {
 
 /** An attribute's value as a person would write it. */
 export function say(value) {
-  if (value === true) return "yes";
-  if (value === false) return "no";
+  if (value === true) return t("yes");
+  if (value === false) return t("no");
   if (typeof value === "number" && !Number.isInteger(value)) {
     return value.toLocaleString(undefined, { maximumFractionDigits: Math.abs(value) < 1 ? 4 : 2, minimumFractionDigits: 2 });
   }
@@ -62,4 +65,4 @@ export function say(value) {
 }
 
 /** Why a pin is there, in words: the number beside them says little to most. Empty where there is no reason. */
-export const reason = (pin) => (pin.why?.sentence ?? "").replace(/ \(cosine -?[\d.]+\)$/, "");
+export const reason = (pin) => inWords((pin.why?.sentence ?? "").replace(/ \(cosine -?[\d.]+\)$/, ""));

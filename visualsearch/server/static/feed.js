@@ -74,11 +74,22 @@ function less(pin, grid) {
   const hide = (why) => attempt(async () => {
     close();
     await ready();
-    await api.send("POST", "/less", { pin: pin.id, ...(why ? { why } : {}) });
+    const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`.replace(".", "-");
+    await api.send("POST", "/less", { pin: pin.id, id, ...(why ? { why } : {}) });
+    const at = grid.order.indexOf(pin.id);
+    const card = grid.cards.get(pin.id);
     grid.drop(pin.id);
-    const kept = keptHere();
-    if (kept) for (const one of kept.pages) one.pins = one.pins.filter(({ id }) => id !== pin.id);
-    toast(why ? t("Understood: less like that from the next page on") : t("It is hidden"));
+    const pages = keptHere()?.pages ?? [];
+    const page = pages.find((one) => one.pins.some((other) => other.id === pin.id));
+    const was = page?.pins;
+    if (page) page.pins = was.filter((other) => other.id !== pin.id);
+    const undo = attempt(async () => {
+      await api.send("DELETE", `/less?${new URLSearchParams({ id })}`);
+      if (page) page.pins = was;
+      grid.put(pin, at, card?.answer);
+      toast(t("It is back"));
+    });
+    toast(why ? t("Understood: less like that from the next page on") : t("It is hidden"), [t("Undo"), undo]);
   });
   const { close } = sheet(titleOf(pin)[1], [
     pin.why ? el("p", {}, t("You see it because: {reason}", { reason: reason(pin) })) : null,

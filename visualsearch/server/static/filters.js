@@ -1,6 +1,7 @@
 // Filters made from what the index's attributes hold: values to choose, ranges to narrow.
 
 import { el, say } from "/static/dom.js";
+import { t } from "/static/words.js";
 
 const SHOWN = 8;
 const FEW = 15; // values that are taken in at a glance
@@ -39,10 +40,10 @@ function values(one, change) {
   const list = el("div", { class: "values" }, ...chips.map(({ chip }) => chip));
   const rest = chips.slice(SHOWN);
   if (rest.length > 1) {
-    const more = el("button", { type: "button", class: "link", "aria-expanded": "false" }, `${rest.length} more`);
+    const more = el("button", { type: "button", class: "link", "aria-expanded": "false" }, t("{n} more", { n: rest.length }));
     const open = (wide) => {
       rest.forEach(({ chip }) => { chip.hidden = !wide && chip.getAttribute("aria-pressed") === "false"; });
-      more.textContent = wide ? "Fewer" : `${rest.length} more`;
+      more.textContent = wide ? t("Fewer") : t("{n} more", { n: rest.length });
       more.setAttribute("aria-expanded", String(wide));
     };
     more.addEventListener("click", () => open(more.getAttribute("aria-expanded") === "false"));
@@ -80,7 +81,7 @@ function range(one, change) {
   };
   const toTick = (value) => Math.round((TICKS * (value - one.low)) / span);
   const slider = (side, start) => el("input", {
-    type: "range", min: 0, max: TICKS, value: start, class: side, "aria-label": `${one.name}, ${side === "low" ? "at least" : "at most"}`,
+    type: "range", min: 0, max: TICKS, value: start, class: side, "aria-label": t(side === "low" ? "{name}, at least" : "{name}, at most", { name: one.name }),
   });
   const low = slider("low", 0);
   const high = slider("high", TICKS);

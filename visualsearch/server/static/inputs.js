@@ -1,13 +1,16 @@
 // Ways to ask: words, a file, a drop, a paste, the camera.
 
 import * as api from "/static/api.js";
-import { app } from "/static/app.js";
+import { app, on } from "/static/app.js";
 import { $ } from "/static/dom.js";
-import { fail, go, searchFile } from "/static/search.js";
-import { empty, spoken } from "/static/state.js";
+import { toast, told } from "/static/says.js";
+import { addPictures, fail, go, searchFile } from "/static/search.js";
+import { asks, empty, spoken } from "/static/state.js";
+import { recall } from "/static/uploads.js";
 import { t } from "/static/words.js";
 
 const LONGEST = 2400; // pixels of a picture that was made smaller
+const MOST = 8; // pictures of one query
 
 /** Search by a picture file. */
 async function take(picture) {
@@ -17,6 +20,25 @@ async function take(picture) {
     return;
   }
   await searchFile(await fitting(picture));
+}
+
+/** Search by several pictures at once, or `more` beside what is asked. One that cannot be read costs no other. */
+async function takeAll(files, more = false) {
+  const pictures = files.filter((one) => one.type.startsWith("image/") || !one.type);
+  if (pictures.length < 2 && !more) { await take(files[0]); return; }
+  $("results").setAttribute("aria-busy", "true");
+  const found = await Promise.allSettled(pictures.slice(0, MOST).map(async (picture) => {
+    const blob = await fitting(picture);
+    const { upload } = await api.upload(blob);
+    await recall.keep(upload, blob);
+    return upload;
+  }));
+  const names = found.filter((one) => one.status === "fulfilled").map((one) => one.value);
+  const bad = found.findIndex((one) => one.status === "rejected");
+  if (names.length) await addPictures(names, !more);
+  else $("results").setAttribute("aria-busy", "false");
+  if (bad >= 0) toast(`${pictures[bad].name}: ${told(found[bad].reason)}`);
+  else if (pictures.length > MOST) toast(t("The first {n} pictures are searched by.", { n: MOST }));
 }
 
 /** The file itself, or a smaller copy where the server would refuse it. */
@@ -66,11 +88,12 @@ function dropped(event) {
   $("drop").classList.remove("on");
   if (!holdsPicture(event)) return;
   event.preventDefault();
-  const file = event.dataTransfer.files[0];
+  const files = [...event.dataTransfer.files];
   const address = event.dataTransfer.getData("text/uri-list").split("\n")[0];
   const pin = address && pinOf(address);
   if (pin) go((next) => { if (!next.like.includes(pin)) next.like.push(pin); }); // a result dragged into the query
-  else if (file) take(file);
+  else if (files.length && app.taking) app.taking(files);
+  else if (files.length) takeAll(files);
   else if (api.isAddress(address)) ask(address);
 }
 
@@ -84,6 +107,7 @@ function pasted(event) {
 
 /** Listen to all of them. */
 export function listen() {
+  let more = false; // the next picture stands beside what is asked
   $("ask").addEventListener("submit", async (event) => {
     event.preventDefault();
     const found = ask($("words").value);
@@ -95,10 +119,20 @@ export function listen() {
     const { text, not_text: not } = app.search;
     if (!$("words").value && (text.length || not.length)) go((next) => { next.text = []; next.not_text = []; });
   });
-  for (const [button, input] of [["choose", "file"], ["hero-choose", "file"], ["snap", "photo"]]) $(button).addEventListener("click", () => $(input).click());
-  for (const input of ["file", "photo"]) $(input).addEventListener("change", (event) => { take(event.target.files[0]); event.target.value = ""; });
+  for (const [button, input] of [["choose", "file"], ["hero-choose", "file"], ["snap", "photo"]]) $(button).addEventListener("click", () => { more = false; $(input).click(); });
+  on("picture wished", () => { more = true; $("file").click(); });
+  $("file").addEventListener("cancel", () => { more = false; });
+  for (const input of ["file", "photo"]) {
+    $(input).addEventListener("change", (event) => {
+      const files = [...event.target.files];
+      event.target.value = ""; // the same file again is a change, too
+      const beside = more && app.route.name === "search" && (asks(app.search) || app.file);
+      more = false;
+      if (files.length) takeAll(files, beside);
+    });
+  }
   $("sort").addEventListener("change", () => go((next) => { next.sort = $("sort").value || null; }));
-  addEventListener("dragenter", (event) => { if (holdsPicture(event)) { over += 1; $("drop").classList.add("on"); } });
+  addEventListener("dragenter", (event) => { if (holdsPicture(event)) { over += 1; $("drop").querySelector("p").textContent = app.taking ? t("Drop pictures to add them as pins") : t("Drop it to find its look-alikes"); $("drop").classList.add("on"); } });
   addEventListener("dragleave", () => { over = Math.max(0, over - 1); if (!over) $("drop").classList.remove("on"); });
   addEventListener("dragend", () => { over = 0; $("drop").classList.remove("on"); });
   addEventListener("dragover", (event) => { if (holdsPicture(event)) event.preventDefault(); });

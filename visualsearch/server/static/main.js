@@ -24,6 +24,7 @@ const VIEWS = {
   history: () => import("/static/looked.js"),
   keep: () => import("/static/keep.js"),
   button: () => import("/static/button.js"),
+  owner: () => import("/static/owner.js"),
 };
 
 whereToStart(() => (start() === "search" ? "/" : "/?at=explore"));
@@ -56,6 +57,15 @@ const wide = matchMedia("(min-width: 62rem)");
 const fold = () => { $("filters").open = wide.matches; };
 wide.addEventListener("change", fold);
 
+/** Who has an owner's key sees the way to the owner's pages; a server without people has no other place beside the search. */
+function ownersNav(owner) {
+  $("owner").hidden = !owner;
+  $("nav").hidden = !app.server.people && !owner;
+  for (const link of $("nav").querySelectorAll("a")) {
+    if (!app.server.people && !["search", "owner"].includes(link.dataset.place)) link.hidden = true;
+  }
+}
+
 async function describe() {
   try {
     const [info, summaries] = await Promise.all([api.info(), api.attributes()]);
@@ -69,6 +79,7 @@ async function describe() {
   tell("server");
   if (waiting()) drain();
   load().catch((error) => console.warn(error)); // the page can be read without
+  api.call("/session").then(({ owner }) => ownersNav(owner), () => {});
 }
 
 listenToInputs();

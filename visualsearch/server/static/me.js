@@ -5,6 +5,7 @@ import { app } from "/static/app.js";
 import { $, el } from "/static/dom.js";
 import { clear, looked } from "/static/history.js";
 import { attempt, sheet } from "/static/pages.js";
+import { followsSection } from "/static/follows.js";
 import { again, agreed, forgotten, known, load } from "/static/person.js";
 import { note, toast, told } from "/static/says.js";
 import { write } from "/static/stored.js";
@@ -26,7 +27,7 @@ export async function show() {
   document.title = `${t("Me")} · visualsearch`;
   try {
     const held = known() ? await everything() : null;
-    if (app.route.name === "me") root.replaceChildren(el("div", { class: "me" }, el("h1", {}, t("Me")), knownOf(held), ...(held ? [switches(), yours()] : []), account(), browser()));
+    if (app.route.name === "me") root.replaceChildren(el("div", { class: "me" }, el("h1", {}, t("Me")), knownOf(held), ...(held ? [followsSection(), switches(), yours()] : []), account(), browser()));
   } catch (error) {
     root.replaceChildren(note(t("What is known cannot be read"), told(error), [t("Try again"), () => show()]));
   }
@@ -134,5 +135,6 @@ function browser() {
   return el("section", {}, el("h2", {}, t("This browser")),
     el("label", { class: "row" }, el("span", {}, t("Language")), language),
     el("p", {}, t("It remembers {n} pins that you looked at.", { n: looked().length }), " ", el("a", { href: "/?at=history" }, t("See them"))),
-    el("p", {}, el("a", { href: "/?at=button" }, t("A save button for your site"))));
+    el("p", {}, el("a", { href: "/?at=button" }, t("A save button for your site"))),
+    el("p", {}, el("a", { href: "/?at=owner" }, t("For this server’s owner"))));
 }

@@ -86,7 +86,7 @@ export async function agree(yes) {
 /** Nothing of the person is left here either. */
 export function forgotten() {
   for (const name of ["person", "saves", "agreed", "board", "outbox", "events", "history"]) write(name, null);
-  Object.assign(app, { me: null, boards: [], saved: new Map() });
+  Object.assign(app, { me: null, boards: [], saved: new Map(), follows: null });
   asked = null;
   tell("me");
 }

@@ -87,9 +87,13 @@ function chips() {
   const { search } = app;
   const parts = [];
   const off = (edit) => () => go(edit);
-  if (search.image && (search.text.length || search.not_text.length || search.like.length || search.unlike.length)) {
-    parts.push(chip(t("picture"), null, off((next) => { next.image = null; next.crop = null; }), t("the picture")));
+  if (search.image && (search.also.length || search.text.length || search.not_text.length || search.like.length || search.unlike.length)) {
+    parts.push(chip(t("picture"), null, off((next) => { next.image = next.also.shift() ?? null; next.crop = null; }), t("the picture")));
   }
+  search.also.forEach((name, at) => {
+    const picture = el("img", { src: api.pictureOf(name, null, 160), alt: "" });
+    parts.push(chip(t("picture {n}", { n: at + 2 }), picture, off((next) => next.also.splice(at, 1)), t("picture {n}", { n: at + 2 }), "like"));
+  });
   search.text.forEach((text, at) => parts.push(chip(`“${text}”`, null, off((next) => next.text.splice(at, 1)), t("the words {text}", { text }))));
   search.not_text.forEach((text, at) => parts.push(chip(`− “${text}”`, null, off((next) => next.not_text.splice(at, 1)), t("the words {text}", { text }), "unlike")));
   // The pin in the frame needs no chip while it is all that is asked for.
@@ -97,6 +101,7 @@ function chips() {
   const first = !search.image && alone ? 1 : 0;
   for (const id of search.like.slice(first)) parts.push(pinChip(id, "like", "+"));
   for (const id of search.unlike) parts.push(pinChip(id, "unlike", "−"));
+  if (search.image || search.like.length) parts.push(el("li", {}, el("button", { type: "button", class: "link", onclick: () => tell("picture wished") }, t("Add a picture"))));
   $("chips").replaceChildren(...parts);
   $("chips").hidden = !parts.length;
   learn([...search.like.slice(first), ...search.unlike]);

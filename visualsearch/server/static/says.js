@@ -1,6 +1,7 @@
 // Saying what is wrong, what was done, and what can be undone.
 
 import { $, el } from "/static/dom.js";
+import { translated } from "/static/problems.js";
 import { t } from "/static/words.js";
 
 const SHOWN_MS = 7000;
@@ -33,4 +34,4 @@ export function toast(text, ...actions) {
 export function hush() { $("toast").hidden = true; }
 
 /** What an error says, in a sentence. */
-export const told = (error) => error.detail || error.title || error.message || t("That did not work");
+export const told = (error) => translated(error) || error.detail || error.title || error.message || t("That did not work");

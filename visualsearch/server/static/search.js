@@ -43,6 +43,16 @@ export function refine(list, pin) {
   });
 }
 
+/** Add pictures, by the names that the server gave them: the first of a new query stands in the frame. */
+export function addPictures(names, fresh) {
+  return go((next) => {
+    if (fresh) Object.assign(next, empty(), { chosen: next.chosen, ranges: next.ranges, sort: next.sort });
+    const images = names.map((name) => `upload:${name}`);
+    if (!next.image && !next.like.length) next.image = images.shift();
+    next.also = [...new Set([...next.also, ...images])].filter((one) => one !== next.image);
+  }, { top: true });
+}
+
 /** Nothing asked, filters aside. */
 export const startOver = () => go((next) => Object.assign(next, empty()), { top: true });
 
@@ -140,7 +150,7 @@ async function answer(wanted, k, offset, signal) {
     const query = request(wanted, k, offset);
     // An address was fetched once already: the copy that is kept answers for it while it is there.
     if (app.shown.upload && api.isAddress(query.image ?? "") && app.shown.address === query.image) query.image = `upload:${app.shown.upload}`;
-    const page = await recall.again(query.image, () => api.search(query, signal));
+    const page = await recall.again([query.image, ...wanted.also], () => api.search(query, signal));
     return { ...page, pins: page.hits };
   }
   return api.pins({ k, offset, where: where(wanted), sort: wanted.sort }, signal);

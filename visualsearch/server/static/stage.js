@@ -1,7 +1,7 @@
 // The query's picture: drag a box on it to search that part, or press a dot to search what was found there.
 
 import { el } from "/static/dom.js";
-import { place } from "/static/grid.js";
+import { place } from "/static/card.js";
 import { t } from "/static/words.js";
 
 const SMALLEST = 0.04; // a side of the box, as a fraction

@@ -4,12 +4,13 @@ let start = () => "/";
 /** Say what the address is where nothing is asked. */
 export const whereToStart = (address) => { start = address; };
 
-const LISTS = ["text", "not_text", "like", "unlike"];
+const LISTS = ["also", "text", "not_text", "like", "unlike"];
 
 /** A state with nothing asked. */
 export const empty = () => ({
   image: null, // "upload:HASH", "pin:ID" or an address
   crop: null, // [x0, y0, x1, y1] as fractions
+  also: [], // further pictures: "upload:HASH" or "pin:ID"
   text: [],
   not_text: [],
   like: [],
@@ -79,7 +80,7 @@ export function toAddress(state) {
 }
 
 /** Whether anything is looked for, filters aside. */
-export const asks = (state) => Boolean(state.image || state.text.length || state.like.length);
+export const asks = (state) => Boolean(state.image || state.also.length || state.text.length || state.like.length);
 
 /** The filter expression for the chosen values and ranges; null without any. */
 export function where(state) {

@@ -19,15 +19,17 @@ export const recall = {
     } catch { /* no room, or none allowed: the link lasts as long as the server keeps the picture */ }
   },
 
-  /** `ask()`, and once more where the server has forgotten a picture that is still here. */
-  async again(image, ask) {
+  /** `ask()`, and once more where the server has forgotten pictures of the query that are still here. */
+  async again(images, ask) {
     try {
       return await ask();
     } catch (error) {
-      if (error.kind !== "upload-gone" || !image?.startsWith("upload:") || !("caches" in globalThis)) throw error;
-      const found = await (await caches.open(STORE)).match(PREFIX + image.slice(7));
-      if (!found) throw error;
-      await api.upload(await found.blob());
+      if (error.kind !== "upload-gone" || !("caches" in globalThis)) throw error;
+      const store = await caches.open(STORE);
+      const names = images.filter((image) => image?.startsWith("upload:")).map((image) => image.slice(7));
+      const found = (await Promise.all(names.map((name) => store.match(PREFIX + name)))).filter(Boolean);
+      if (!found.length) throw error;
+      for (const one of found) await api.upload(await one.blob());
       return ask();
     }
   },

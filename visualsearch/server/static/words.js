@@ -55,11 +55,16 @@ export function choose(code) {
 export function t(text, values = {}) {
   let found = words[text] ?? text;
   if (typeof found === "object") found = found[plural.select(values.n)] ?? found.other;
-  return found.replaceAll(/\{(\w+)\}/g, (all, name) => {
-    const value = values[name];
-    return value === undefined ? all : typeof value === "number" ? value.toLocaleString(language) : value;
-  });
+  return filled(found, values);
 }
+
+/** Whether there is a translation. */
+export const knows = (text) => text in words;
+
+const filled = (text, values) => text.replaceAll(/\{(\w+)\}/g, (all, name) => {
+  const value = values[name];
+  return value === undefined ? all : typeof value === "number" ? value.toLocaleString(language) : value;
+});
 
 const SAID = ["aria-label", "placeholder", "title"];
 
