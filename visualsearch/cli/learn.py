@@ -48,7 +48,7 @@ def learn(
         if _wanted(index, ranker):
             from visualsearch.learn import ranker_builders
 
-            builders |= ranker_builders(index.people, without=index.people.judged())
+            builders |= ranker_builders(index.people)
         report = run(index, builders, only=names, seed=seed, again=again, say=note)
     if as_json:
         emit(asdict(report))
