@@ -87,3 +87,56 @@ def test_a_guardrail_of_ones_own_numbers_stops_it(folder: Path, tmp_path: Path) 
 def test_what_cannot_be_read_is_named(folder: Path, words: list[str], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         CliRunner().invoke(app, ["experiment", "create", str(folder), "warm", *words], catch_exceptions=False)
+
+
+def test_an_experiment_of_a_server_says_what_its_arms_do(folder: Path) -> None:
+    made = run(
+        folder,
+        "create",
+        "--surface",
+        "feed",
+        "--arm",
+        "plain",
+        "--arm",
+        "wide=2",
+        "--set",
+        "wide:diversity=0.6",
+    )
+    assert [arm["sets"] for arm in made["plan"]["arms"]] == [{"ranker": "plain"}, {"diversity": 0.6}]
+    assert [rail["metric"] for rail in made["plan"]["guardrails"]][2:] == [
+        "latency_ms",
+        "errors",
+        "diversity",
+    ]
+    mixed = run(
+        folder, "create", "--surface", "feed", "--kind", "interleave", "--set", "treatment:ranker=learnt"
+    )
+    assert mixed["plan"]["kind"] == "interleave"
+    assert "We cannot tell yet which is preferred" in run(folder, "report")["sentences"][-1]
+    assert run(folder, "start")["state"] == "running"
+    said = CliRunner().invoke(app, ["experiment", "costs", str(folder)])
+    assert said.stdout == "Nothing was swapped and no fresh pin was tried in these days.\n"
+    assert (
+        json.loads(CliRunner().invoke(app, ["experiment", "costs", str(folder), "--json"]).stdout)["swaps"]
+        == {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--set", "treatment:diversity"], "--set 'treatment:diversity'"),
+        (["--set", "nobody:diversity=1", "--surface", "feed"], "unknown arm 'nobody'"),
+        (["--set", "treatment:shine=1", "--surface", "feed"], "unknown setting of an arm 'shine'"),
+        (["--set", "treatment:diversity=1"], "without a surface"),
+        (["--surface", "moon"], "unknown surface"),
+        (["--kind", "mixed", "--surface", "feed"], "unknown kind"),
+        (
+            ["--kind", "interleave", "--surface", "feed", "--unit", "session", "--set", "control:new=0"],
+            "cannot be interleaved",
+        ),
+    ],
+)
+def test_what_a_server_cannot_do_is_named(folder: Path, words: list[str], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        CliRunner().invoke(app, ["experiment", "create", str(folder), "warm", *words], catch_exceptions=False)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from visualsearch.errors import ConflictError, UnknownNameError, UsageError
-from visualsearch.experiments import Action, Experiments, Guardrail, State, credited, open_experiments
-from visualsearch.people import Event, People
+from visualsearch.experiments import Action, Arm, Experiments, Guardrail, State, credited, open_experiments
+from visualsearch.people import Event, Level, People, Ruling, ServedList, new_list
 
 from ..people.conftest import Clock
 
@@ -243,3 +243,51 @@ def test_a_wrong_plan_says_what_is_wrong(lite: People, plan: dict[str, object], 
         open_experiments(lite).create("x", **plan)
     with pytest.raises(UsageError, match="cannot name"):
         open_experiments(lite).create("a:b")
+
+
+def test_what_a_server_measures_is_judged_after_a_day_14_and_28_days(lite: People, clock: Clock) -> None:
+    rails = (Guardrail("diversity", 0.1), Guardrail("latency_ms", 0.5, False))
+    arms = (Arm("control"), Arm("treatment", sets={"diversity": 0.1}))
+    found = running(
+        lite,
+        metrics=("saves", "lists"),
+        guardrails=rails,
+        surfaces=("feed",),
+        arms=arms,
+        days=30.0,
+    )
+    held = found.assign_many("warm", crowd(100))
+    begun = clock.at
+    for day in (0, 1, 8, 12, 20, 27):
+        clock.at = begun + day * DAY + DAY // 2
+        for number, (person, arm) in enumerate(held.items()):
+            low = day > 1 and arm == "treatment"  # variety falls after some days only
+            rng = np.random.default_rng([day, number])
+            seen = (0.2 if low else 0.5) + rng.normal() / 50
+            made = ServedList(new_list(), person, "feed", ms=20.0 + rng.normal(), diversity=seen)
+            waiting = lite.remember_list(made)
+        waiting.result()
+        if day == 1:
+            early = found.report("warm")
+    clock.at = begun + 29 * DAY
+    assert early.decision.action is not Action.STOP
+    report = found.report("warm")
+    views = {line.label: line.estimate for line in report.views if line.metric == "diversity"}
+    assert list(views) == ["day 1", "day 14", "day 28"]
+    assert not views["day 1"].loses
+    assert views["day 14"].loses
+    assert views["day 28"].treatment < views["day 14"].treatment
+    assert report.decision.action is Action.STOP
+    assert "diversity went from" in report.decision.reason
+    bad = lite.pseudonym("person-1")
+    assert open_experiments(lite, is_bot=lambda name: name == bad).report("warm").left_out == 1
+
+
+def test_verdicts_leave_people_out_of_a_report(lite: People) -> None:
+    found = running(lite)
+    arms = found.assign_many("warm", crowd(20))
+    inside = [person for person, arm in arms.items() if arm]
+    number = int(lite.exposures(found.get("warm").id).person[0])
+    lite.rule([Ruling("clicks", "a bot", Level.HOLD, 1.0, people=(number,), state="decided")])
+    report = found.report("warm")
+    assert sum(report.units.values()) == len(inside) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,16 @@ import pytest
 import visualsearch as vs
 from visualsearch.errors import UsageError
 from visualsearch.learn import FEWEST_CLICKS, Deeds, teach, train_ranker
-from visualsearch.recommend import SIGNAL_NAMES, TAUGHT, open_learnt, taught_of, taught_signals
+from visualsearch.recommend import (
+    REACH,
+    SIGNAL_NAMES,
+    TAUGHT,
+    moved,
+    open_learnt,
+    taught_of,
+    taught_signals,
+    write_learnt,
+)
 from visualsearch.world import WorldSettings, simulate
 
 from ..conftest import Ran
@@ -76,6 +86,46 @@ def test_signals_that_say_nothing_are_refused_by_the_held_out_lists(
         found = teach(index)
     assert found.taught is None
     assert "on held-out lists the gain of" in found.why
+
+
+def test_a_search_and_related_pins_move_by_a_few_places_as_clicks_taught(world: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(world, tmp_path / "pins.index")
+    with vs.open(folder, FakeEncoder()) as index:
+        assert "and 2,000 are needed" in teach(index, surface="search").why
+        lesson = teach(index, surface="search", fewest=300)
+        assert lesson.taught is not None
+        assert lesson.judged is not None
+        assert lesson.judged.wins
+        person, pin = "sim-3-000007", "shop/shoes/003.jpg"
+        asked = {"like": pin, "k": 40}
+        plain, near = index.search(person=person, **asked), index.related(pin, 12, person=person)
+        parts = [lesson.taught.part("x", {}, surface) for surface in ("search", "related")]
+        write_learnt(folder, parts, watermark=0, seed=0)
+        served = index.search(person=person, **asked)
+        assert served.ids != plain.ids
+        assert set(served.ids[:32]) <= set(plain.ids)
+        assert (
+            max(abs(plain.ids.index(name) - at) for at, name in enumerate(served.ids) if name in plain.ids)
+            <= REACH
+        )
+        assert all(abs(hit.signals["taught"]) <= REACH / 2 for hit in served)
+        assert list(served.scores) != sorted(served.scores, reverse=True)
+        scores = [hit.rank_score or 0.0 for hit in served]
+        assert scores == sorted(scores, reverse=True)
+        for own in ({"learnt": False}, {"personal": 0.0}, {"ranker": "varied"}, {"diversity": 0.3}):
+            assert "taught" not in index.search(person=person, **asked, **own)[0].signals
+        assert index.search(**asked).ids == index.search(person="nobody", **asked).ids
+        again = index.related(pin, 12, person=person)
+        assert again.ids != near.ids
+        assert index.related(pin, 12).ids == index.related(pin, 12, person="nobody").ids == near.ids
+        assert "taught" in again[0].signals
+
+
+def test_an_order_that_says_nothing_moves_nothing() -> None:
+    assert moved(np.zeros(5, np.float32)).tolist() == [0, 1, 2, 3, 4]
+    scores = np.array([-9, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0], np.float32)
+    # The last gains four places and the first loses four; equals keep their plain order.
+    assert moved(scores).tolist() == [1, 2, 3, 0, 4, 5, 9, 6, 7, 8, 10, 11]
 
 
 def test_a_new_person_without_saves_has_signals_that_say_nothing() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from visualsearch.errors import UsageError
-from visualsearch.learn import examined, fit_places, shown_of, swap_cost, swapped
+from visualsearch.learn import Examined, examined, fit_places, shown_of, swap_cost, swapped
 from visualsearch.people import Event, open_people
 from visualsearch.world import Pins, Tastes, World
 
@@ -51,6 +51,35 @@ def test_a_swap_trades_two_neighbours_by_a_coin_and_nothing_is_drawn_by_default(
         assert second - first == COLUMNS or (second - first == 1 and second % COLUMNS)
         moved += swap.order[first] == second
     assert 150 < moved < 250
+
+
+def test_a_list_of_one_column_trades_its_next_slot_too() -> None:
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(300):
+        swap = swapped(6, 1, 1.0, rng)
+        first, second = np.flatnonzero(swap.random == 0.5)
+        assert second == first + 1  # never the first with the last
+        seen.add(int(first))
+    assert seen == set(range(5))
+    places = [("feed", slot, 0) for slot in range(6)]
+    found = Examined(tuple(places), 0.8 ** np.arange(6), np.ones((6, 2)), 300)
+    assert swap_cost(found, "feed", 1, 0.02, 6) > 0
+
+
+def test_a_fresh_pin_that_was_tried_is_not_compared_with_swapped_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "pins.index").mkdir()
+    with open_people(tmp_path / "pins.index") as people:
+        given = {"surface": "feed", "answer": "list", "propensity": 0.5}
+        people.record(
+            [
+                Event("impression", "ada", f"pin-{n}", slot=n, variant="explore" if n > 1 else None, **given)
+                for n in range(3)
+            ]
+        )
+        shown = shown_of(people.event_columns(0, people.now() + 1))
+    assert shown.tried.tolist() == [False, False, True]
+    assert shown.part(np.array([2])).tried.tolist() == [True]
 
 
 def test_the_cost_of_swaps_is_known_beforehand() -> None:

@@ -68,10 +68,11 @@ def _sets(given: list[str] | None) -> dict[str, dict[str, float | str]]:
         name, equals, value = rest.partition("=")
         if not colon or not equals:
             raise _wrong("--set", text, "ARM:SETTING=VALUE, such as treatment:diversity=0.5")
+        held = found.setdefault(arm, {})
         try:
-            found.setdefault(arm, {})[name] = float(value)
+            held[name] = float(value)
         except ValueError:
-            found[arm][name] = value
+            held[name] = value
     return found
 
 

@@ -43,7 +43,7 @@ class _Met(NamedTuple):
 
 
 def open_experiments(people: People, *, is_bot: Callable[[str], bool] | None = None) -> Experiments:
-    """The experiments of a record of people. `is_bot(pseudonym)` leaves people out of every report; so do verdicts."""
+    """The experiments of a record of people. `is_bot(pseudonym)` leaves people out of every report."""
     return Experiments(people, is_bot=is_bot)
 
 
@@ -192,13 +192,8 @@ class Experiments:
         """
         found = self.get(name, version)
         if found.plan.kind is Kind.INTERLEAVE:
-            return judge_mixed(self.people, found, self._left_out())
-        return judge(self.people, found, numbers or {}, self._left_out())
-
-    def _left_out(self) -> Callable[[str], bool]:
-        """Who is no person: by `is_bot`, and by the verdicts of the record."""
-        judged, bot = self.people.judged(), self.is_bot
-        return judged if bot is None else lambda name: bot(name) or judged(name)
+            return judge_mixed(self.people, found, self.is_bot)
+        return judge(self.people, found, numbers or {}, self.is_bot)
 
     def apply(self, report: Report) -> Experiment:
         """Do what the report decided: ramp, stop, or nothing. A report of a version that changed since does nothing."""
@@ -232,7 +227,7 @@ class Experiments:
         A session credits a ranker with each of its pins that was clicked or saved, once.
         """
         now = self.people.now()
-        return preferred(self.people, name, now - round(days * DAY_MS), now + 1, kinds, self._left_out())
+        return preferred(self.people, name, now - round(days * DAY_MS), now + 1, kinds, self.is_bot)
 
 
 def _unit(found: Experiment, session: str | None) -> str:

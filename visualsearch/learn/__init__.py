@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .adapt import Adaptation, adapt
 from .explore import Cost, Explorer
-from .feed import FEWEST_CLICKS, Judged, Lesson, ranker_builder, teach
+from .feed import FEWEST_CLICKS, Judged, Lesson, ranker_builder, ranker_builders, teach
 from .offline import Logged, Value, value_of
 from .places import Examined, Swap, examined, fit_places, swap_cost, swapped
 from .ranker import WAYS, Deeds, train_full, train_ranker
@@ -35,6 +35,7 @@ __all__ = [
     "examined",
     "fit_places",
     "ranker_builder",
+    "ranker_builders",
     "shown_of",
     "swap_cost",
     "swapped",

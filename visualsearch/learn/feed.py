@@ -1,4 +1,4 @@
-"""A ranker for feeds from the events of a record: learnt from older lists, and kept where it wins on newer ones.
+"""A ranker from the events of a record, for one surface: learnt from older lists, and kept where it wins on newer ones.
 
 Signals are made as of the moment of each list, from the saves and hides before it. How popular a pin is comes from the first part
 of the events, which nothing is learnt from. So no signal knows what it should foretell.
@@ -15,7 +15,16 @@ import numpy as np
 from visualsearch.errors import UsageError
 from visualsearch.people import Material, pseudonym_text
 from visualsearch.ranking import Trees
-from visualsearch.recommend import SIGNAL_NAMES, TAUGHT, Builder, Built, Gallery, Taught, taught_signals
+from visualsearch.recommend import (
+    SIGNAL_NAMES,
+    TAUGHT_PARTS,
+    Builder,
+    Built,
+    Gallery,
+    Taught,
+    moved,
+    taught_signals,
+)
 from visualsearch.types import Bool, Float32, Float64, Int64
 
 from .places import Examined, examined
@@ -75,8 +84,9 @@ def teach(
     fewest: int = FEWEST_CLICKS,
     say: Say = lambda _: None,
 ) -> Lesson:
-    """Learn a ranker from the record's events; see `Lesson`. `without(pseudonym)` leaves people out, such as bots.
+    """Learn a ranker of a surface from the record's events; see `Lesson`. `without(pseudonym)` leaves people out, such as bots.
 
+    Of searches and related pins it judges the order that would be served: each hit moves by a few places only (`moved`).
     Raises MissingExtraError.
     """
     people = gallery.people
@@ -97,7 +107,7 @@ def teach(
     history, inside = shown.at < cuts[0], (shown.at >= cuts[0]) & (shown.at < cuts[1])
     signals = _Signals(gallery, shown, chance, history)
     trees = train_ranker(_deeds(shown, chance, inside, signals), seed=seed, models=1)
-    judged = judge(shown, chance, shown.at >= cuts[1], signals, trees, seed)
+    judged = judge(shown, chance, shown.at >= cuts[1], signals, trees, seed, bounded=surface != "feed")
     if not judged.wins:
         low, high = judged.interval
         why = f"on held-out lists the gain of {judged.gain:+.4f} deeds a list has the interval {low:+.4f} to {high:+.4f}"
@@ -107,16 +117,25 @@ def teach(
     return Lesson(Taught(trees, popular, usual), "", judged, places, clicks)
 
 
-def ranker_builder(
+def ranker_builders(
     people: People, without: Callable[[str], bool] | None = None, fewest: int = FEWEST_CLICKS
+) -> dict[str, Builder]:
+    """The builders of the learnt orders of all surfaces, by part, for `visualsearch learn`; built anew for other events."""
+    return {part: ranker_builder(people, without, fewest, surface) for surface, part in TAUGHT_PARTS.items()}
+
+
+def ranker_builder(
+    people: People,
+    without: Callable[[str], bool] | None = None,
+    fewest: int = FEWEST_CLICKS,
+    surface: str = "feed",
 ) -> Builder:
-    """The builder of the part `ranker` for `visualsearch learn`; built anew when there are other events, or other people whose
-    events count."""
+    """The builder of one surface's learnt order."""
 
     def build(material: Material, gallery: Gallery, seed: int, say: Say) -> Built | None:
-        found = teach(gallery, seed=seed, without=without, fewest=fewest, say=say)
+        found = teach(gallery, surface=surface, seed=seed, without=without, fewest=fewest, say=say)
         if found.taught is None or found.judged is None:
-            say(f"the plain order stays: {found.why}")
+            say(f"{surface}: the plain order stays: {found.why}")
             return None
         figures = {
             "deeds a list, plain": found.judged.plain,
@@ -127,12 +146,12 @@ def ranker_builder(
             "clicks": found.clicks,
             **{f"gain of {name}": share for name, share in found.taught.trees.gains.items()},
         }
-        return Built(found.taught.part("", {}), figures)
+        return Built(found.taught.part("", {}, surface), figures)
 
     marks: list[tuple[str, int]] = sorted(people.event_counts().items())
     marks += [("judged", number) for number in sorted(people.shut_people())]
     version = 1 + sum(hash_of(f"{kind} {count}") for kind, count in marks) % (1 << 31)
-    return Builder(TAUGHT, version, build)
+    return Builder(TAUGHT_PARTS[surface], version, build)
 
 
 def hash_of(text: str) -> int:
@@ -143,10 +162,16 @@ def hash_of(text: str) -> int:
 
 
 def judge(
-    shown: Shown, chance: Float64, which: Bool, signals: _Signals, trees: Trees, seed: int = 0
+    shown: Shown,
+    chance: Float64,
+    which: Bool,
+    signals: _Signals,
+    trees: Trees,
+    seed: int = 0,
+    bounded: bool = False,
 ) -> Judged:
     """Expected deeds of held-out lists, ordered as they were and as `trees` would: each deed counts by the chance of its new
-    place over that of its old one (inverse propensity scoring). The interval draws whole persons."""
+    place over that of its old one (inverse propensity scoring). The interval draws whole persons. `bounded`: as `moved` would."""
     rows = np.flatnonzero(which)
     rows = rows[np.lexsort((shown.place[rows], shown.list[rows]))]
     scores = trees.scores(signals.of(rows))
@@ -154,9 +179,12 @@ def judge(
     number = np.cumsum(first) - 1
     order = np.lexsort((-scores, number))
     after = np.empty(len(rows))
-    after[order] = chance[rows][
-        np.lexsort((-chance[rows], number))
-    ]  # the best takes the likeliest place of its list
+    if bounded:
+        starts = np.flatnonzero(first)
+        for start, end in zip(starts, np.r_[starts[1:], len(rows)], strict=True):
+            after[start + moved(scores[start:end])] = chance[rows[start:end]]
+    else:  # the best takes the likeliest place of its list
+        after[order] = chance[rows][np.lexsort((-chance[rows], number))]
     good = shown.clicked[rows].astype(np.float64)
     plain, learnt = good, good * after / chance[rows]
     person = np.unique(shown.person[rows], return_inverse=True)[1].reshape(-1)

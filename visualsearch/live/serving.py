@@ -257,8 +257,8 @@ class Live:
 
     def _tried(self, asked: Asked, hits: Hits, sets: Sets) -> tuple[Hits, dict[str, Mark]]:
         budget = float(sets.get("explore", 0.0))
-        if asked.surface != "feed" or budget <= 0 or len(hits) < 2:
-            return hits, {}
+        if asked.surface != "feed" or budget <= 0 or len(hits) < 2 or hits.cursor is None:
+            return hits, {}  # on the last page nothing could come later
         page, chances = self._exploring.tried(hits.items, asked.person, asked.cursor, budget, self._rng())
         if not chances:
             return hits, {}

@@ -152,12 +152,6 @@ class Trials(Days):
             np.array([row[3] for row in rows], np.int64),
         )
 
-    def judged(self) -> Callable[[str], bool]:
-        """Says of a pseudonym whether a verdict keeps that person's deeds from counting, as of a bot, now."""
-        with self.store.read() as db:
-            shut = {pseudonym_text(number) for number in db.execute(dishonest()).scalars()}
-        return shut.__contains__
-
     def pseudonyms(self, persons: NDArray[np.int64]) -> list[str]:
         """The pseudonyms of persons' numbers."""
         return [pseudonym_text(int(number)) for number in persons]
