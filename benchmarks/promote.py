@@ -9,7 +9,7 @@ shares of what the truth brings. `speed`: what promoted pins add to a search wit
 page shows one promoted pin, chosen by looks (as the library does) or by the words of the pin that was looked at. The campaigns
 and the number of promoted pins are the same, and each costs the same: the spend is equal. `organic saves` compares the saves of
 the other pins with those of the same pages without a promoted one: as they fell, as the world's chances expect them, and beside a
-page that has one more of its own pins at the end instead, which bores as much. Intervals are 95 %, over seeds. `--first-seed` goes
+page with one more of its own pins at the end instead, which bores as much. Intervals are 95 %, over seeds. `--first-seed` goes
 on after those of an earlier run, and `--log` with `--seconds` after its auctions.
 
 The index (without DIR: the sample pins) stays as it is.
