@@ -17,7 +17,6 @@ from .billing import bill
 from .model import (
     DAY_MS,
     MEANINGS,
-    SESSION_MS,
     SURFACES,
     ConsentLevel,
     Event,
@@ -30,7 +29,8 @@ from .model import (
 from .persons import OPEN, Base, Known, check_key, find, need, one
 from .schema import EVENT_COLUMNS, events
 from .schema_lists import lists
-from .store import Store, among, chunks, run_many
+from .store import Store, among, chunks
+from .stretches import Sessions
 
 SKEW_MS = 2_000
 """A client's clock that is off by less is taken as it is."""
@@ -148,38 +148,6 @@ def refusal(known: Known, kind: str) -> str:
     if signal is not None and not getattr(allows, signal):
         return f"the person turned {signal} off"
     return ""
-
-
-_KEPT = "ON CONFLICT (person, label) DO UPDATE SET started = excluded.started, last = excluded.last"
-_SESSIONS = "SELECT person, label, started, last FROM sessions WHERE person"
-
-
-class Sessions:
-    """Cuts a person's events into sessions: 30 minutes without one end a session. For one transaction."""
-
-    def __init__(self, db: Connection, store: Store, persons: Iterable[int]) -> None:
-        self._db, self._store = db, store
-        self._open: dict[tuple[int, str], tuple[int, int]] = {}
-        for person, label, started, last in among(db, _SESSIONS, list(persons)):
-            self._open[person, label] = (started, last)
-        self._changed: set[tuple[int, str]] = set()
-
-    def of(self, person: int, label: str, at: int) -> str:
-        """The session of an event: the client's label, if any, and when the session began."""
-        key = (person, label)
-        started, last = self._open.get(key, (at, at))
-        if at > last + SESSION_MS:
-            started = last = at
-        elif at < started - SESSION_MS:
-            return f"{label}@{at}"  # late, from a session that has ended since
-        self._open[key] = (started, max(last, at))
-        self._changed.add(key)
-        return f"{label}@{started}"
-
-    def keep(self) -> None:
-        """Write what changed."""
-        rows = [(*key, *self._open[key]) for key in sorted(self._changed)]
-        run_many(self._db, "INSERT INTO sessions (person, label, started, last)", rows, _KEPT)
 
 
 def deed(

@@ -12,7 +12,7 @@ from .openapi import json_body, refused
 from .problems import RefusedError
 from .reading import read_json
 from .routes import OLD_COOKIE, Serving
-from .schemas import SessionIn, SessionOut
+from .schemas_session import SessionIn, SessionOut
 from .sessions import Sessions
 from .settings import Settings
 

@@ -12,7 +12,8 @@ from pydantic.json_schema import models_json_schema
 from . import problems
 from .people.schemas_feed import LessIn
 from .people.schemas_me import BODIES
-from .schemas import Changes, LookRequest, NewPin, ProblemOut, SearchRequest, SessionIn
+from .schemas import Changes, LookRequest, NewPin, ProblemOut, SearchRequest
+from .schemas_session import SessionIn
 
 MODELS: tuple[type[BaseModel], ...] = (
     SearchRequest,

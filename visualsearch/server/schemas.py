@@ -387,20 +387,3 @@ class ProblemOut(BaseModel):
     title: str
     status: int
     detail: str
-
-
-class SessionIn(_Strict):
-    """A key to keep as a cookie."""
-
-    key: str = Field(max_length=200)
-
-
-class SessionOut(BaseModel):
-    """Whether keys are needed here, and what the caller may do."""
-
-    needed: bool
-    scope: str | None
-    owner: Literal["open", "write", "insight"] | None = Field(
-        default=None,
-        description="Why the owner's pages are for the caller: no keys are needed here, or theirs may write or see insight.",
-    )
