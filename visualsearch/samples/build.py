@@ -33,7 +33,10 @@ LARGEST_ZOOM = 2.0  # small stamps are enlarged at most this much
 MARGIN = 0.06  # white border, as a fraction of the longer side
 SCENE_WIDTH = 1280
 
-COLUMNS = "id image title caption category kind board colour price price_note source".split()
+COLUMNS = (
+    *("id", "image", "title", "caption", "category", "kind", "board", "colour"),
+    *("price", "price_note", "source"),
+)
 
 PRICE_RANGES = {  # lowest and highest illustrative price of a category
     "animals": (12.0, 90.0),
