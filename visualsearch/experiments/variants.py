@@ -37,7 +37,7 @@ class Setting:
 SETTINGS: Mapping[str, Setting] = {
     "ranker": Setting("the order that clicks taught, or the plain one", SURFACES, choices=(LEARNT, PLAIN)),
     "personal": Setting("the most that interests add to a cosine", ("search",)),
-    "diversity": Setting("variety against likeness", ("feed", "search"), personal=False),
+    "diversity": Setting("variety against likeness", ("feed", "related", "search"), personal=False),
     "interest": Setting("the weight of interests", ("feed",), high=2.0),
     "together": Setting("the weight of what people saved together", ("feed",), high=2.0),
     "walk": Setting("the weight of the walk over saves", ("feed", "related"), personal=False),

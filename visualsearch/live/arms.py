@@ -38,7 +38,12 @@ def related_with(index: Index, sets: Sets, person: str, pin: str, k: int) -> Hit
     """Related pins as an arm has them."""
     blend = replace(Blend(), walk=float(sets["walk"])) if "walk" in sets else Blend()
     learnt = LEARNTS[sets.get("ranker")]
-    return related_for(index, person, k, lambda most: related(index, pin, most, blend=blend), learnt)
+    diversity = float(sets.get("diversity", 0.0))
+
+    def plain(most: int) -> Hits:
+        return related(index, pin, most, blend=blend, diversity=diversity)
+
+    return related_for(index, person, k, plain, learnt)
 
 
 def search_with(sets: Sets, asked: SearchOptions) -> SearchOptions:

@@ -103,14 +103,20 @@ class Live:
         return self._served(asked, plain, lambda sets: feed_with(self.index, sets, name, k, **options))
 
     def related(
-        self, pin: str, k: int = 20, *, person: str | None = None, session: str | None = None
+        self,
+        pin: str,
+        k: int = 20,
+        *,
+        diversity: float = 0.0,
+        person: str | None = None,
+        session: str | None = None,
     ) -> Hits:
-        """`Index.related` as it is served."""
+        """`Index.related` as it is served. Who asks for a diversity gets it, whatever their arm."""
 
         def plain() -> Hits:
-            return self.index.related(pin, k, person=person)
+            return self.index.related(pin, k, diversity=diversity, person=person)
 
-        if person is None:
+        if person is None or diversity:
             return plain()
         name = person
         asked = Asked("related", person, session, pin, k)

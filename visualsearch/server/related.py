@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from .access import CAN_READ
 from .openapi import refused
 from .people.served import Session, answer_of, reader_of
+from .people.words import Diversity
 from .routes import PinId, Serving
 from .schemas import Answer, ReasonedHit, Variant
 from .sent import reasoned
@@ -37,19 +38,22 @@ async def related(
     name: PinId,
     serving: Serving,
     k: Annotated[int, Query(ge=1, le=200)] = 20,
+    diversity: Diversity = 0.0,
     session: Session = None,
 ) -> RelatedOut:
     """What people saved together with it, blended with what looks alike; each with a reason."""
     pin = await serving.light.run(serving.pin, unquote(name))
     asks = serving.settings.promote or await serving.light.run(serving.live.asks, "related")
     reader = await reader_of(request, None) if asks else None
-    found = await serving.light.run(_related, serving, pin.id, k, reader, session)
+    found = await serving.light.run(_related, serving, pin.id, k, diversity, reader, session)
     found.answer = found.answer or await answer_of(request)
     return found
 
 
-def _related(serving: Service, name: str, k: int, reader: str | None, session: str | None) -> RelatedOut:
-    hits = serving.live.related(name, k, person=reader, session=session)
+def _related(
+    serving: Service, name: str, k: int, diversity: float, reader: str | None, session: str | None
+) -> RelatedOut:
+    hits = serving.live.related(name, k, diversity=diversity, person=reader, session=session)
     serving.metrics.observe("related", hits.seconds)
     if serving.settings.promote:
         hits = serving.promotions.beside_related(name, hits, reader)

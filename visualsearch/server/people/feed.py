@@ -25,12 +25,11 @@ from .boards import BoardId, board_out
 from .schemas import RemovedOut
 from .schemas_feed import FeedOut, IdeasOut, LessIn, LessName, SimilarBoard, SimilarBoards
 from .served import Session, answer_of
-from .words import PLAIN, K, part
+from .words import PLAIN, Diversity, K, part
 
 routes = APIRouter(tags=["recommendations"], dependencies=[SECURED])
 LONGEST = 16_000
 """Characters of a cursor: twenty pages of a hundred pins take about a third of it."""
-Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best ideas; towards 1: the most varied.")]
 Section = Annotated[
     str | None, Query(max_length=600, pattern=PLAIN, description="Only for this section of the board.")
 ]

@@ -11,6 +11,7 @@ from .cursors import LONGEST
 
 PLAIN = r"^[^\x00]*$"
 K = Annotated[int, Query(ge=1, le=200, description="How many on a page.")]
+Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best first; towards 1: the most varied.")]
 After = Annotated[
     str | None,
     Query(max_length=LONGEST, description="The `cursor` of the page before; without one, the first."),
