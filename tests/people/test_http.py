@@ -624,8 +624,8 @@ def test_off_answers_and_removes_without_opening_a_record_that_is_there(folder: 
         ada.save(PIN)
         ada.save(OTHER)
         assert "walk" in ada.get("/pins/colours%2Fred/related").json()["plan"]
-        assert ada.get("/pins/colours%2Fred/related?diversity=0.5&k=3").json()["hits"]
-        assert ada.get("/pins/colours%2Fred/related?diversity=2").status_code == 400
+        assert ada.get("/pins/colours%2Fred/related", params={"diversity": 0.5, "k": 3}).json()["hits"]
+        assert ada.get("/pins/colours%2Fred/related", params={"diversity": 2}).status_code == 422
     kept = folder / "people.sqlite"
     kept.write_bytes(b"nobody may open this")
     with serving(folder, "off") as app:
