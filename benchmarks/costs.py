@@ -1,14 +1,14 @@
 """What a million pins, a million saves and a thousand requests a second cost, from slopes over three sizes with their error.
 
 python benchmarks/costs.py [--pins 30000 100000 300000] [--saves 50000 150000 500000] [--rounds 2] [--seconds 4]
-                           [--parts pins,people,requests,pictures] [--keep DIR] [--beside FILE] [--page benchmarks/scale.md]
-                           [--smoke] [--to benchmarks/results]
+                           [--parts pins,people,requests,pictures] [--first 0] [--keep DIR] [--beside FILE]
+                           [--page benchmarks/scale.md] [--smoke] [--to benchmarks/results]
 
 Each size is measured `--rounds` times with other vectors. Costs are the processor's time (user and system, all threads), bytes on
 disk, and resident memory: what a busy machine changes least. A line is fitted to each; its slope is the cost, with a 95 %
-interval by Student's t. `--beside` takes along the other parts of an earlier result, so that parts can be measured one after the
-other; `--keep` keeps the indexes in between. `--page` writes the page of what follows: totals at
-a size, where one machine ends, and why.
+interval by Student's t. `--beside` takes along the other rows of an earlier result, so that parts, sizes and rounds (from
+`--first` on) can be measured one after the other; `--keep` keeps the indexes in between. `--page` writes the page of what
+follows: totals at a size, where one machine ends, and why.
 
 pins: vectors around the sample pins' are indexed (hnsw, no pictures decoded), opened by a fresh process and searched. people: a
 file of saves is imported, and the graph learnt. requests: `visualsearch serve` answers one kind of request at a time; its
@@ -283,13 +283,7 @@ def run(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
 
     parts = given.parts.split(",")
-    if given.beside:
-        rows += [
-            row
-            for row in json.loads(given.beside.read_text())["rows"]
-            if row.get("part", "requests") not in parts
-        ]
-    for turn in range(given.rounds):
+    for turn in range(given.first, given.first + given.rounds):
         for count in given.pins if "pins" in parts else ():
             place = scratch / f"pins-{count}-{turn}"
             shutil.rmtree(place, ignore_errors=True)
@@ -309,6 +303,10 @@ def run(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
                 alone("pins", place, count, 0)
             rows += requests(place, count, given.seconds)
             print(json.dumps(rows[-4:]), file=sys.stderr, flush=True)
+    if given.beside:
+        new = {row["name"] for row in rows}
+        before = json.loads(given.beside.read_text(encoding="utf-8"))["rows"]
+        rows = [row for row in before if row["name"] not in new] + rows
     return {"rows": rows, "lines": lines(rows), "cores": CORES, "goals": []}
 
 
@@ -321,6 +319,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--seconds", type=float, default=4.0)
     options.add_argument("--parts", default=",".join(PARTS))
+    options.add_argument("--first", type=int, default=0)
     options.add_argument("--keep", type=Path)
     options.add_argument("--beside", type=Path)
     options.add_argument("--page", type=Path)
