@@ -121,7 +121,7 @@ def people(folder: Path, count: int, seed: int) -> dict[str, Any]:
         "import_cpu_s": imported,
         "disk_mb": kept / 1e6,
         "learn_cpu_s": learnt,
-        "learnt_mb": (size_of(folder) - before - kept) / 1e6,
+        "learnt_mb": size_of(folder / "learnt") / 1e6,
     }
 
 
