@@ -230,19 +230,21 @@ def requests(folder: Path, count: int, seconds: float) -> list[dict[str, Any]]:
 
 
 # -- lines ----------------------------------------------------------------------------------------------------------
-def line(points: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """A line through points (size in millions, cost): slope per million and what it begins with, "
-    "with 95 % intervals."""
+def line(points: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+    """A line through points (size in millions, cost): slope per million and what it begins with, with 95 % intervals.
+
+    Two points have no interval: None.
+    """
     from scipy import stats
 
     x, y = np.array(points).T
     fitted = stats.linregress(x, y)
-    wide = float(stats.t.ppf(0.975, max(1, len(x) - 2)))
+    wide = float(stats.t.ppf(0.975, len(x) - 2)) if len(x) > 2 else None
     return {
         "slope": float(fitted.slope),
-        "slope_error": wide * float(fitted.stderr),
+        "slope_error": None if wide is None else wide * float(fitted.stderr),
         "start": float(fitted.intercept),
-        "start_error": wide * float(fitted.intercept_stderr),
+        "start_error": None if wide is None else wide * float(fitted.intercept_stderr),
         "points": len(x),
         "r2": float(fitted.rvalue) ** 2,
     }
@@ -252,7 +254,7 @@ LINES = (
     ("pins", "build_cpu_s", "processor seconds to index"),
     ("pins", "disk_mb", "MB on disk"),
     ("pins", "memory_mb", "MB of memory to search"),
-    ("pins", "query_cpu_ms", "ms of a search by pin"),
+    ("pins", "query_cpu_ms", "processor time of a search by pin, in Python, at"),
     ("people", "import_cpu_s", "processor seconds to import"),
     ("people", "disk_mb", "MB on disk"),
     ("people", "learn_cpu_s", "processor seconds to learn the graph"),
