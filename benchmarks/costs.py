@@ -40,8 +40,8 @@ import visualsearch as vs
 
 PARTS = ("pins", "people", "requests", "pictures")
 QUERIES = 300
-SAVED_PINS = 3_000
-"""Pins of the index whose saves are measured: what a save costs does not depend on them."""
+SAVED_PINS, BOARDS, BOARD = 3_000, 10, 10
+"""Pins of the index whose saves are measured, boards of a person, pins of a board."""
 
 
 # -- one measurement, in a process of its own -----------------------------------------------------------------------
@@ -92,15 +92,19 @@ def people(folder: Path, count: int, seed: int) -> dict[str, Any]:
     from visualsearch.recommend import BUILDERS, learn
 
     chance = np.random.default_rng(seed)
+    vectors = synthetic.around(SAVED_PINS, seed)
     with vs.create(folder, preset="exact") as index:
-        index.add(synthetic.Made(synthetic.around(SAVED_PINS, seed)))
+        index.add(synthetic.Made(vectors))
     persons = max(1, count // 100)
-    saved = [chance.permutation(SAVED_PINS)[:100] for _ in range(persons)]
+    # A board holds neighbours of the order by looks: boards of anything are left out of the graph.
+    order = np.argsort((vectors @ synthetic.centres().T).argmax(1), kind="stable")
+    starts = np.array([chance.permutation(SAVED_PINS // BOARD)[:BOARDS] for _ in range(persons)]) * BOARD
+    saved = order[starts[:, :, None] + np.arange(BOARD)].reshape(persons, -1)
     table = pa.table(
         {
             "person": [f"p{n}" for n in range(persons) for _ in range(100)],
             "pin": [f"v{n}" for row in saved for n in row],
-            "board": [f"board {n % 5}" for _ in range(persons) for n in range(100)],
+            "board": [f"board {n // BOARD}" for _ in range(persons) for n in range(100)],
         }
     )
     pq.write_table(table, folder.with_suffix(".parquet"))
