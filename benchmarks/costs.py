@@ -1,14 +1,14 @@
 """What a million pins, a million saves and a thousand requests a second cost, from slopes over three sizes with their error.
 
 python benchmarks/costs.py [--pins 30000 100000 300000] [--saves 50000 150000 500000] [--rounds 2] [--seconds 4]
-                           [--parts pins,people,requests,pictures] [--keep DIR] [--beside FILE] [--page benchmarks/scale.md]
-                           [--smoke] [--to benchmarks/results]
+                           [--parts pins,people,requests,pictures] [--first 0] [--keep DIR] [--beside FILE]
+                           [--page benchmarks/scale.md] [--smoke] [--to benchmarks/results]
 
 Each size is measured `--rounds` times with other vectors. Costs are the processor's time (user and system, all threads), bytes on
 disk, and resident memory: what a busy machine changes least. A line is fitted to each; its slope is the cost, with a 95 %
-interval by Student's t. `--beside` takes along the other parts of an earlier result, so that parts can be measured one after the
-other; `--keep` keeps the indexes in between. `--page` writes the page of what follows: totals at
-a size, where one machine ends, and why.
+interval by Student's t. `--beside` takes along the other rows of an earlier result, so that parts, sizes and rounds (from
+`--first` on) can be measured one after the other; `--keep` keeps the indexes in between. `--page` writes the page of what
+follows: totals at a size, where one machine ends, and why.
 
 pins: vectors around the sample pins' are indexed (hnsw, no pictures decoded), opened by a fresh process and searched. people: a
 file of saves is imported, and the graph learnt. requests: `visualsearch serve` answers one kind of request at a time; its
@@ -40,8 +40,8 @@ import visualsearch as vs
 
 PARTS = ("pins", "people", "requests", "pictures")
 QUERIES = 300
-SAVED_PINS = 3_000
-"""Pins of the index whose saves are measured: what a save costs does not depend on them."""
+SAVED_PINS, BOARDS, BOARD = 3_000, 10, 10
+"""Pins of the index whose saves are measured, boards of a person, pins of a board."""
 
 
 # -- one measurement, in a process of its own -----------------------------------------------------------------------
@@ -92,15 +92,19 @@ def people(folder: Path, count: int, seed: int) -> dict[str, Any]:
     from visualsearch.recommend import BUILDERS, learn
 
     chance = np.random.default_rng(seed)
+    vectors = synthetic.around(SAVED_PINS, seed)
     with vs.create(folder, preset="exact") as index:
-        index.add(synthetic.Made(synthetic.around(SAVED_PINS, seed)))
+        index.add(synthetic.Made(vectors))
     persons = max(1, count // 100)
-    saved = [chance.permutation(SAVED_PINS)[:100] for _ in range(persons)]
+    # A board holds neighbours of the order by looks: boards of anything are left out of the graph.
+    order = np.argsort((vectors @ synthetic.centres().T).argmax(1), kind="stable")
+    starts = np.array([chance.permutation(SAVED_PINS // BOARD)[:BOARDS] for _ in range(persons)]) * BOARD
+    saved = order[starts[:, :, None] + np.arange(BOARD)].reshape(persons, -1)
     table = pa.table(
         {
             "person": [f"p{n}" for n in range(persons) for _ in range(100)],
             "pin": [f"v{n}" for row in saved for n in row],
-            "board": [f"board {n % 5}" for _ in range(persons) for n in range(100)],
+            "board": [f"board {n // BOARD}" for _ in range(persons) for n in range(100)],
         }
     )
     pq.write_table(table, folder.with_suffix(".parquet"))
@@ -121,7 +125,7 @@ def people(folder: Path, count: int, seed: int) -> dict[str, Any]:
         "import_cpu_s": imported,
         "disk_mb": kept / 1e6,
         "learn_cpu_s": learnt,
-        "learnt_mb": (size_of(folder) - before - kept) / 1e6,
+        "learnt_mb": size_of(folder / "learnt") / 1e6,
     }
 
 
@@ -230,19 +234,21 @@ def requests(folder: Path, count: int, seconds: float) -> list[dict[str, Any]]:
 
 
 # -- lines ----------------------------------------------------------------------------------------------------------
-def line(points: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """A line through points (size in millions, cost): slope per million and what it begins with, "
-    "with 95 % intervals."""
+def line(points: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+    """A line through points (size in millions, cost): slope per million and what it begins with, with 95 % intervals.
+
+    Two points have no interval: None.
+    """
     from scipy import stats
 
     x, y = np.array(points).T
     fitted = stats.linregress(x, y)
-    wide = float(stats.t.ppf(0.975, max(1, len(x) - 2)))
+    wide = float(stats.t.ppf(0.975, len(x) - 2)) if len(x) > 2 else None
     return {
         "slope": float(fitted.slope),
-        "slope_error": wide * float(fitted.stderr),
+        "slope_error": None if wide is None else wide * float(fitted.stderr),
         "start": float(fitted.intercept),
-        "start_error": wide * float(fitted.intercept_stderr),
+        "start_error": None if wide is None else wide * float(fitted.intercept_stderr),
         "points": len(x),
         "r2": float(fitted.rvalue) ** 2,
     }
@@ -252,7 +258,7 @@ LINES = (
     ("pins", "build_cpu_s", "processor seconds to index"),
     ("pins", "disk_mb", "MB on disk"),
     ("pins", "memory_mb", "MB of memory to search"),
-    ("pins", "query_cpu_ms", "ms of a search by pin"),
+    ("pins", "query_cpu_ms", "processor time of a search by pin, in Python, at"),
     ("people", "import_cpu_s", "processor seconds to import"),
     ("people", "disk_mb", "MB on disk"),
     ("people", "learn_cpu_s", "processor seconds to learn the graph"),
@@ -283,13 +289,7 @@ def run(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
 
     parts = given.parts.split(",")
-    if given.beside:
-        rows += [
-            row
-            for row in json.loads(given.beside.read_text())["rows"]
-            if row.get("part", "requests") not in parts
-        ]
-    for turn in range(given.rounds):
+    for turn in range(given.first, given.first + given.rounds):
         for count in given.pins if "pins" in parts else ():
             place = scratch / f"pins-{count}-{turn}"
             shutil.rmtree(place, ignore_errors=True)
@@ -309,6 +309,10 @@ def run(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
                 alone("pins", place, count, 0)
             rows += requests(place, count, given.seconds)
             print(json.dumps(rows[-4:]), file=sys.stderr, flush=True)
+    if given.beside:
+        new = {row["name"] for row in rows}
+        before = json.loads(given.beside.read_text(encoding="utf-8"))["rows"]
+        rows = [row for row in before if row["name"] not in new] + rows
     return {"rows": rows, "lines": lines(rows), "cores": CORES, "goals": []}
 
 
@@ -321,6 +325,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--seconds", type=float, default=4.0)
     options.add_argument("--parts", default=",".join(PARTS))
+    options.add_argument("--first", type=int, default=0)
     options.add_argument("--keep", type=Path)
     options.add_argument("--beside", type=Path)
     options.add_argument("--page", type=Path)

@@ -192,9 +192,10 @@ class Run:
         child = os.fork()
         if not child:
             os.close(heard)
-            with suppress(BaseException):
+            try:
                 worker(TARGETS[self.name], self.name, self.seed, self.start + self.done, self.shown, speaks)
-            traceback.print_exc()
+            except BaseException:
+                traceback.print_exc()
             os._exit(1)
         os.close(speaks)
         fault = self._listen(heard, inputs, end)

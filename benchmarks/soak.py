@@ -40,13 +40,17 @@ from common import report
 from serve_load import Server, pictures
 
 import visualsearch as vs
-from visualsearch.experiments import open_experiments
+from visualsearch.experiments import Arm, open_experiments
 from visualsearch.people import Event, open_people
 from visualsearch.world import World
 
 TURNS = {"visit": 0.45, "pin": 0.35, "picture": 0.15, "add": 0.03, "remove": 0.02}
 FEED = 25
-EXPERIMENTS = ("soak-feed", "soak-board")
+EXPERIMENTS = {
+    "soak-feed": (("feed",), {"diversity": 0.5}),
+    "soak-search": (("search",), {"diversity": 0.9}),
+}
+"""Experiments that the server carries out: their surfaces, and what the second arm sets."""
 SENT = (
     "event_id",
     "kind",
@@ -142,8 +146,9 @@ class Population:
         self.files = pictures(200)
         self.added: list[str] = []
         self.experiments = open_experiments(self.record)
-        for name in EXPERIMENTS:
-            self.experiments.create(name, people=people, days=7)
+        for name, (surfaces, sets) in EXPERIMENTS.items():
+            arms = (Arm("plain"), Arm("varied", sets=sets))
+            self.experiments.create(name, people=people, days=7, surfaces=surfaces, arms=arms)
             self.experiments.start(name, 1.0)
 
     async def turn(self, line: Line, kind: str) -> None:
@@ -151,7 +156,8 @@ class Population:
         if kind == "visit":
             await self.visit(line)
         elif kind == "pin":
-            await line.ask("GET", f"/search?k=10&like={quote(self.chance.choice(self.pins))}")
+            person, pin = self.chance.choice(self.persons), quote(self.chance.choice(self.pins))
+            await line.ask("GET", f"/search?k=10&like={pin}&person={person}")
         elif kind == "picture":
             await line.ask("POST", "/search?k=10", self.chance.choice(self.files), "image/jpeg")
         elif kind == "add":
@@ -166,7 +172,6 @@ class Population:
     async def visit(self, line: Line) -> None:
         """A page of the feed, and what comes of it."""
         person = self.chance.choice(self.persons)
-        arms = [f"{name}:{self.experiments.assign(name, person) or 'control'}" for name in EXPERIMENTS]
         status, body = await line.ask("GET", f"/feed?person={person}&k={FEED}")
         if status != 200:
             return
@@ -174,7 +179,8 @@ class Population:
         shown = [hit["id"] for hit in answer["hits"] if hit["id"] in self.known]
         if not shown:
             return
-        done = self.world.respond(person, shown, answer=answer.get("answer"), variant=arms[0])
+        arm = next((hit["variant"] for hit in answer["hits"] if hit.get("variant")), None)
+        done = self.world.respond(person, shown, answer=answer.get("answer"), variant=arm)
         await self.send(line, person, done)
 
     async def send(self, line: Line, person: str, done: Sequence[Event]) -> None:

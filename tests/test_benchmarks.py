@@ -216,7 +216,7 @@ def soak(result: Result) -> None:
     assert total["bad"] == {}
     assert total["answered"] > 0
     assert total["least_live_recall"] >= 0.95
-    assert set(total["experiments"]) == {"soak-feed", "soak-board"}
+    assert set(total["experiments"]) == {"soak-feed", "soak-search"}
     assert result["exit_code"] in (0, -15), "ended when it was told to"
 
 

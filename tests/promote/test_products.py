@@ -6,6 +6,7 @@ import http.server
 import ipaddress
 import shutil
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 import visualsearch as vs
 from visualsearch import guarded
-from visualsearch.errors import FilterError, PictureError
+from visualsearch.errors import FilterError, PictureError, SourceError
 from visualsearch.promote import Promotions, from_feed, from_pages, product_of, put
 
 from .world import Clock, campaign, made, opened
@@ -223,3 +224,18 @@ def test_products_only_and_nothing_sold_out_is_promoted(index: Any, tmp_path: Pa
 def test_products_alone_of_an_index_without_any_says_what_to_do(index: vs.Index) -> None:
     with pytest.raises(FilterError, match=r"known to be a product.*promote products"):
         index.search(text="red", products=True)
+
+
+def test_a_feed_is_read_row_by_row_and_held_in_memory_once(index: Any, tmp_path: Path) -> None:
+    path = tmp_path / "feed.tsv"
+    row = "p\tOak stool of the finest wood\thttps://s.example/p\t12.50 EUR\tin stock\n"
+    path.write_text("id\ttitle\tlink\tprice\tavailability\n" + row * 20_000)
+    tracemalloc.start()
+    try:
+        assert from_feed(index, path).unknown == 20_000
+        assert tracemalloc.get_traced_memory()[1] < path.stat().st_size + 2_000_000
+    finally:
+        tracemalloc.stop()
+    path.write_bytes(path.read_bytes() + b"\xe2\x82")
+    with pytest.raises(SourceError, match="cannot read"):
+        from_feed(index, path)

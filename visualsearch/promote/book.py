@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,8 +68,8 @@ def import_campaigns(index: Index, path: str | Path) -> Imported:
 def rows_of(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     """Each row with its line: its values, or why it has none."""
     readers: Mapping[str, Callable[[str], Iterator[tuple[int, Mapping[str, Any] | str]]]] = {
-        ".csv": lambda text: separated(text, ","),
-        ".tsv": lambda text: separated(text, "\t"),
+        ".csv": lambda text: separated(io.StringIO(text, newline=""), ","),
+        ".tsv": lambda text: separated(io.StringIO(text, newline=""), "\t"),
         ".jsonl": _json_lines,
         ".ndjson": _json_lines,
     }
@@ -84,9 +84,9 @@ def rows_of(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     return readers[path.suffix.lower()](text)
 
 
-def separated(text: str, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    """The rows of CSV or TSV, by the names of its first row."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+def separated(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    """The rows of CSV or TSV, by the names of its first row. Lines have their ends."""
+    reader = csv.reader(lines, delimiter=delimiter)
     header: list[str] | None = None
     while True:
         line = reader.line_num + 1

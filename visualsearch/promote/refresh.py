@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ SECONDS = 15.0
 THREADS = 8
 BATCH = 1_000
 MOST_FEED = 500_000_000
+PIECE = 1 << 20
 IDS = ("id", "handle", "url handle", "sku")
 PICTURES = ("image link", "image src", "product image url", "image")
 LINKS = ("link", "url", "page")
@@ -85,13 +87,12 @@ def _rows(feed: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
         for item in feed_rows(BytesIO(data)):
             yield item.line, item.problem or {folded(name): value for name, value in item.values.items()}
         return
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"cannot read {feed}", str(error), "Save it as UTF-8") from error
-    first = text.split("\n", 1)[0]
+    _check_text(feed, data)
+    lines = TextIOWrapper(
+        BytesIO(data), encoding="utf-8-sig", newline=""
+    )  # a text of its own would take far more
     before: Mapping[str, Any] = {}
-    for line, row in separated(text, "\t" if "\t" in first else ","):
+    for line, row in separated(lines, "\t" if b"\t" in data[:PIECE].split(b"\n", 1)[0] else ","):
         if isinstance(row, str):
             yield line, row
             continue
@@ -102,6 +103,17 @@ def _rows(feed: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
             values = {name: value or before.get(name, "") for name, value in values.items()}
         before = values
         yield line, values
+
+
+def _check_text(feed: str, data: bytes) -> None:
+    """Raise SourceError where the bytes are no UTF-8, before a row is read."""
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        for at in range(0, len(data), PIECE):
+            decoder.decode(data[at : at + PIECE])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise SourceError(f"cannot read {feed}", str(error), "Save it as UTF-8") from error
 
 
 def _bytes(feed: str) -> bytes:

@@ -18,7 +18,7 @@ _ITEMS = ("item", "entry")
 _CHUNK = 1 << 16
 _DEEPEST = 32
 _LONGEST = 1 << 20
-"""Characters of one item."""
+"""Characters of one item, and bytes of one tag or comment."""
 
 
 class _RefusedError(Exception):
@@ -28,11 +28,16 @@ class _RefusedError(Exception):
 def feed(file: IO[bytes]) -> TableRows:
     """A row for each item; a value that an item has several times is a list."""
     items = _Items()
-    damage = ""
+    damage, size = "", 0
     while True:
         chunk = file.read(_CHUNK)
+        size += len(chunk)
         try:
             items.parser.Parse(chunk, not chunk)
+            if (
+                size - items.parser.CurrentByteIndex > _LONGEST
+            ):  # it is looked at from its start with each chunk
+                raise _RefusedError(f"a tag or comment is longer than {_LONGEST:,} bytes")
         except expat.ExpatError as error:
             damage = f"the file is not valid XML from here on ({error})"
         except _RefusedError as error:
@@ -106,5 +111,7 @@ class _Items:
         before = self._values.get(name)
         if before is None:
             self._values[name] = text
+        elif isinstance(before, list):
+            before.append(text)
         else:
-            self._values[name] = [*(before if isinstance(before, list) else [before]), text]
+            self._values[name] = [before, text]
