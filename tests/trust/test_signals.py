@@ -261,3 +261,23 @@ def test_a_click_ring_costs_an_advertiser_nothing_and_undo_bills_its_clicks_agai
     assert people.spending() == {"lamps": 219}
     assert people.rebuild_ledger().wrong == {}
     assert (peaceful.scan().credited, people.spending()) == (0, {"lamps": 219})
+
+
+def test_a_shop_with_a_sale_on_one_kind_of_thing_is_never_held_by_rules_alone(peaceful: Trust) -> None:
+    index = peaceful.index
+    rng = np.random.default_rng(8)
+    case = unit(rng)  # every product looks much like every other, as phone cases do
+    names = [f"cases/{n}" for n in range(120)]
+    index.add(
+        [
+            record(
+                name, unit(rng, case, 0.975), "Phone case. Sale: 30% off now!", f"https://cases.example/{n}"
+            )
+            for n, name in enumerate(names)
+        ]
+    )
+    saved(index, [("keeper", name, "Catalogue", "cases.example") for name in names])
+    sale = shop(peaceful, "seller", "lamps.example", products=40, said=". Sale: 30% off now!")
+    peaceful.scan(read_pictures=False)
+    assert index.people.shut().hidden.isdisjoint([*names, *sale])
+    assert index.people.shut_people() == set()

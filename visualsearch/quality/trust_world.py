@@ -44,7 +44,16 @@ LOOKS = (
     "antique",
 )
 COLOURS = ("black", "white", "sand", "green", "blue", "rust")
-SALES = ("", "", "", "", "", "", "", "", "", "New in our shop. Free shipping from 50 euro")
+SALES = (
+    *("", "", "", "", "", "", ""),
+    *(
+        "New in our shop. Free shipping from 50 euro",
+        "Sale: 30% off now",
+        "Today only 20% off!",
+        "Best price of the season",
+    ),
+)
+"""What a shop adds to each of its titles. Honest shops have sales too, and say so in the words of spam."""
 
 
 @dataclass(frozen=True)

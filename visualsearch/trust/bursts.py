@@ -14,6 +14,7 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
+from visualsearch.people import Level
 from visualsearch.types import Float32
 
 from .copies import LOOSE
@@ -33,6 +34,20 @@ COPIES = ((12.0, 4.0), (8.0, 3.0), (5.0, 2.0), (2.5, 1.0))
 """Pins per picture, and what they weigh. A shop shows one product a few times, in sizes and colours."""
 PROVED, LEAST_PROVED = 5.0, 4
 """Below so many pins a picture by vectors, pixels are asked; so many of the compared pins must have a copy."""
+FEW = 2
+STRONG = {
+    "copies": 3.0,
+    "look-alike name": 1.0,
+    "judged before": 1.0,
+    "company": 1.0,
+    "learnt: texts": 1.5,
+    "learnt: accounts": 1.5,
+}
+"""Signs and their weights without which so few accounts are not held by rules: much at once, of one kind, with one shop's words,
+on one new site is also what an honest shop puts up. It is ranked lower and waits for a person.
+"""
+CATALOGUE = -1.0
+"""What speaks for one or two accounts whose pins are not copies of one another. Spam shows few pictures, as each costs work."""
 MOST_COMPARED = 2000
 """The newest so many pins of a burst are compared with one another."""
 STRANGERS = 8
@@ -178,7 +193,13 @@ def judged_burst(material: Material, burst: Burst) -> Finding:
     title = f"{plural(len(pins), 'pin')} in {_minutes(material, rows)} by {who}"
     title += f", all for {site}" if share >= 0.95 else f", most for {site}" if share >= 0.8 else ""
     named = [site] if share >= 0.8 and not _established(material, site, set(persons.tolist())) else []
-    return Finding("burst", title, [s for s in signs if s.weight], own, sorted(mine), named)
+    most = Level.HIDE if len(persons) > FEW or any(_strong(sign) for sign in signs) else Level.LOWER
+    return Finding("burst", title, [s for s in signs if s.weight], own, sorted(mine), named, most)
+
+
+def _strong(sign: Sign) -> bool:
+    """Whether a sign tells spam from a shop or a planner whatever else is so."""
+    return sign.weight >= STRONG.get(sign.name, np.inf)
 
 
 def _minutes(material: Material, rows: NDArray[np.int64]) -> str:
@@ -216,16 +237,18 @@ def _pins_a_picture(
 ) -> list[Sign]:
     """How many pins show each picture, by their vectors; where those tell too little, by the pixels of some."""
     distinct = int(label.max()) + 1
-    each = len(some) / distinct
+    each, least = len(some) / distinct, 0.0
     said = f"{plural(len(some), 'pin')} show {plural(distinct, 'picture')} over and over"
     if each < PROVED:
         found = material.copied(some, vectors, material.copies)
         if found is not None and found.each > each and found.proved >= LEAST_PROVED:
-            each = found.each
+            each, least = found.each, 3.0 if found.each >= PROVED else 0.0
             said = f"{found.proved} of {found.compared} pictures have copies, saved anew or cropped: {each:.1f} pins a picture"
     if each < 2.5:
-        return []
-    weight = next(weight for least, weight in COPIES if each >= least)
+        if people > 2 or len(some) < LEAST:
+            return []
+        return [Sign("a catalogue", each, CATALOGUE, "nearly every pin shows a picture of its own")]
+    weight = max(least, next(weight for bound, weight in COPIES if each >= bound))
     if people > max(5, len(some) // 3):  # what goes round among many people is no copy by one of them
         weight = 1.0
     return [Sign("copies", each, weight, said)]
@@ -244,7 +267,8 @@ def _words(material: Material, rows: NDArray[np.int64]) -> list[Sign]:
         distinct = len(set(group.tolist()))
         if part >= 0.5 and distinct <= len(said) / 4:
             words = f"{plural(len(said), 'text')} say {plural(distinct, 'thing')}, such as “{said[0][:60]}”"
-            weight = (2.5 if luring >= 0.2 else 1.5) * min(1.0, len(said) / len(texts) * 2)
+            # A sale is said in each of a catalogue's titles: that they lure, and that they repeat it, is one thing.
+            weight = (0.5 if luring >= 0.2 else 1.5) * min(1.0, len(said) / len(texts) * 2)
             signs.append(Sign("repeated words", part, weight, words))
     return signs
 
