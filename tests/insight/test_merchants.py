@@ -210,3 +210,21 @@ def test_worlds_with_a_known_effect_are_covered() -> None:
     found = measure_lift(worlds=6, seed=1)
     assert found["median_error"] < 0.1
     assert found["last_touch_over_true"] > 1.1
+
+
+def test_a_shops_pins_are_found_however_their_host_is_written(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from visualsearch.insight.shop import pages_of
+
+    from ..fakes import FakeEncoder
+    from ..world.conftest import cluster_records
+
+    pages = ["HTTPS://WWW.Shop.Example/a", "https://b.shop.example/", "https://other.example/?from=shop.example"]
+    records = [
+        replace(record, attributes={"url": page})
+        for record, page in zip(cluster_records(each=3, kinds=1), pages, strict=True)
+    ]
+    with vs.create(tmp_path / "pins.index", FakeEncoder()) as index:
+        index.add(records)
+        assert pages_of(index, SHOP).ids == [records[0].id, records[1].id]

@@ -59,7 +59,8 @@ class Tiles:
     """n pins sorted along the curve, (n,) each: `x` and `y` in 0..1 from the left and the top, `look` a place in `looks`.
 
     `row` is each one's place in `ids`; `rank` (n,) says which pins a tile names first. `glow` (looks,) is 0, or 1 + the place in
-    `PHASES`. Levels run from 0 to `deepest`.
+    `PHASES`. Levels run from 0 to `deepest`. `crowds` has pins a pixel of each level to `DEEPEST`, in tiles that hold any: one
+    number for all of a level, so that its tiles fit together.
     """
 
     ids: Sequence[str] = field(repr=False)
@@ -72,6 +73,7 @@ class Tiles:
     code: Int64 = field(repr=False)
     glow: Int64 = field(repr=False)
     deepest: int
+    crowds: Sequence[float] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -112,7 +114,7 @@ class Tiles:
         inside = (column >= 0) & (column < wide) & (line >= 0) & (line < wide)
         cell = line[inside] * wide + column[inside]
         kind = self.glow[self.look[around[inside]]]
-        crowd = self._crowd(level)
+        crowd = self.crowds[level]
         pins = _counted(cell, wide)
         shade = 1 - np.exp(-min(6.0, 1.5 / crowd) * gaussian_filter(pins, _dot(level, self.deepest)))
         ink = np.zeros(shade.shape, np.uint8)
@@ -146,11 +148,6 @@ class Tiles:
         ]
         return np.concatenate([np.zeros(0, np.int64), *found])
 
-    def _crowd(self, level: int) -> float:
-        """Pins a pixel, in tiles that hold any. It is one number for a level, so that tiles fit together."""
-        full = len(np.unique(self.code >> 2 * (DEEPEST - level)))
-        return max(len(self) / max(full, 1) / SIZE**2, 1e-9)
-
 
 def tiled(pins: Collection, trends: TrendReport | None = None) -> Tiles:
     """The map of a collection; where `trends` are given, their looks glow."""
@@ -175,7 +172,14 @@ def tiled(pins: Collection, trends: TrendReport | None = None) -> Tiles:
         code[order],
         np.array([known.get(look.phase, 0) for look in looks], np.int64),
         deepest,
+        [_crowd(code[order] >> 2 * (DEEPEST - level)) for level in range(DEEPEST + 1)],
     )
+
+
+def _crowd(code: Int64) -> float:
+    """Pins a pixel, in the tiles of sorted codes."""
+    full = 1 + np.count_nonzero(np.diff(code))
+    return max(len(code) / full / SIZE**2, 1e-9)
 
 
 def _looks(pins: Collection, told: Mapping[int, Any]) -> list[Look]:

@@ -183,6 +183,12 @@ class Reader(AttributeReader):
         for found in self.db.execute(f"{self._PINS} ORDER BY pin"):
             yield self._pin(found)
 
+    def mentioning(self, text: str) -> Iterator[Pin]:
+        """The pins, by number, whose attributes or place hold a text of ASCII letters, digits, dots and hyphens, in any case."""
+        held = "instr(lower(attributes), ?) OR instr(lower(uri), ?)"
+        for found in self.db.execute(f"{self._PINS} WHERE {held} ORDER BY pin", (text.lower(), text.lower())):
+            yield self._pin(found)
+
     def page(
         self, chosen: Condition | None, k: int, offset: int = 0, sort: str | None = None, down: bool = False
     ) -> list[Pin]:
