@@ -38,7 +38,7 @@ on("route", () => {
   for (const link of $("nav").querySelectorAll("a")) {
     if (link.dataset.place === name) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
-  for (const open of document.querySelectorAll("dialog[open]:not(#login)")) open.close();
+  for (const open of document.querySelectorAll("dialog[open]:not(#login, [data-stays])")) open.close();
 });
 for (const dialog of document.querySelectorAll("dialog:not(#login)")) {
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); }); // beside it
