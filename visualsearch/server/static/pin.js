@@ -130,7 +130,7 @@ function describe(pin) {
   shown.price.textContent = price === undefined || price === null ? "" : say(price);
   shown.why.textContent = pin.why ? t("Why you saw it: {reason}", { reason: reason(pin) }) : "";
   const facts = Object.entries(rest).filter(([name, value]) => name !== key && value !== null);
-  shown.facts.replaceChildren(...facts.flatMap(([term, value]) => [el("dt", {}, term), el("dd", { dir: "auto" }, say(value))]));
+  shown.facts.replaceChildren(...facts.flatMap(([term, value]) => [el("dt", {}, term.replaceAll("_", " ")), el("dd", { dir: "auto" }, say(value))]));
   actions(pin);
   document.title = `${title} · visualsearch`;
 }
