@@ -17,6 +17,7 @@ from visualsearch import samples
 from visualsearch.cli import app
 from visualsearch.cli.demo import EXAMPLES, Made, make
 from visualsearch.errors import StorageError
+from visualsearch.trust import Trust
 from visualsearch.types import Float32
 
 from .fakes import FakeEncoder
@@ -146,6 +147,12 @@ def test_a_person_s_page_shows_boards_ideas_and_a_feed_with_reasons(made: Made) 
     assert run("demo", "--to", str(made.page.parent)).exit_code == 0
     with open_index(made.page.parent / "pins.index") as index:
         assert index.people.save_counts(["plants/daffodil"]) == before
+
+
+def test_the_people_of_the_demo_are_no_ring(made: Made) -> None:
+    with open_index(made.page.parent / "pins.index") as index:
+        found = Trust(index).scan()
+        assert (found.judged > 0, found.made) == (True, [])
 
 
 def test_a_place_that_is_a_file_is_refused_with_a_reason(tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ def test_axe_finds_nothing_serious_in_any_place_light_or_dark(open_page: Open, a
         "/?at=history": "#place .results .card.in, .note",
         "/?at=button": "pre",
         "/?at=keep": ".note",
-        "/review": "#cases",
+        "/review": "#said:not(:empty), .case",
     }
     for path, there in ready.items():
         visit(page, address, path, there)

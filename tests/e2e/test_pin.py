@@ -241,3 +241,71 @@ def test_words_to_add_and_to_keep_away_are_parts_of_their_own(open_page: Open) -
     )  # the next Tab is the first result
     page.locator("#chips .unlike button").click()
     page.wait_for_url(lambda url: "not_text" not in url)
+
+
+def touch(page: Any, kind: str, *points: tuple[float, float]) -> None:
+    """Fingers on the screen, as a phone tells them."""
+    session = getattr(page, "cdp", None) or page.context.new_cdp_session(page)
+    page.cdp = session
+    session.send(
+        "Input.dispatchTouchEvent",
+        {"type": kind, "touchPoints": [{"x": x, "y": y, "id": at} for at, (x, y) in enumerate(points)]},
+    )
+
+
+def stroke(page: Any, start: tuple[float, float], end: tuple[float, float], steps: int = 5) -> None:
+    """One finger goes from one place to another."""
+    touch(page, "touchStart", start)
+    for step in range(1, steps + 1):
+        x, y = (a + (b - a) * step / steps for a, b in zip(start, end, strict=True))
+        touch(page, "touchMove", (x, y))
+    touch(page, "touchEnd")
+
+
+def test_fingers_swipe_between_pins_pinch_a_picture_and_pull_it_away(open_page: Open, address: str) -> None:
+    page = open_page("/?text=red", viewport={"width": 390, "height": 800}, is_mobile=True, has_touch=True)
+    listed = [
+        str(one)
+        for one in page.locator("#results .card .name").evaluate_all("all => all.map((a) => a.title)")
+    ]
+    page.locator("#results .card .open").nth(1).tap()
+    page.wait_for_selector(".closeup h1:not(:empty)")
+
+    def at(place: int) -> None:
+        page.wait_for_url(lambda url: quote(listed[place], safe="") in url)
+        page.wait_for_selector(".closeup h1:not(:empty)")
+
+    at(1)
+    box = page.locator(".closeup .frame").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    stroke(page, (x + 80, y), (x - 80, y + 8))
+    at(2)
+    stroke(page, (x - 80, y), (x + 80, y + 8))
+    at(1)
+    stroke(page, (x, y), (x + 4, y - 90))  # a scroll is no swipe, and begins no part
+    assert page.locator(".closeup .box").is_hidden()
+    page.evaluate("scrollTo(0, 0)")
+    page.get_by_role("button", name="Zoom").tap()
+    zoomed = page.locator("#zoom .zoomed")
+    width = zoomed.bounding_box()["width"]
+    stroke(page, (300, 400), (100, 405))
+    at(2)
+    assert page.locator("#zoom").is_visible()
+    page.wait_for_selector(f"#zoom img[src*='{quote(listed[2], safe='')}']")
+    touch(page, "touchStart", (170, 400), (220, 400))
+    for wide in (40, 60, 80, 100):
+        touch(page, "touchMove", (195 - wide, 400), (195 + wide, 400))
+    touch(page, "touchEnd")
+    assert zoomed.bounding_box()["width"] > 2.5 * width
+    assert zoomed.get_attribute("aria-pressed") == "true"
+    stroke(page, (300, 400), (100, 400))  # a large picture is moved, not left
+    assert page.locator("#zoom").is_visible()
+    assert quote(listed[2], safe="") in page.url
+    page.locator("#zoom .zoom-pane").tap()
+    page.wait_for_selector("#zoom .zoomed[aria-pressed=false]")
+    page.keyboard.press("ArrowLeft")
+    at(1)
+    stroke(page, (195, 300), (200, 520))
+    page.wait_for_selector("#zoom", state="hidden")
+    page.go_back()
+    page.wait_for_selector("#results .card")

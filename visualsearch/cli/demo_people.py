@@ -19,19 +19,20 @@ BOARDS_EACH = 3
 KEPT = 3
 """Others save all pins of a board but every third, each another third: so that people overlap and differ."""
 IDEAS, FEED = 8, 20
+DAY_MS, BETWEEN_MS = 86_400_000, 47 * 60_000
 
 
 def settle(index: Index) -> int:
     """Let the people save, and learn from it; how many saves there are. Again, it changes nothing."""
     from visualsearch.recommend import BUILDERS, learn
 
-    rows = list(_saves())
+    rows = list(_saves(index.people.now()))
     accepted, _, _ = index.people.take_saves(list(enumerate(rows, 1)))
     learn(index, BUILDERS)
     return accepted
 
 
-def _saves() -> Iterator[dict[str, Any]]:
+def _saves(now: int) -> Iterator[dict[str, Any]]:
     from visualsearch.samples import manifest
 
     boards: dict[str, list[str]] = {}
@@ -45,7 +46,9 @@ def _saves() -> Iterator[dict[str, Any]]:
         for title in dict.fromkeys([shared, *others]):
             for place, pin in enumerate(boards[title]):
                 if place % KEPT != at % KEPT:
-                    yield {"person": person, "board": title, "pin": pin}
+                    # At times of their own: who saves the same at the same time looks like a ring of accounts.
+                    when = now - DAY_MS * (1 + 7 * at % len(OTHERS)) - place * BETWEEN_MS
+                    yield {"person": person, "board": title, "pin": pin, "at": when}
     for title, count in HERS:
         for pin in boards[title][:count]:
             yield {"person": PERSON, "board": title, "pin": pin}

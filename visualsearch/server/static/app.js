@@ -11,6 +11,7 @@ export const app = {
   local: null, // the visitor's own file: {blob, address, image}
   shown: { offset: 0, more: false, total: 0, upload: null }, // the results that are there
   server: { text: true, people: false, pins: 0, attributes: [], summaries: [], limits: { body_bytes: 20e6 } },
+  trail: [], // pins of the list that was opened from, in its order
   taking: null, // what takes files that are dropped, where it is not the search
   known: new Map(), // pins seen, by id
 };

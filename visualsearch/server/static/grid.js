@@ -120,7 +120,7 @@ export class Grid {
     if (this.layout.shape(columns, (width - gap * (columns - 1)) / columns, gap)) {
       for (const item of this.items.values()) Object.assign(item, { text: null, shown: false });
     }
-    this.mirrored = getComputedStyle(this.list).direction === "rtl" ? -1 : 1;
+    this.mirrored = document.documentElement.dir === "rtl" ? -1 : 1;
     this.width = width;
     this.height = this.layout.place((pin) => this.ratio(pin));
     this.list.style.height = `${this.height}px`;

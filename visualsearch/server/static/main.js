@@ -38,7 +38,7 @@ on("route", () => {
   for (const link of $("nav").querySelectorAll("a")) {
     if (link.dataset.place === name) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
-  for (const open of document.querySelectorAll("dialog[open]:not(#login)")) open.close();
+  for (const open of document.querySelectorAll("dialog[open]:not(#login, [data-stays])")) open.close();
 });
 for (const dialog of document.querySelectorAll("dialog:not(#login)")) {
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); }); // beside it
@@ -61,6 +61,7 @@ wide.addEventListener("change", fold);
 function ownersNav(owner) {
   $("owner").hidden = !owner;
   $("nav").hidden = !app.server.people && !owner;
+  document.body.classList.toggle("places", !$("nav").hidden);
   for (const link of $("nav").querySelectorAll("a")) {
     if (!app.server.people && !["search", "owner"].includes(link.dataset.place)) link.hidden = true;
   }
@@ -75,7 +76,7 @@ async function describe() {
     return; // the results say what is wrong
   }
   if (!app.server.text) $("words").placeholder = t("Paste a picture’s address");
-  $("nav").hidden = !app.server.people;
+  ownersNav(null);
   tell("server");
   if (waiting()) drain();
   load().catch((error) => console.warn(error)); // the page can be read without

@@ -6,6 +6,7 @@ import { talk } from "/static/comments.js";
 import { $, ICONS, el, icon, reason, say, titleOf } from "/static/dom.js";
 import { objectsOf } from "/static/dots.js";
 import { record } from "/static/events.js";
+import { swipes } from "/static/gestures.js";
 import { viewed } from "/static/history.js";
 import { navigate } from "/static/router.js";
 import { note, toast, told } from "/static/says.js";
@@ -58,6 +59,18 @@ export async function show({ back }) {
   if (back) await Promise.race([Promise.all(parts.slice(0, 2)), new Promise((later) => setTimeout(later, 400))]);
 }
 
+/** The picture as large as it is; from there to its neighbours in the list that it came from. */
+const larger = () => zoom(() => ({ address: `/pins/${encodeURIComponent(app.route.id)}/picture?size=1920`, title: app.known.has(app.route.id) ? titleOf(app.known.get(app.route.id))[1] : "" }), beside);
+
+/** Go to the pin so many places on in the list that this one came from; whether there is one. */
+function beside(by) {
+  const at = app.trail.indexOf(app.route.id);
+  const id = at < 0 ? undefined : app.trail[at + by];
+  if (id === undefined) return false;
+  navigate(`/?pin=${encodeURIComponent(id)}`, { replace: true, top: true }); // what it shows comes by itself
+  return true;
+}
+
 export function leave() {
   asking?.abort();
   shown = null;
@@ -72,8 +85,10 @@ function build(page) {
     if (done && box) navigate(toAddress({ ...empty(), image: `pin:${id}`, crop: box }), { top: true });
   };
   const stage = new Stage(picture, crop, () => look(page));
-  const bigger = el("button", { class: "whole", type: "button", onclick: () => zoom(`${address}?size=1920`, shown.title.textContent) }, t("Zoom"));
+  const bigger = el("button", { class: "whole", type: "button", onclick: larger }, t("Zoom"));
   picture.querySelector(".stage-actions").append(bigger);
+  swipes(stage.frame, beside);
+  stage.image.addEventListener("click", larger);
   const parts = {
     stage, picture,
     title: el("h1", { dir: "auto" }),
@@ -115,7 +130,7 @@ function describe(pin) {
   shown.price.textContent = price === undefined || price === null ? "" : say(price);
   shown.why.textContent = pin.why ? t("Why you saw it: {reason}", { reason: reason(pin) }) : "";
   const facts = Object.entries(rest).filter(([name, value]) => name !== key && value !== null);
-  shown.facts.replaceChildren(...facts.flatMap(([term, value]) => [el("dt", {}, term), el("dd", { dir: "auto" }, say(value))]));
+  shown.facts.replaceChildren(...facts.flatMap(([term, value]) => [el("dt", {}, term.replaceAll("_", " ")), el("dd", { dir: "auto" }, say(value))]));
   actions(pin);
   document.title = `${title} · visualsearch`;
 }

@@ -168,7 +168,7 @@ async function about() {
   const facts = Object.entries(pin.attributes).filter(([other, value]) => other !== key && value !== null).slice(0, 8);
   root.replaceChildren(
     el("h3", {}, el("a", { href: `/?pin=${encodeURIComponent(id)}`, dir: "auto" }, name)),
-    el("dl", {}, ...facts.flatMap(([term, value]) => [el("dt", {}, term), el("dd", { dir: "auto" }, say(value))])),
+    el("dl", {}, ...facts.flatMap(([term, value]) => [el("dt", {}, term.replaceAll("_", " ")), el("dd", { dir: "auto" }, say(value))])),
     ...(pin.uri ? [el("a", { href: pin.uri, rel: "noopener noreferrer", target: "_blank" }, t("Open its page"))] : []),
   );
   document.title = title();

@@ -93,6 +93,7 @@ export function showSaved(button, pin) {
   const is = isSaved(pin.id);
   const title = titleOf(pin)[1];
   button.setAttribute("aria-pressed", String(is));
+  button.closest(".card")?.classList.toggle("kept", is); // a class is cheaper to follow than what a card has in it
   button.setAttribute("aria-label", is ? t("Saved: {title}. Change its boards", { title }) : t("Save {title}", { title }));
   button.title = is ? t("Saved") : t("Save");
 }

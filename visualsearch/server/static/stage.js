@@ -109,6 +109,8 @@ export class Stage {
 
   grab(event) {
     if (event.button !== 0 || !event.isPrimary) return;
+    // A finger on a large picture scrolls or swipes: a part is begun with its button there.
+    if (event.pointerType === "touch" && !this.crop && this.root.classList.contains("large")) return;
     const start = this.at(event);
     const grip = event.target.dataset?.grip;
     const old = this.crop;

@@ -25,7 +25,7 @@ export function tiles(list, surface, more = {}) {
       card.seen = () => seen(card);
       card.keep = saveButton(card, seen);
       card.buttons.append(card.keep);
-      card.open.addEventListener("click", () => clicked(card));
+      card.open.addEventListener("click", () => { app.trail = card.grid.order; clicked(card); });
       more.decorate?.(card);
       watch(card);
     },
