@@ -80,7 +80,7 @@ def test_who_did_not_agree_gets_what_everybody_gets_and_leaves_no_trace(pins: vs
 
 
 def test_somebody_of_whom_nothing_is_known_does_not_meet_it(pins: vs.Index) -> None:
-    arms = (Arm("plain"), Arm("close", sets={"interest": 2.0}))
+    arms = (Arm("plain"), Arm("close", sets={"interest": 2.0, "diversity": 0.9}))
     found = begun(pins, arms=arms)
     pins.people.record([Event("search", "new")])
     live = open_live(pins)

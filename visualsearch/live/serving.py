@@ -241,7 +241,7 @@ class Live:
         names = {name for arm in found.plan.arms for name in of_surface(arm.sets, surface)}
         if taught_of(self.index.folder, surface) is None:
             names.discard("ranker")  # nothing was learnt: plain against plain
-        return any(known or not SETTINGS[name].personal for name in names)
+        return any(known or surface in SETTINGS[name].general for name in names)
 
     def _drafted(self, asked: Asked, found: Experiment, make: Make) -> tuple[Hits, dict[str, Mark]]:
         """One list from the lists of two arms, and the team of each pin."""
