@@ -12,7 +12,7 @@ import pytest
 
 import visualsearch as vs
 from visualsearch.errors import StorageError, UnknownNameError, UsageError
-from visualsearch.experiments import Arm, State
+from visualsearch.experiments import Arm, Guardrail, State
 from visualsearch.live import LiveSettings, costs_of, open_live
 from visualsearch.people import Event
 from visualsearch.types import Hits
@@ -108,7 +108,7 @@ def test_an_arm_that_fails_costs_no_answer_and_is_stopped_while_it_serves(
         return whole(*given, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(arms, "feed", broken)
-    found = begun(pins, arms=VARIED)
+    found = begun(pins, arms=VARIED, guardrails=(Guardrail("errors", 0.0, False),))
     live = open_live(pins)
     for person in crowd():
         hits = live.feed(person, 5)
