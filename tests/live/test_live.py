@@ -232,7 +232,7 @@ def test_arms_of_searches_and_related_pins(pins: vs.Index) -> None:
     begun(pins, "r", surfaces=("related",), arms=(Arm("plain"), Arm("sight", sets={"walk": 0.0})))
     live = open_live(pins)
     variants = set()
-    for person in crowd()[:12]:
+    for person in crowd()[:20]:
         hits = live.search(like="shop/birds/001.jpg", person=person, k=8)
         plain = pins.search(like="shop/birds/001.jpg", person=person, k=8)
         strong = pins.search(like="shop/birds/001.jpg", person=person, k=8, personal=0.9)
@@ -249,11 +249,11 @@ def test_sessions_are_assigned_where_they_are_named(pins: vs.Index) -> None:
     begun(pins, arms=VARIED, unit="session")
     live = open_live(pins)
     assert live.feed("person-1", 5).variant is None
-    assert {live.feed("person-1", 5, session=f"s{n}").variant for n in range(12)} == {
+    assert {live.feed("person-1", 5, session=f"s{n}").variant for n in range(20)} == {
         "try:plain",
         "try:varied",
     }
-    assert len(events_of(pins, "person-1", "exposure")) == 12
+    assert len(events_of(pins, "person-1", "exposure")) == 20
 
 
 def test_of_two_experiments_the_one_that_was_started_first_acts(pins: vs.Index) -> None:
