@@ -58,18 +58,19 @@ def main() -> None:
     parser.add_argument("--logs", type=int, default=500)
     parser.add_argument("--sessions", type=int, default=6_000)
     parser.add_argument("--truth", type=int, default=400_000)
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     world = World.make(make_pins(600, 3), people=2_000, seed=1)
-    rng = np.random.default_rng(0)
-    people, pins, chances, _ = sessions(world, given.truth, rng)
-    truth = float(served(world, people, pins, chances["new"], rng)[1].mean())
-    of_log = float(served(world, people, pins, chances["log"], rng)[1].mean())
-    held: dict[str, list[bool]] = {"ips": [], "snips": [], "dr": []}
-    width: dict[str, list[float]] = {name: [] for name in held}
-    refused = 0
+    rng = np.random.default_rng(given.seed)
+    found: dict[str, list[tuple[float, float]]] = {"ips": [], "snips": [], "dr": []}
+    refused, earned, of_log = 0, [], []
     for _ in range(given.logs):
+        # The world moves on as people act, so that the truth is asked for beside each log.
+        people, pins, chances, _ = sessions(world, given.truth // given.logs, rng)
+        earned.append(float(served(world, people, pins, chances["new"], rng)[1].mean()))
         people, pins, chances, true = sessions(world, given.sessions, rng)
         drawn, reward = served(world, people, pins, chances["log"], rng)
+        of_log.append(float(reward.mean()))
         rows = np.arange(len(drawn))
         model = 0.05 + 0.3 * (true + 0.3 * rng.normal(size=true.shape))  # a model that is off
         logged = Logged(
@@ -80,18 +81,27 @@ def main() -> None:
             expected=(chances["new"] * model).sum(1),
         )
         try:
-            values = [value_of(logged, method) for method in held]
+            for method, intervals in found.items():
+                value = value_of(logged, method)
+                intervals.append((value.low, value.high))
         except UsageError:
             refused += 1
-            continue
-        for value in values:
-            held[value.method].append(value.low <= truth <= value.high)
-            width[value.method].append(value.high - value.low)
-    told = {
-        name: {"coverage": float(np.mean(each)), "width": float(np.mean(width[name]))}
-        for name, each in held.items()
+    truth = float(np.mean(earned))
+    told = {}
+    for method, intervals in found.items():
+        low, high = np.array(intervals).reshape(-1, 2).T
+        told[method] = {
+            "coverage": float(((low <= truth) & (high >= truth)).mean()),
+            "width": float((high - low).mean()),
+        }
+    said = {
+        "truth": truth,
+        "log": float(np.mean(of_log)),
+        "logs": given.logs,
+        "refused": refused,
+        "methods": told,
     }
-    print(json.dumps({"simulated": True, "truth": truth, "log": of_log, "refused": refused, "methods": told}))
+    print(json.dumps({"simulated": True, **said}))
 
 
 if __name__ == "__main__":

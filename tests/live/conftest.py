@@ -14,7 +14,8 @@ from visualsearch.experiments import Experiments, open_experiments
 from ..fakes import FakeEncoder
 from ..world.conftest import KINDS, cluster_records, make_index
 
-PEOPLE = 72
+PEOPLE = 100
+"""Arms are drawn by random pseudonyms: of so many people each of two arms has the 30 that a figure needs."""
 
 
 def crowd() -> list[str]:
@@ -23,7 +24,7 @@ def crowd() -> list[str]:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of 64 pins, and of 72 people with three saves each."""
+    """The folder of 64 pins, and of 100 people with three saves each."""
     folder = tmp_path_factory.mktemp("live") / "pins.index"
     with make_index(folder, cluster_records(each=16, kinds=4)) as index:
         for number, person in enumerate(crowd()):
@@ -49,6 +50,6 @@ def pins(folder: Path) -> Iterator[vs.Index]:
 def begun(index: vs.Index, name: str = "try", **plan: object) -> Experiments:
     """An experiment on feeds that everybody is in."""
     found = open_experiments(index.people)
-    found.create(name, salt=name, **{"surfaces": ("feed",), "people": 80, "days": 1.0, **plan})  # type: ignore[arg-type]
+    found.create(name, salt=name, **{"surfaces": ("feed",), "people": 100, "days": 1.0, **plan})  # type: ignore[arg-type]
     found.start(name, 1.0)
     return found

@@ -12,7 +12,7 @@ import pytest
 
 import visualsearch as vs
 from visualsearch.errors import StorageError, UnknownNameError, UsageError
-from visualsearch.experiments import Arm, State
+from visualsearch.experiments import Arm, Guardrail, State
 from visualsearch.live import LiveSettings, costs_of, open_live
 from visualsearch.people import Event
 from visualsearch.types import Hits
@@ -72,12 +72,15 @@ def test_who_did_not_agree_gets_what_everybody_gets_and_leaves_no_trace(pins: vs
         assert said(live.feed(person, 10)) == said(pins.feed(person, 10))
         assert live.related("shop/shoes/001.jpg", person=person).variant is None
     assert pins.people.served_lists() == []
+    assert live.feed("person-4", 10).variant is not None
+    pins.people.consent("person-4", clicks=False)  # counts from the next list on
+    assert said(live.feed("person-4", 10)) == said(pins.feed("person-4", 10))
     with pytest.raises(UnknownNameError):
         pins.people.person("nobody")
 
 
 def test_somebody_of_whom_nothing_is_known_does_not_meet_it(pins: vs.Index) -> None:
-    arms = (Arm("plain"), Arm("close", sets={"interest": 2.0}))
+    arms = (Arm("plain"), Arm("close", sets={"interest": 2.0, "diversity": 0.9}))
     found = begun(pins, arms=arms)
     pins.people.record([Event("search", "new")])
     live = open_live(pins)
@@ -105,7 +108,7 @@ def test_an_arm_that_fails_costs_no_answer_and_is_stopped_while_it_serves(
         return whole(*given, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(arms, "feed", broken)
-    found = begun(pins, arms=VARIED)
+    found = begun(pins, arms=VARIED, guardrails=(Guardrail("errors", 0.0, False),))
     live = open_live(pins)
     for person in crowd():
         hits = live.feed(person, 5)
@@ -119,6 +122,37 @@ def test_an_arm_that_fails_costs_no_answer_and_is_stopped_while_it_serves(
     assert "errors went from 0 to 100" in stopped[0].reason
     assert live.feed("person-1", 5).variant is None
     assert found.get("try").state is State.STOPPED
+
+
+def test_a_draft_that_keeps_failing_is_stopped(pins: vs.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visualsearch.live import arms
+
+    def broken(*_: object, **__: object) -> Hits:
+        raise StorageError("cannot read", "it is damaged", "")
+
+    monkeypatch.setattr(arms, "feed", broken)
+    found = begun(pins, **MIXED)
+    live = open_live(pins)
+    for person in crowd()[:9]:
+        live.feed(person, 5)
+    live.flush()
+    assert live.round() == []
+    live.feed("person-9", 5)
+    live.flush()
+    assert [each.reason for each in live.round()] == ["10 of 10 lists could not be drafted"]
+    assert found.get("try").state is State.STOPPED
+
+
+def test_somebody_who_was_forgotten_is_somebody_new(pins: vs.Index) -> None:
+    begun(pins, arms=VARIED)
+    live = open_live(pins)
+    live.feed("person-1", 5)
+    pins.people.forget("person-1")
+    live.experiments.forgotten("person-1")
+    for n in range(3):
+        pins.people.save("person-1", f"shop/lamps/{n:03d}.jpg", board="Mine")
+    assert live.feed("person-1", 5).variant is not None
+    assert len(events_of(pins, "person-1", "exposure")) == 1
 
 
 def test_a_request_that_is_at_fault_is_no_fault_of_the_arm(pins: vs.Index) -> None:
@@ -198,7 +232,7 @@ def test_arms_of_searches_and_related_pins(pins: vs.Index) -> None:
     begun(pins, "r", surfaces=("related",), arms=(Arm("plain"), Arm("sight", sets={"walk": 0.0})))
     live = open_live(pins)
     variants = set()
-    for person in crowd()[:12]:
+    for person in crowd()[:20]:
         hits = live.search(like="shop/birds/001.jpg", person=person, k=8)
         plain = pins.search(like="shop/birds/001.jpg", person=person, k=8)
         strong = pins.search(like="shop/birds/001.jpg", person=person, k=8, personal=0.9)
@@ -215,11 +249,11 @@ def test_sessions_are_assigned_where_they_are_named(pins: vs.Index) -> None:
     begun(pins, arms=VARIED, unit="session")
     live = open_live(pins)
     assert live.feed("person-1", 5).variant is None
-    assert {live.feed("person-1", 5, session=f"s{n}").variant for n in range(12)} == {
+    assert {live.feed("person-1", 5, session=f"s{n}").variant for n in range(20)} == {
         "try:plain",
         "try:varied",
     }
-    assert len(events_of(pins, "person-1", "exposure")) == 12
+    assert len(events_of(pins, "person-1", "exposure")) == 20
 
 
 def test_of_two_experiments_the_one_that_was_started_first_acts(pins: vs.Index) -> None:

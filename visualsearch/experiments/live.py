@@ -163,6 +163,11 @@ class Experiments:
             self._remember((found.id, found.ramp, person, ""), _Met(arms[person], now))
         return arms
 
+    def forgotten(self, person: str) -> None:
+        """Nothing of a person is remembered here either."""
+        for key in [key for key in list(self._met) if key[2] == person]:
+            self._met.pop(key, None)
+
     def _remember(self, key: tuple[int, float, str, str], met: _Met) -> None:
         if len(self._met) >= MOST_REMEMBERED:
             self._met.clear()

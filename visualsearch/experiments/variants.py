@@ -18,7 +18,7 @@ LEARNT, PLAIN = "learnt", "plain"
 class Setting:
     """One thing that an arm may set: a number from `low` to `high`, or one of `choices`.
 
-    `personal`: it changes nothing for somebody of whom nothing is known, so they do not meet the experiment by it.
+    `general`: surfaces on which it counts for somebody of whom nothing is known, too. On others they do not meet the experiment.
     """
 
     what: str
@@ -26,7 +26,7 @@ class Setting:
     low: float = 0.0
     high: float = 1.0
     choices: tuple[str, ...] = ()
-    personal: bool = True
+    general: tuple[str, ...] = ()
 
     @property
     def form(self) -> str:
@@ -37,15 +37,17 @@ class Setting:
 SETTINGS: Mapping[str, Setting] = {
     "ranker": Setting("the order that clicks taught, or the plain one", SURFACES, choices=(LEARNT, PLAIN)),
     "personal": Setting("the most that interests add to a cosine", ("search",)),
-    "diversity": Setting("variety against likeness", ("feed", "related", "search"), personal=False),
+    "diversity": Setting(
+        "variety against likeness", ("feed", "related", "search"), general=("related", "search")
+    ),
     "interest": Setting("the weight of interests", ("feed",), high=2.0),
     "together": Setting("the weight of what people saved together", ("feed",), high=2.0),
-    "walk": Setting("the weight of the walk over saves", ("feed", "related"), personal=False),
+    "walk": Setting("the weight of the walk over saves", ("feed", "related"), general=("related",)),
     "follow": Setting("the weight of what is followed", ("feed",), high=2.0),
     "popular": Setting("the weight of what is popular", ("feed",), high=2.0),
     "fresh": Setting("the weight of being new", ("feed",), high=2.0),
     "new": Setting("the share of slots kept for new pins", ("feed",), high=0.5),
-    "swaps": Setting("the share of lists in which two neighbours may trade", SURFACES, personal=False),
+    "swaps": Setting("the share of lists in which two neighbours may trade", SURFACES, general=SURFACES),
     "explore": Setting("the share of slots in which fresh pins are tried", ("feed",), high=0.5),
 }
 """Everything that an arm may set."""

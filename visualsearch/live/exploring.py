@@ -63,12 +63,16 @@ class Exploring:
         self._counted: tuple[int, Tallies] | None = None
 
     def tallies(self) -> Tallies:
-        """Looks and saves as they were a moment ago."""
+        """Looks and saves as they were a moment ago. While one thread counts, the others take what was counted before."""
         now = self.index.people.now()
-        with self._guard:
-            if self._counted is None or not 0 <= now - self._counted[0] < COUNTED_MS:
-                self._counted = (now, tallies_of(self.index.people, now))
-            return self._counted[1]
+        held = self._counted
+        fresh = held is not None and 0 <= now - held[0] < COUNTED_MS
+        if not fresh and self._guard.acquire(blocking=False):
+            try:
+                held = self._counted = (now, tallies_of(self.index.people, now))
+            finally:
+                self._guard.release()
+        return Tallies() if held is None else held[1]
 
     def tried(
         self,

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("visualsearch.live")
 LEFT_OUT = "experiments are left out: the record of people does not answer"
 FAILED = "an arm of an experiment failed, and this is the plain list"
+FEWEST_FAILED, FAILING = 10, 0.02
+"""An interleaving of which so many lists, and so large a share, failed is stopped."""
 EXACT = 0.98
 """A hit of at least this cosine is what was asked for: it trades its place with none."""
 
@@ -239,7 +241,7 @@ class Live:
         names = {name for arm in found.plan.arms for name in of_surface(arm.sets, surface)}
         if taught_of(self.index.folder, surface) is None:
             names.discard("ranker")  # nothing was learnt: plain against plain
-        return any(known or not SETTINGS[name].personal for name in names)
+        return any(known or surface in SETTINGS[name].general for name in names)
 
     def _drafted(self, asked: Asked, found: Experiment, make: Make) -> tuple[Hits, dict[str, Mark]]:
         """One list from the lists of two arms, and the team of each pin."""
@@ -351,14 +353,25 @@ class Live:
             return []
         stopped = []
         for each in self.experiments.all():
-            plan = each.plan
-            if each.state is not State.RUNNING or not plan.surfaces or plan.kind is Kind.INTERLEAVE:
+            if each.state is not State.RUNNING or not each.plan.surfaces:
+                continue
+            if each.plan.kind is Kind.INTERLEAVE:
+                said = self._failing(each)
+                stopped += [self.experiments.stop(each.name, said)] if said else []
                 continue
             report = self.experiments.report(each.name, each.version)
             if report.decision.action is Action.STOP:
                 stopped.append(self.experiments.apply(report))
         self.index.people.expire_lists()
         return stopped
+
+    def _failing(self, found: Experiment) -> str:
+        """Why an interleaving must stop: its two arms share each list, so that nothing but failures can be told of them."""
+        name = f"{INTERLEAVED}{found.name}"
+        lists = [each for each in self.index.people.served_lists(found.started or 0) if each.variant == name]
+        failed = sum(each.failed for each in lists)
+        much = failed >= FEWEST_FAILED and failed > FAILING * len(lists)
+        return f"{failed:,} of {len(lists):,} lists could not be drafted" if much else ""
 
 
 def _told(future: Future[bool]) -> None:

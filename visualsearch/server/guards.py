@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 
 from visualsearch.errors import LockedError, VisualSearchError
@@ -25,8 +26,11 @@ class Guards:
 
     async def run(self) -> None:
         """Go on until cancelled."""
+        took = 0.0
         while self.record.enabled:
-            await asyncio.sleep(self.service.settings.guard_seconds)
+            # However large the record is, looking takes a twentieth of one core at most.
+            await asyncio.sleep(max(self.service.settings.guard_seconds, 20 * took))
+            started = time.monotonic()
             try:
                 await self.pool.run(self.round)
             except RefusedError:
@@ -38,6 +42,7 @@ class Guards:
             except Exception as error:
                 # Its text may name somebody.
                 log.error("guardrails could not be judged, and are tried again: %s", type(error).__name__)
+            took = time.monotonic() - started
 
     def round(self) -> bool:
         """One look, unless another server of this record is at it: whether it was done."""

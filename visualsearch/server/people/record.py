@@ -113,6 +113,7 @@ class Record:
         """Nothing of a person is remembered here either."""
         self.changed()
         self._guests.drop(person)
+        self.service.live.experiments.forgotten(person)
 
     def storing(self, person: str, limited: bool) -> People:
         """The record for what a person does; `limited`: it may be kept for the session at most.
