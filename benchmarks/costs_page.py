@@ -27,12 +27,12 @@ def page(result: Mapping[str, Any]) -> str:
     parts = [
         "# What it costs at scale",
         "",
-        "Written by `python benchmarks/costs.py --page benchmarks/scale.md`: three sizes, each measured "
-        f"{_times(_rounds(result))} on a machine of {result['cores']} cores that others used too. So costs "
-        "are the processor's own time, "
-        "bytes and memory. A line was fitted to each; ± is the 95 % interval of its slope. What lies "
-        "beyond the largest size is "
-        "extrapolated, not measured; a graph of vectors is built in n log n, so its true cost lies a little above the line.",
+        "Written by `python benchmarks/costs.py --page benchmarks/scale.md` on a machine of "
+        f"{result['cores']} cores that others used too. So costs are the processor's own time, bytes and "
+        f"memory. {_sizes(result)} Each was measured {_times(_rounds(result))}. A line was fitted to each "
+        "cost; ± is the 95 % interval of its slope. What lies beyond the largest size is extrapolated, not "
+        "measured, and the interval says nothing of costs that bend. A graph of vectors is built in n log n: "
+        "its true cost lies above the line.",
         "",
         "## A million",
         "",
@@ -69,6 +69,16 @@ def page(result: Mapping[str, Any]) -> str:
     return "\n".join([*parts, *_ends(known, asked)]) + "\n"
 
 
+def _sizes(result: Mapping[str, Any]) -> str:
+    """The sizes of each part, in words."""
+    said = []
+    for part, noun in (("pins", "pins"), ("people", "saves"), ("pictures", "pictures")):
+        sizes = sorted({row["size"] for row in result["rows"] if row.get("part") == part})
+        if sizes:
+            said.append(f"{', '.join(f'{size:,}' for size in sizes[:-1])} and {sizes[-1]:,} {noun}")
+    return f"Sizes: {'; '.join(said)}."
+
+
 def _times(count: int) -> str:
     return "once" if count == 1 else "twice" if count == 2 else f"{count} times"
 
@@ -99,7 +109,6 @@ def _ends(
         return []
     memory, disk, saves, graph, embed = (known[each] for each in needed)
     held = (0.8 * MEMORY_GB * 1000 - memory["start"]) / memory["slope"]
-    compact = 0.8 * MEMORY_GB * 1e3 / COMPACT_BYTES
     stored = 0.8 * DISK_GB * 1000 / disk["slope"]
     hours = embed["slope"] / 3600 / CORES
     picture = max((row["cpu_ms"] for row in asked if row["kind"] == "search by picture"), default=0.0)
@@ -127,16 +136,14 @@ def _ends(
         "is done once for each picture, and is "
         "the first to move elsewhere: `visualsearch embed --ray` on as many machines as there are; its "
         "time is divided by their cores.",
-        f"2. **Searches by picture.** One takes {_figure(picture)} ms of a core, nearly all of it for "
-        f"the encoder: {_figure(1000 * CORES / picture)} "
-        "a second with all cores. Servers are stateless over one index and one PostgreSQL: more of them "
-        "stand behind a proxy.",
-        f"3. **Memory of the vectors.** `hnsw` ends at {_figure(held)} million pins, where the graph and "
-        "the codes fill four fifths of the memory. "
-        f"`ivf-rabitq` ends at about {_figure(compact)} million by its bytes, untested beyond ten "
-        "million. Vectors themselves "
-        f"({DIMENSIONS * HALF:,} bytes a row) stay on disk, which holds {_figure(stored)} million pins; "
-        "a disk that is slower than memory is then felt.",
+        f"2. **Searches by picture.** One takes {_figure(picture)} ms of a core over HTTP, of which embedding "
+        f"is about {_figure(embed['slope'] / 1000)}: {_figure(1000 * CORES / picture)} a second with all "
+        "cores. Servers are stateless over one index and one PostgreSQL: more of them stand behind a proxy.",
+        f"3. **Memory of the vectors.** `hnsw` fills four fifths of the memory at {_figure(held)} million pins. "
+        f"This counts mapped vectors ({DIMENSIONS * HALF:,} bytes a row), which the system may drop and read "
+        "again at a disk's speed. `ivf-rabitq` keeps "
+        f"{COMPACT_BYTES} bytes a row in memory, so the disk is its end: {_figure(stored)} million pins. "
+        "Nothing beyond ten million was measured.",
         f"4. **Saves.** SQLite has one writer. A save takes {_figure(save)} ms of a core over HTTP. "
         "PostgreSQL is the way up, for several "
         "servers write to it at once; its own machine is then the end.",
