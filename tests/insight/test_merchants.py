@@ -220,7 +220,11 @@ def test_a_shops_pins_are_found_however_their_host_is_written(tmp_path: Path) ->
     from ..fakes import FakeEncoder
     from ..world.conftest import cluster_records
 
-    pages = ["HTTPS://WWW.Shop.Example/a", "https://b.shop.example/", "https://other.example/?from=shop.example"]
+    pages = [
+        "HTTPS://WWW.Shop.Example/a",
+        "https://b.shop.example/",
+        "https://other.example/?from=shop.example",
+    ]
     records = [
         replace(record, attributes={"url": page})
         for record, page in zip(cluster_records(each=3, kinds=1), pages, strict=True)

@@ -25,7 +25,7 @@ NEWEST, BASE, GAP = 3, 28, 7
 YEAR = 364
 """Days after which a season returns, in whole weeks."""
 SURE = 4.5
-"""So many standard errors count as sure. Counts have longer tails than errors: at 4, about one cluster in 20,000 a day rose by chance."""
+"""So many standard errors count as sure. Counts have long tails: at 4, about one cluster in 20,000 a day rose by chance."""
 LEAST = 1.25
 """Growth below this factor is no trend, however sure."""
 ROUNDS = 4
