@@ -94,13 +94,14 @@ def main() -> None:
     """Measure, and print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--days", type=int, default=8)
     parser.add_argument("--each", type=int, default=50)
     parser.add_argument("--visits", type=int, default=400)
     given = parser.parse_args()
     runs = []
-    for seed in range(1, given.seeds + 1):
+    for seed in range(given.first, given.first + given.seeds):
         with tempfile.TemporaryDirectory() as folder:
             runs.append(measured(Path(folder), seed, given))
             print(json.dumps(runs[-1]), flush=True)
