@@ -67,12 +67,12 @@ def test_the_twenty_lines_of_python_run_as_they_stand(clone: Path) -> None:
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     done = started(clone, "-c", f"{code}\nassert vectors.shape == (2, 512) and table.num_rows == 5")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("264 added, 0 failed\n")
+    assert done.stdout.startswith("459 added, 0 failed\n")
     done = started(clone, "-c", f"{block('ranker', 'python')}\nassert hits[0].rank_score >= hits[0].score")
     assert done.returncode == 0, done.stderr
     pytest.importorskip("torch")
     done = started(clone, "-c", f"{block('torch', 'python')}\nprint(sum(len(ids) for ids, _ in loader))")
-    assert (done.stdout.strip(), done.returncode) == ("264", 0), done.stderr
+    assert (done.stdout.strip(), done.returncode) == ("459", 0), done.stderr
 
 
 def test_the_tour_of_people_over_http_runs_as_it_stands(clone: Path) -> None:

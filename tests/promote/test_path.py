@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from visualsearch.errors import ConflictError, UnreachableError, UsageError
-from visualsearch.people import Event
+from visualsearch.people import Event, Level, Ruling
 from visualsearch.promote import Promotions, from_values, import_campaigns, put, report, set_budget, stop
 
 from .world import Clock, Target, campaign, made, opened, pins_of
@@ -85,6 +85,18 @@ def test_without_a_campaign_the_answer_is_the_very_same(index: Any) -> None:
     put(index, campaign("lamps", "lamp"))
     promotions.refresh()
     assert promotions.beside_search(_asked(like="shoe/00"), hits) is hits  # no campaign fits
+
+
+@pytest.mark.parametrize("level", [Level.LOWER, Level.HOLD, Level.HIDE])
+def test_a_pin_under_a_verdict_is_not_promoted(index: Any, level: Level) -> None:
+    put(index, campaign("shoes"))
+    promotions = Promotions(index, seed=1)
+    assert promoted(promotions.search(like="shoe/00", k=10))
+    judged = pins_of("shoe")
+    index.people.rule([Ruling("burst", "copies", level, 0.99, pins=judged[1:])])
+    assert {hit.id for hit in promoted(promotions.search(like="shoe/00", k=10))} <= {judged[0]}
+    index.people.rule([Ruling("burst", "copies", level, 0.99, pins=judged[:1])])
+    assert not promoted(promotions.search(like="shoe/00", k=10))
 
 
 def _asked(**values: Any) -> Any:

@@ -5,6 +5,7 @@ It stands below the engine: it asks for small protocols (`Gallery`), and never f
 
 from __future__ import annotations
 
+from .asking import hidden_of, lowered_of
 from .base import Gallery
 from .boards_like import BoardHit, boards_like
 from .builders import BUILDERS
@@ -86,11 +87,13 @@ __all__ = [
     "forbid",
     "friends_of",
     "graph_for",
+    "hidden_of",
     "ideas",
     "interests_of",
     "interval",
     "learn",
     "less",
+    "lowered_of",
     "matrix_batches",
     "matrix_of",
     "more",
