@@ -14,7 +14,7 @@ assert share(ways["look"], 1) >= 2 * share(ways["whole picture"], 1)
 assert figures[True] > figures[False]
 """,
     "quickstart": """
-assert (report.added, report.failed, again.embedded) == (264, 0, 0)
+assert (report.added, report.failed, again.embedded) == (459, 0, 0)
 assert whole[0].id == "plants/daffodil"
 assert "tools/hammer" in part.ids[:3]
 assert sum(hit.attributes["kind"] == "birds" for hit in words) >= 4
@@ -24,8 +24,8 @@ assert mixed[0].id != "food/apple-red"
 assert all(hit.attributes["price"] < 3 for hit in cheap) and len(cheap) == 5
 """,
     "embedding_pipeline": """
-assert sizes == [64, 64, 64, 64, 8] and not failures
-assert len(exact) == len(graph) == 264
+assert sizes == [*[64] * 7, 11] and not failures
+assert len(exact) == len(graph) == 459
 assert recalls["exact"] >= 0.995  # float16 may swap two that are equal but for rounding
 assert recalls["graph"] >= 0.95
 """,

@@ -409,8 +409,8 @@ def test_the_command_line_ranks_and_tells_by_what(
 
 def test_the_arguments_of_a_search_have_the_same_names_everywhere() -> None:
     fields = {field.name for field in dataclasses.fields(SearchOptions)}
-    python_only = {"parts", "max_pixels", "context"}
-    assert set(SearchRequest.model_fields) == (fields - python_only - {"ranker"}) | {"rank", "sort"}
+    python_only = {"parts", "max_pixels", "context", "learnt"}
+    assert set(SearchRequest.model_fields) == (fields - python_only - {"ranker"}) | {"rank", "sort", "also"}
     assert (set(SearchRequest.model_fields) - {"weights"}) | {"weight"} == NAMES
     assert {"self", *fields} == set(inspect.signature(vs.Index.search).parameters)
     looking = {field.name for field in dataclasses.fields(LookOptions)}

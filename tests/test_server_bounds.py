@@ -46,7 +46,7 @@ LARGE: dict[str, tuple[Any, Kind, str]] = {
     "one long text": ({"text": "x" * 300_000}, Kind.TOO_LARGE, "at most 256,000 bytes"),
     "unknown names": ({f"n{i}": 1 for i in range(4_000)}, Kind.BAD_REQUEST, "no such field"),
     "more unknown names": ({f"n{i}": 1 for i in range(12_000)}, Kind.BAD_REQUEST, "over 10,000 values"),
-    "a long unknown name": ({"n" * 190: 1}, Kind.BAD_REQUEST, "nnn...: there is no such field. Known: crop"),
+    "a long unknown name": ({"n" * 190: 1}, Kind.BAD_REQUEST, "nnn...: there is no such field. Known: also, crop"),
     "a very long name": ({"n" * 200_000: 1}, Kind.BAD_REQUEST, "a name in the body has over 200"),
     "many weights": ({"like": "m/07", "weights": {f"w{i}": 1 for i in range(4_000)}}, Kind.BAD_REQUEST, "weights"),
     "a weight's long name": ({"like": "m/07", "weights": {"w" * 150: 1}}, Kind.BAD_REQUEST, "weights"),

@@ -175,7 +175,7 @@ def test_a_first_key_closes_a_server_that_runs_without_one(tmp_path: Path) -> No
     made.settings = settled(folder, "127.0.0.1", made.settings)
     with TestClient(create_app(made)) as client:
         assert client.get("/info").status_code == 200
-        assert client.get("/session").json() == {"needed": False, "scope": None}
+        assert client.get("/session").json() == {"needed": False, "scope": None, "owner": "open"}
         token = new_key(folder / FILE, Scope.READ)
         problem(client.get("/info"), Kind.KEY_NEEDED)
         problem(client.post("/pins", content=png("red")), Kind.KEY_NEEDED)
