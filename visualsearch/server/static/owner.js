@@ -111,5 +111,5 @@ function insight() {
     open(`/insight/merchant/${encodeURIComponent(domain.value)}?format=html`, "_blank", "noopener");
   });
   return section(t("Insight"), el("p", { class: "soft" }, t("Figures over groups of people, never of one.")),
-    el("div", { class: "row" }, link(t("Trends"), "trends"), link(t("When people look"), "timing")), form);
+    el("div", { class: "row" }, link(t("Trends"), "trends"), link(t("Map"), "map"), link(t("When people look"), "timing")), form);
 }
