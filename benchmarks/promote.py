@@ -35,6 +35,7 @@ from common import ROOT, report
 import visualsearch as vs
 from visualsearch import samples
 from visualsearch.people import Placement, Viewer, open_people
+from visualsearch.people.shutting import NOTHING, Shut
 from visualsearch.pinned import CatalogPins
 from visualsearch.promote import SURFACES, Campaign, Promotions, Rules, auction, room
 from visualsearch.promote.page import Page
@@ -65,6 +66,10 @@ class Memory:
     def campaign_rows(self) -> list[dict[str, Any]]:
         """As the record keeps them."""
         return [each.to_row() for each in self.campaigns]
+
+    def shut(self) -> Shut:
+        """No verdicts."""
+        return NOTHING
 
     def campaigns_mark(self) -> tuple[int, int]:
         """Nothing changes."""

@@ -197,7 +197,7 @@ def test_right_to_left_mirrors_the_grid(open_page: Open) -> None:
         """() => { const [a, b] = [...document.querySelectorAll('#results .card')].map((one) => one.getBoundingClientRect());
           return a.left > b.left && a.right <= innerWidth && b.left >= 0; }"""
     )
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1100
+    page.wait_for_function("() => document.documentElement.scrollWidth <= 1100")
     page.goto(page.url + "?pin=m%2F07")
     page.wait_for_selector(".closeup .card")
     page.evaluate("document.documentElement.dir = 'rtl'")
