@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 
@@ -32,9 +30,7 @@ def story(folder: Path, pins: Pins, tastes: Tastes, treatment: str, control: str
     folder.mkdir()
     world = World.make(pins, tastes=tastes, people=300, seed=5, sessions_per_day=1.2, consent=(0.0, 0.0))
     rng = np.random.default_rng(0)
-    # Pseudonyms, and so arms, are drawn; one draw in twenty tells equal rankers apart, as an interval of 95 % may.
-    drawn = mock.patch("visualsearch.people.model.secrets.randbelow", random.Random(2).randrange)
-    with drawn, open_people(folder, now=lambda: world.clock) as people:
+    with open_people(folder, now=lambda: world.clock) as people:
         found = open_experiments(people)
         rails = (Guardrail("saves_per_100", 0.1),)
         found.create("story", salt="s", people=300, days=2, metrics=("saves_per_100",), guardrails=rails)
