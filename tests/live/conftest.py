@@ -15,7 +15,7 @@ from ..fakes import FakeEncoder
 from ..world.conftest import KINDS, cluster_records, make_index
 
 PEOPLE = 100
-"""Arms are drawn by random pseudonyms: of so many people each of two arms has the 30 that a figure needs."""
+"""How many people an experiment has. Arms are drawn: with these, each of two has the 30 that a figure needs."""
 
 
 def crowd() -> list[str]:

@@ -296,7 +296,7 @@ def report(
 @experiment.command()
 def costs(
     folder: Folder,
-    since: Annotated[float, typer.Option("--days", help="Of so many days.", min=0.01)] = 28.0,
+    since: Annotated[float, typer.Option("--days", help="How many days back.", min=0.01)] = 28.0,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:

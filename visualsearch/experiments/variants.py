@@ -52,7 +52,7 @@ SETTINGS: Mapping[str, Setting] = {
 }
 """Everything that an arm may set."""
 PRESETS: Mapping[str, Sets] = {"ranker": {"ranker": LEARNT}, "plain": {"ranker": PLAIN}}
-"""An arm of such a name that sets nothing sets this."""
+"""What an arm sets that has one of these names and sets nothing itself."""
 
 
 def checked_sets(arm: str, sets: Sets, surfaces: Sequence[str]) -> Sets:

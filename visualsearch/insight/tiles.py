@@ -23,7 +23,7 @@ from .trends import TrendReport
 SIZE = 256
 """Pixels along a tile's side."""
 PER_TILE = 64
-"""About so many pins lie in a tile of the deepest level."""
+"""Pins in a tile of the deepest level, about."""
 DEEPEST = 8
 MARGIN = 20
 """Pixels around a tile that are drawn with it, so that glow runs on over its edges."""

@@ -37,7 +37,7 @@ from visualsearch.keywords import keywords_of
 from visualsearch.learn import EXPLORED, swapped
 from visualsearch.people import ConsentLevel, ServedList, new_list
 from visualsearch.ranking import DEPTH
-from visualsearch.recommend import cursor_after, interests_of, taught_of
+from visualsearch.recommend import EXACT, cursor_after, interests_of, taught_of
 from visualsearch.search import SearchOptions
 from visualsearch.types import Hit, Hits
 
@@ -52,9 +52,7 @@ log = logging.getLogger("visualsearch.live")
 LEFT_OUT = "experiments are left out: the record of people does not answer"
 FAILED = "an arm of an experiment failed, and this is the plain list"
 FEWEST_FAILED, FAILING = 10, 0.02
-"""An interleaving of which so many lists, and so large a share, failed is stopped."""
-EXACT = 0.98
-"""A hit of at least this cosine is what was asked for: it trades its place with none."""
+"""An interleaving is stopped where at least 10 of its lists failed, and more than 2 % of them all."""
 
 
 class Live:

@@ -71,6 +71,16 @@ def _verdict() -> Column[int]:
     )
 
 
+def _person() -> Column[int]:
+    return Column(
+        "person",
+        BigInteger,
+        ForeignKey("people.person", ondelete="CASCADE"),
+        nullable=False,
+        primary_key=True,
+    )
+
+
 judged_pins = Table(
     "judged_pins",
     SCHEMA,
@@ -83,13 +93,7 @@ judged_people = Table(
     "judged_people",
     SCHEMA,
     _verdict(),
-    Column(
-        "person",
-        BigInteger,
-        ForeignKey("people.person", ondelete="CASCADE"),
-        nullable=False,
-        primary_key=True,
-    ),
+    _person(),
     Column("level", Integer, nullable=False),
     Index(None, "person"),
 )
@@ -108,13 +112,7 @@ appeals = Table(
     "appeals",
     SCHEMA,
     _verdict(),
-    Column(
-        "person",
-        BigInteger,
-        ForeignKey("people.person", ondelete="CASCADE"),
-        nullable=False,
-        primary_key=True,
-    ),
+    _person(),
     Column("at", BigInteger, nullable=False),
     Column("text", Text, nullable=False),
     Column("outcome", Text, nullable=False),

@@ -251,7 +251,7 @@ class Store:
             )
 
     def translate(self, error: DBAPIError | UnicodeEncodeError) -> VisualSearchError:
-        """A database's error, or that of a text which is none, as one of ours."""
+        """A database's error as one of ours. So is the error of a text that holds half a character."""
         if isinstance(error, UnicodeEncodeError):
             bad = ascii(error.object[error.start : error.end])[:40]
             return UsageError("a text holds half a character", f"{bad} is no Unicode text", "Leave it out")

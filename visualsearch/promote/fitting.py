@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visualsearch.recommend import allowed, hidden_of, lowered_of, topics_of
+from visualsearch.recommend import allowed, doubted_of, topics_of
 from visualsearch.types import Bool, Float32, Int64
 
 from .looks import cosines
@@ -35,7 +35,7 @@ def fitting(index: Index, shelf: Shelf, page: Page, surface: Surface) -> tuple[B
     if _sensitive(index, page):
         return np.zeros(len(shelf), bool), np.full_like(values, -1), matched
     ok = values >= floor_of(page, surface)
-    judged = hidden_of(index) | lowered_of(index)  # what a verdict keeps back is not shown for money either
+    judged = doubted_of(index)  # what a verdict keeps back is not shown for money either
     for name in {*page.hits.ids, *page.seeds, *(judged & shelf.rows.keys())}:
         ok[list(shelf.rows.get(name, ()))] = False
     ok &= shelf.shows(page.values(shelf.category))

@@ -19,7 +19,7 @@ from .base import (
     ranked,
 )
 from .by_attribute import ByAttribute
-from .diversity import SOURCE, Capped, Varied, capped, source_of, varied
+from .diversity import SOURCE, Capped, Varied, capped, check_diversity, source_of, varied
 from .learned import Trees, lightgbm
 from .lowered import Lowered
 from .names import KNOWN, RANKERS, ranker_of
@@ -50,6 +50,7 @@ __all__ = [
     "Varied",
     "Weighted",
     "capped",
+    "check_diversity",
     "lightgbm",
     "ranked",
     "ranker_of",

@@ -19,6 +19,12 @@ SOURCE = "source"
 """Cap by where the pictures come from: a web address's host, a file's folder."""
 
 
+def check_diversity(diversity: float) -> None:
+    """Raises UsageError unless it is 0 to 1."""
+    if isinstance(diversity, bool) or not 0 <= diversity <= 1:
+        raise UsageError("diversity cannot be that", "it must be between 0 and 1", "Example: 0.3")
+
+
 def varied(scores: Any, vectors: Float32, diversity: float, most: int | None = None) -> Int64:
     """Places of at most `most` of n candidates, each the best by (1 - d) * score - d * its highest cosine with those before.
 
@@ -62,8 +68,7 @@ class Varied:
     base: Ranker = BY_COSINE
 
     def __post_init__(self) -> None:
-        if isinstance(self.diversity, bool) or not 0 <= self.diversity <= 1:
-            raise UsageError("diversity cannot be that", "it must be between 0 and 1", "Example: 0.3")
+        check_diversity(self.diversity)
 
     def rank(self, candidates: Candidates, context: Context) -> Ranking:
         """The candidates that `base` keeps, in a more varied order. `rank_score` falls from 1 to 0 along it."""

@@ -5,7 +5,7 @@ It stands below the engine: it asks for small protocols (`Gallery`), and never f
 
 from __future__ import annotations
 
-from .asking import hidden_of, lowered_of
+from .asking import doubted_of
 from .base import Gallery
 from .boards_like import BoardHit, boards_like
 from .builders import BUILDERS
@@ -35,7 +35,7 @@ from .matrix import (
     read_saves,
 )
 from .moved import REACH, TaughtOrder, moved, related_for, taught_order
-from .personal import Personal, personal_term, search_for
+from .personal import EXACT, Personal, personal_term, search_for
 from .related import Blend, graph_for, related
 from .sensitive import Topics, allowed, topics_of
 from .taught import SIGNAL_NAMES, TAUGHT, TAUGHT_PARTS, Taught, TaughtRanker, taught_of, taught_signals
@@ -44,6 +44,7 @@ from .why import by_sight, more, quoted
 
 __all__ = [
     "BUILDERS",
+    "EXACT",
     "FIGURES",
     "FOLLOWS",
     "PAIRS",
@@ -80,6 +81,7 @@ __all__ = [
     "check_cursor",
     "cursor_after",
     "cut",
+    "doubted_of",
     "ease",
     "feed",
     "figures",
@@ -87,13 +89,11 @@ __all__ = [
     "forbid",
     "friends_of",
     "graph_for",
-    "hidden_of",
     "ideas",
     "interests_of",
     "interval",
     "learn",
     "less",
-    "lowered_of",
     "matrix_batches",
     "matrix_of",
     "more",

@@ -55,3 +55,16 @@ def hidden_of(index: RelatedIndex) -> frozenset[str]:
 def lowered_of(index: RelatedIndex) -> frozenset[str]:
     """The ids of pins that verdicts rank lower."""
     return index.people.shut().lowered if index.has_people else frozenset()
+
+
+def doubted_of(index: RelatedIndex) -> frozenset[str]:
+    """The ids of pins that verdicts hide or rank lower: what a list that nobody asked for does not show."""
+    return hidden_of(index) | lowered_of(index)
+
+
+def added_of(index: RelatedIndex, names: Sequence[str]) -> list[float]:
+    """When pins were added, in Unix seconds; 0 for one that is gone by now."""
+    with index.catalog.read() as reader:
+        numbers = reader.look_up("pin", "id", list(names))
+        times = reader.added(list(numbers.values()))
+    return [times.get(numbers[name], 0.0) if name in numbers else 0.0 for name in names]

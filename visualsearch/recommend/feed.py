@@ -19,7 +19,7 @@ from visualsearch.ranking import Candidates, Context, Ranking
 from visualsearch.types import WHOLE, Float32, Hit, Hits, Reason
 
 from . import cursor as cursors
-from .asking import RelatedIndex, hidden_of, lowered_of
+from .asking import RelatedIndex, added_of, doubted_of
 from .feed_reasons import Why, reasons_for
 from .ideas import stored
 from .interests import Interests, interests_of, of_session
@@ -152,7 +152,7 @@ class _Page:
         """The ranking, the page's candidates and their reasons. What no reason can be given for loses what brought it."""
         details: dict[str, Any] = {"vectors": vectors, "ids": names}
         if isinstance(self.ranker, TaughtRanker):
-            details["added"] = _added(self.index, names)
+            details["added"] = added_of(self.index, names)
         candidates = Candidates.of(np.zeros(len(names), np.float32), **details)
         for left in reversed(range(ROUNDS)):
             signals = self._signals(pool, names, vectors)
@@ -173,7 +173,7 @@ class _Page:
         mine = self.mine
         without = mine.without if mine is not None else frozenset()
         seen = mine.seen if mine is not None else {}
-        kept = hidden_of(self.index) | lowered_of(self.index)  # a feed shows nothing that is in doubt
+        kept = doubted_of(self.index)
         names = [n for n in pool.names() if n not in without and n not in kept and seen.get(n, 0) < MOST_SEEN]
         numbers = allowed(self.index, topics, names)
         held = [(name, number) for name, number in numbers.items() if number not in shown]
@@ -217,14 +217,6 @@ class _Page:
         return Why(pool, mine, names, signals, vectors, items_of(self.index), self.now)
 
 
-def _added(index: RelatedIndex, names: Sequence[str]) -> list[float]:
-    """When pins were added, in Unix seconds; 0 for one that is gone by now."""
-    with index.catalog.read() as reader:
-        numbers = reader.look_up("pin", "id", list(names))
-        times = reader.added(list(numbers.values()))
-    return [times.get(numbers[name], 0.0) if name in numbers else 0.0 for name in names]
-
-
 def _hit(pin: Pin, score: Any, parts: Mapping[str, Float32], at: int, reason: Reason, why: Why) -> Hit:
     signals = {name: round(float(values[at]), 6) for name, values in parts.items()}
     return Hit(
@@ -232,4 +224,4 @@ def _hit(pin: Pin, score: Any, parts: Mapping[str, Float32], at: int, reason: Re
     )
 
 
-__all__ = ["FeedRanker", "feed", "less", "shelf_of"]
+__all__ = ["FeedRanker", "feed", "less"]

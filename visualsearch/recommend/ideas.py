@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visualsearch.errors import UnknownNameError, UsageError
+from visualsearch.ranking import check_diversity
 from visualsearch.types import WHOLE, Evidence, Float32, Hit, Hits, Reason
 
 from .asking import RelatedIndex, hidden_of, lowered_of
 from .base import present
 from .items import Items, items_of
 from .looks import Looks, looks_of, units
-from .variety import check_diversity, mixed
+from .variety import mixed
 from .why import LOOK_ALIKE, NEAR, SIGHT, TOGETHER, quoted
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ import numpy as np
 from visualsearch.ranking import BY_COSINE, Candidates, Context, Ranker, Ranking
 from visualsearch.types import Float32, Float64, Hit, Hits, Int64
 
-from .asking import RelatedIndex
-from .feed import _added
+from .asking import RelatedIndex, added_of
 from .interests import Interests, interests_of
 from .looks import units
 from .personal import EXACT
@@ -105,7 +104,7 @@ def _again(index: RelatedIndex, taught: Taught, mine: Interests, hits: Hits) -> 
     names = hits.ids
     if len(names) < 2:
         return list(hits)
-    age = (index.people.now() / 1000 - np.array(_added(index, names))) / 86_400
+    age = (index.people.now() / 1000 - np.array(added_of(index, names))) / 86_400
     scores = scores_for(taught, mine, names, units(index.vectors(names)), age)
     gained = moves(scores)
     return [

@@ -16,13 +16,14 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from visualsearch.errors import UnknownNameError, UsageError
+from visualsearch.ranking import check_diversity
 from visualsearch.types import WHOLE, Float32, Float64, Hit, Hits, Int64, Reason
 
 from .asking import RelatedIndex, lowered_of, names_of, nearest_of, numbers_of
 from .evidence import Evidences, evidence_of, trail_of
 from .graph import SaveGraph
 from .looks import units
-from .variety import check_diversity, mixed
+from .variety import mixed
 from .view import View
 from .walk import RESTART, WALKERS, Start, Visits, degree, walk
 from .why import by_sight

@@ -15,7 +15,7 @@ from .asking import RelatedIndex
 from .looks import units
 
 POPULAR = 6000
-"""So many popular pins are kept."""
+"""How many popular pins are kept."""
 NEWEST = 400
 FRESH_DAYS = 2.0
 """The worth of being new halves in this time: most of a pin's views come in its first two days."""
@@ -88,9 +88,8 @@ class _Parts:
     ) -> None:
         try:
             self._made(name, key, make)
-        except (
-            Exception
-        ):  # the index was closed, or its record failed: the next page makes it itself, and says so
+        except Exception:
+            # The index was closed, or its record failed: the next page makes it itself, and says so.
             with self._guard:
                 self._held.pop(name, None)
         finally:

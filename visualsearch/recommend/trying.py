@@ -8,7 +8,7 @@ from typing import Any
 from visualsearch.types import WHOLE, Evidence, Hit, Reason
 
 from . import cursor as cursors
-from .asking import RelatedIndex, hidden_of, lowered_of, numbers_of
+from .asking import RelatedIndex, doubted_of, numbers_of
 from .feed import MOST_SEEN
 from .feed_reasons import FRESH
 from .ideas import stored
@@ -24,7 +24,7 @@ def new_pins(index: RelatedIndex, person: str, cursor: str | None) -> list[str]:
     mine = interests_of(index, person, now)
     if not fresh or mine is None:
         return []
-    kept = hidden_of(index) | lowered_of(index) | mine.without
+    kept = doubted_of(index) | mine.without
     names = [name for name in fresh if name not in kept and mine.seen.get(name, 0) < MOST_SEEN]
     behind = cursors.shown(cursors.read(cursor))
     numbers = allowed(index, topics_of(index.folder), names)

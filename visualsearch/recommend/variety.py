@@ -6,21 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from visualsearch.errors import UsageError
 from visualsearch.ranking import varied
 
 from .base import Gallery
 from .looks import units
 
 DEPTH = 4
-"""Of so many times what is wanted, the best are mixed."""
-
-
-def check_diversity(diversity: float) -> float:
-    """The diversity, 0 to 1. Raises UsageError."""
-    if isinstance(diversity, bool) or not 0 <= diversity <= 1:
-        raise UsageError("diversity cannot be that", f"it is {diversity!r}", "Give 0 to 1, for example 0.3")
-    return diversity
+"""The best 4 k are mixed, where k are wanted."""
 
 
 def mixed(
