@@ -27,7 +27,6 @@ from .items import items_of
 from .looks import units
 from .mixing import FEED, FeedRanker, Signals
 from .sensitive import Topics, allowed, topics_of
-from .shelf import shelf_of
 from .sources import Pool, gathered, interest_values
 from .taught import TaughtRanker, taught_of
 
